@@ -1,0 +1,83 @@
+/*
+ * The heap: malloc's family over one range of memory that somebody else provides.
+ *
+ * Metadata stands apart from user data in dense tables inside the range, so that free() dirties no
+ * user page and an image of the range is an image of the heap, thread caches included. The heap
+ * knows nothing of files, epochs or libc; it asks for memory through struct heap_memory.
+ * One heap per process. How it works: heap/README.md.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* What the heap asks of the owner of its range. Offsets are from base, page-aligned; every call
+ * is made under the heap's page lock. */
+struct heap_memory {
+	void *context;
+	int (*grow)(void *context, size_t offset, size_t len);  /* 0: usable, zero; else -errno */
+	int (*purge)(void *context, size_t offset, size_t len); /* 0: given back, zero; else -errno */
+	void (*populate)(void *context, size_t offset, size_t len); /* a hint */
+};
+
+/* heap_create() - an empty heap in [base, base+size); limit <= size is how far this run may go.
+ * 0, -EINVAL (size under HEAP_SIZE_MIN), or what grow returned. */
+int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit);
+#define HEAP_SIZE_MIN (UINT64_C(16) << 20)
+void heap_destroy(void); /* forget the heap; its bytes stay. Tests. */
+
+/* The malloc family. NULL: no memory; errno is not touched by any of them, the caller sets it.
+ * Pointers of this heap are 16-byte aligned; a bad pointer to heap_free and friends dies with one
+ * line. Any thread; heap_free may be called by another thread than heap_alloc. */
+void *heap_alloc(size_t size);
+void *heap_alloc_zeroed(size_t size);
+void *heap_alloc_aligned(size_t alignment, size_t size); /* alignment: a power of two */
+void *heap_realloc(void *p, size_t size);                /* p not NULL, size not 0 */
+void heap_free(void *p);                                 /* p not NULL */
+size_t heap_usable_size(const void *p);
+bool heap_has(const void *p); /* p lies in the heap's range */
+
+bool heap_trim(void);         /* give all unused pages back; true if there were any */
+void heap_thread_exit(void);  /* give this thread's cache back; later calls go uncached */
+
+/* Fork in a threaded program: _prepare takes every lock, the others release them; in the child
+ * the other threads' caches are left for its own new threads. */
+void heap_prefork(void);
+void heap_postfork_parent(void);
+void heap_postfork_child(void);
+
+struct heap_stats {
+	size_t size_bytes;    /* the range */
+	size_t open_bytes;    /* grown so far */
+	size_t live_bytes;    /* in live blocks, by slot size */
+	size_t live_blocks;
+	size_t cached_bytes;  /* in thread caches */
+	size_t dirty_bytes;   /* unused pages not yet given back */
+	size_t meta_bytes;    /* metadata */
+	size_t large_bytes;   /* of live_bytes, in blocks of their own span */
+	size_t large_blocks;
+	size_t peak_bytes;    /* most pages in use at once (live, cached, slab slack) */
+	size_t threads;       /* thread caches in use */
+};
+/* Walks every span: milliseconds per GiB. Exact when no other thread allocates. */
+void heap_get_stats(struct heap_stats *ret_stats);
+
+/* heap_check() - walk the whole heap and verify every invariant; report() hears each violation
+ * (offset from base, what was expected, what was found). Other threads must not allocate.
+ * Returns the number of violations. */
+struct heap_finding {
+	size_t offset;
+	const char *what;
+	uint64_t expected;
+	uint64_t found;
+};
+size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context);
+
+/* Named roots: pointers into the heap, in its first pages, so they roll with epochs.
+ * 0, -EINVAL (name empty or over 63 bytes), -ENOENT (removing what is not there), -ENOSPC (1024
+ * are there). heap_get_root: NULL when there is none. heap_list_roots: index 0.. until false. */
+int heap_set_root(const char *name, void *p);
+void *heap_get_root(const char *name);
+bool heap_list_root(unsigned index, const char **ret_name, void **ret_p);

@@ -1,0 +1,52 @@
+/*
+ * System calls, one function each: 0 or a count on success, -errno on failure.
+ *
+ * They touch neither errno nor thread-local data nor the stack protector, so that code running on
+ * a thread libc knows nothing about (the committer) can use them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define OS_PAGE_BYTES 4096u
+
+int os_open(const char *path, int flags, unsigned mode);
+int os_close(int fd);
+int os_fstat(int fd, struct stat *ret_stat);
+int os_ftruncate(int fd, uint64_t size_bytes);
+int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len);
+int os_fdatasync(int fd);
+int os_fsync(int fd);
+int os_fcntl(int fd, int op, void *arg);
+int os_unlink(const char *path);
+int os_rename(const char *from, const char *to);
+int os_renameat2(const char *from, const char *to, unsigned flags);
+
+/* Whole buffers: a short read or write is continued; end of file is -EIO. */
+int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset);
+int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset);
+/* One read until end of file or the buffer is full; returns the count. */
+long os_read_file(const char *path, char *buffer, size_t len);
+
+void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset); /* os_is_error */
+int os_munmap(void *addr, size_t len);
+int os_mprotect(void *addr, size_t len, int prot);
+int os_madvise(void *addr, size_t len, int advice);
+static inline bool os_is_error(const void *p)
+{
+	return (uintptr_t)p > (uintptr_t)-4096;
+}
+
+int os_getpid(void);
+int os_gettid(void);
+uint64_t os_clock_ns(clockid_t clock);
+void os_sleep_ns(uint64_t ns);
+long os_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout);
+long os_futex_wake(uint32_t *word, int count);
+long os_write(int fd, const void *buffer, size_t len);
+int os_getrandom(void *buffer, size_t len);
+_Noreturn void os_exit_group(int status);

@@ -1,0 +1,72 @@
+/*
+ * The pool file: create, open, lock, identify, grow, close. What its bytes mean: layout.h.
+ *
+ * Every function that can refuse returns 0 or a positive enum status with *ret_why filled with
+ * the one line a user sees; not one byte of a refused file has been changed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "layout.h"
+#include "say.h"
+
+struct control;
+
+enum pool_access {
+	POOL_READ,  /* no lock, nothing written: info, ls */
+	POOL_CHECK, /* locked against owners, nothing written: check, rm */
+	POOL_OWN,   /* the one writer; a busy lock is retried as DESIGN 2.8 says */
+};
+
+/* One open pool. One per process; its owner serialises calls. */
+struct pool {
+	char path[CONFIG_PATH_MAX]; /* absolute, to reopen after the program closed our fd */
+	int fd;                     /* may be closed behind our back: use pool_fd() */
+	dev_t dev;
+	ino_t ino;
+	enum pool_access access;
+	int newest_slot;             /* which of the two superblocks `sb` came from */
+	struct layout_superblock sb; /* the newest valid superblock, verified */
+	struct control *control;     /* mapped control page (control.h), NULL for POOL_CHECK */
+};
+
+/* What a new pool shall be. */
+struct pool_plan {
+	uint64_t size_bytes; /* largest size of the heap's extent, sparse; rounded up to 2 MiB */
+	uint64_t base;       /* address of its first byte, 2 MiB-aligned; 0: LAYOUT_BASE_DEFAULT */
+};
+
+/* pool_create() - make a new, empty pool; refuses when the path exists */
+int pool_create(const char *path, const struct pool_plan *plan, struct refusal *ret_why);
+
+/* pool_open() - open and verify, and for POOL_OWN lock and enter ourselves as owner */
+int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
+	      struct refusal *ret_why);
+
+/* pool_fd() - a descriptor of this very file, reopened and locked again if the program closed or
+ * replaced ours; -errno if it cannot be had */
+int pool_fd(struct pool *pool);
+
+/* pool_set_keep() - fix what is kept, at the first run; refuses another keep later (5) */
+int pool_set_keep(struct pool *pool, enum keep keep, struct refusal *ret_why);
+
+/* pool_grow() - a larger maximum size; a smaller or equal one is 0 and changes nothing */
+int pool_grow(struct pool *pool, uint64_t size_bytes, struct refusal *ret_why);
+
+/* pool_reset() - empty the pool: heap extents punched out, keep unset, a new uuid (--new) */
+int pool_reset(struct pool *pool, struct refusal *ret_why);
+
+/* pool_punch() - give the file's blocks of the heap's range [offset, offset+len) back */
+int pool_punch(struct pool *pool, uint64_t offset, uint64_t len);
+
+/* Bytes of the heap's extent, and where in the file offset `offset` of the heap lies. */
+uint64_t pool_size_bytes(const struct pool *pool);
+uint64_t pool_file_offset(const struct pool *pool, uint64_t offset, uint64_t *ret_contiguous);
+
+void pool_close(struct pool *pool);
+/* pool_forget() - in a forked child: close our descriptors and mappings, touch no byte */
+void pool_forget(struct pool *pool);

@@ -1,0 +1,50 @@
+/*
+ * Windows: the range of addresses a heap lives at, and what stands behind it.
+ *
+ * The whole range is reserved PROT_NONE at the pool's recorded base and opened in steps, so that
+ * a terabyte costs nothing, mlockall(MCL_FUTURE) locks only what is used, and overcommit=2 is
+ * charged only for what is used. Two kinds:
+ *   shared   keep=none: MAP_SHARED of the pool file; each step is fallocate()d first, so a full
+ *            disk is ENOMEM and never SIGBUS. The first fork turns it private for good.
+ *   private  anonymous memory, huge pages wanted: what keep=heap works on; home changes by merge.
+ * Threads: the heap calls under its own page lock; nothing here locks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+#include "say.h"
+
+enum window_kind { WINDOW_SHARED, WINDOW_PRIVATE };
+
+struct window {
+	enum window_kind kind;
+	char *base;
+	size_t size_bytes; /* reserved; less than the pool's under a tight RLIMIT_AS, or after
+			    * the pool's file could not be grown */
+	struct pool *pool; /* NULL: no file behind it (tests, forked children) */
+	bool is_frozen;    /* shared turned private by fork: steps and purges are anonymous now */
+};
+
+/* window_open() - reserve [base, base+size); STATUS_INCOMPATIBLE names the occupant's mapping */
+int window_open(struct window *ret_window, enum window_kind kind, struct pool *pool,
+		uint64_t base, uint64_t size_bytes, struct refusal *ret_why);
+void window_close(struct window *window);
+
+/* window_grow() - make [offset, offset+len) readable and writable, reading as zeros; page-aligned.
+ * -ENOMEM, -ENOSPC, -EDQUOT, -EIO: nothing has changed. */
+int window_grow(struct window *window, size_t offset, size_t len);
+
+/* window_purge() - give the memory of an open range back; it reads as zeros afterwards.
+ * -errno: it still holds its old bytes. */
+int window_purge(struct window *window, size_t offset, size_t len);
+
+/* window_populate() - fault an open range in, in one call; a hint, never fails visibly */
+void window_populate(struct window *window, size_t offset, size_t len);
+
+/* window_freeze() - before fork: from here on no store of this process or of its children
+ * reaches the file. 0, or -errno and nothing has changed. */
+int window_freeze(struct window *window);
