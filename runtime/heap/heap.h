@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 /* What the heap asks of the owner of its range. Offsets are from base, page-aligned; every call
- * is made under the heap's page lock. */
+ * but populate is made under the heap's page lock. */
 struct heap_memory {
 	void *context;
 	int (*grow)(void *context, size_t offset, size_t len);  /* 0: usable, zero; else -errno */
@@ -37,7 +37,18 @@ void *heap_alloc_aligned(size_t alignment, size_t size); /* alignment: a power o
 void *heap_realloc(void *p, size_t size);                /* p not NULL, size not 0 */
 void heap_free(void *p);                                 /* p not NULL */
 size_t heap_usable_size(const void *p);
-bool heap_has(const void *p); /* p lies in the heap's range */
+
+/* The heap's range; size 0 while there is none. Constant after heap_create(). */
+struct heap_range {
+	char *base;
+	size_t size;
+};
+extern struct heap_range heap_range;
+
+static inline bool heap_has(const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)heap_range.base < heap_range.size;
+}
 
 bool heap_trim(void);         /* give all unused pages back; true if there were any */
 void heap_thread_exit(void);  /* give this thread's cache back; later calls go uncached */

@@ -1,0 +1,330 @@
+/*
+ * The heap's face: malloc's family in terms of thread caches, slabs and spans.
+ *
+ * The fast paths are here, whole: malloc is a size class, a pop and one state byte; free is the
+ * pagemap (which span?), a multiplication (which slot?), the state byte (is it live?) and a push.
+ * No user byte is touched. Each has one unlikely branch, behind which all else happens: no cache
+ * yet, empty, full, large, invalid.
+ */
+#include "heap.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "check.h"
+#include "large.h"
+#include "memcheck.h"
+#include "sizeclass.h"
+#include "slab.h"
+#include "span.h"
+#include "state.h"
+#include "tcache.h"
+
+#define HEADER_BYTES (UINT64_C(128) << 10)
+#define ROOTS_OFFSET HEADER_BYTES
+#define ROOTS_BYTES (HEAP_ROOTS * sizeof(struct layout_root))
+#define PAGEMAP_OFFSET (UINT64_C(256) << 10)
+#define PAGES_PER_SPAN 4 /* fewer cannot be, once neighbours have joined: see span_new() */
+
+static_assert(sizeof(struct layout_heap) <= HEADER_BYTES, "the header fits its place");
+static_assert(ROOTS_OFFSET + ROOTS_BYTES <= PAGEMAP_OFFSET, "the roots fit their place");
+
+struct heap_state state;
+struct heap_range heap_range;
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+	return (value + unit - 1) / unit * unit;
+}
+
+/* As many shards as keep the processors out of each other's way, a power of two. */
+static uint32_t shards_wanted(void)
+{
+	cpu_set_t cpus;
+	uint32_t shards = 2;
+	const uint32_t count =
+		sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (uint32_t)CPU_COUNT(&cpus) : 1;
+	while (shards < 2 * count && shards < HEAP_SHARDS_MAX)
+		shards *= 2;
+	return shards;
+}
+
+static void layout_fill(struct layout_heap *header, uint64_t size)
+{
+	const uint64_t pages = size / HEAP_PAGE_BYTES;
+	header->magic = HEAP_MAGIC;
+	header->size_bytes = size;
+	header->pagemap = PAGEMAP_OFFSET;
+	header->spans = round_up(header->pagemap + (pages + 1) * sizeof(uint32_t), 65536);
+	header->span_capacity = (uint32_t)(pages / PAGES_PER_SPAN);
+	header->data_start = round_up(
+		header->spans + header->span_capacity * sizeof(struct layout_span), 65536);
+	header->data_end = header->data_start;
+	header->span_top = 1; /* record 0 stands for "no span" */
+	header->shard_count = shards_wanted();
+	header->generation = 1;
+	sizeclass_fill(header->classes);
+}
+
+int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit)
+{
+	if (size < HEAP_SIZE_MIN || limit > size || limit < HEAP_SIZE_MIN ||
+	    size / HEAP_PAGE_BYTES > UINT32_MAX / 2)
+		return -EINVAL;
+	int error = memory->grow(memory->context, 0, PAGEMAP_OFFSET);
+	if (error)
+		return error;
+
+	struct layout_heap *header = base;
+	layout_fill(header, size);
+	const uint64_t first = 65536;
+	error = memory->grow(memory->context, header->pagemap, first);
+	if (!error)
+		error = memory->grow(memory->context, header->spans, first);
+	if (error)
+		return error;
+	header->pagemap_open = header->spans_open = first;
+
+	state = (struct heap_state){
+		.header = header,
+		.pagemap = (uint32_t *)((char *)base + header->pagemap),
+		.spans = (struct layout_span *)((char *)base + header->spans),
+		.roots = (struct layout_root *)((char *)base + ROOTS_OFFSET),
+		.limit = limit,
+		.memory = *memory,
+	};
+	heap_range = (struct heap_range){base, size};
+	return 0;
+}
+
+void heap_destroy(void)
+{
+	heap_range = (struct heap_range){NULL, 0};
+	state = (struct heap_state){0};
+	tcache_reset();
+}
+
+static void *alloc_large_or_slow(size_t size)
+{
+	bool is_zero;
+	if (size <= SIZECLASS_MAX_BYTES)
+		return tcache_alloc_slow(sizeclass_of(size));
+	return large_alloc(size, 1, &is_zero);
+}
+
+static inline void *alloc(size_t size)
+{
+	if (likely(size <= SIZECLASS_MAX_BYTES)) {
+		struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
+		const uint32_t count = bin->count;
+		if (likely(count != 0)) {
+			const struct layout_entry *entry = &bin->entries[count - 1];
+			char *slot = entry->slot;
+			bin->count = count - 1;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			slot_state_set(entry->state, SLOT_LIVE);
+			return slot;
+		}
+	}
+	return alloc_large_or_slow(size);
+}
+
+void *heap_alloc(size_t size)
+{
+	void *p = alloc(size);
+	memcheck_alloc(p, size, 0);
+	return p;
+}
+
+void *heap_alloc_zeroed(size_t size)
+{
+	bool is_zero = false;
+	void *p = size <= SIZECLASS_MAX_BYTES ? alloc(size) : large_alloc(size, 1, &is_zero);
+	if (p && !is_zero)
+		memset(p, 0, size);
+	memcheck_alloc(p, size, 1);
+	return p;
+}
+
+void *heap_alloc_aligned(size_t alignment, size_t size)
+{
+	void *p;
+	bool is_zero;
+	const size_t rounded = round_up(size ? size : 1, alignment);
+	if (rounded < size)
+		return NULL;
+	if (alignment <= HEAP_PAGE_BYTES && rounded <= SIZECLASS_MAX_BYTES)
+		p = alloc(rounded); /* sizeclass.c: the class is a multiple of the alignment */
+	else
+		p = large_alloc(size, alignment <= HEAP_PAGE_BYTES ? 1 : alignment / HEAP_PAGE_BYTES,
+				&is_zero);
+	memcheck_alloc(p, size, 0);
+	return p;
+}
+
+/* A pointer free() was given: its span, its state byte, and whether it is a live block. */
+struct block {
+	struct layout_span *span;
+	uint8_t *state;
+	bool is_live;
+};
+
+static inline struct block block_at(const void *p)
+{
+	const uint64_t offset = heap_offset(p);
+	struct layout_span *span = heap_span_at(offset);
+	const uint64_t inside = offset - span->start;
+	const uint64_t index = inside * span->inverse >> 32;
+	uint8_t *slot_state = (uint8_t *)heap_pointer(span->states) + index;
+	return (struct block){span, slot_state,
+			      index * span->slot_bytes == inside &&
+				      slot_state_get(slot_state) == SLOT_LIVE};
+}
+
+static _Noreturn void bad_pointer(const char *call, const void *p)
+{
+	const struct layout_span *span = heap_span_at(heap_offset(p));
+	const uint64_t inside = heap_offset(p) - span->start;
+
+	if (span->kind == SPAN_SLAB && inside % span->slot_bytes == 0 &&
+	    inside / span->slot_bytes < span->slot_count)
+		say_die(call, "%p: the block of %u bytes is not allocated (freed twice?); "
+			"run the program under valgrind to find who freed it", p, span->slot_bytes);
+	if (span->kind == SPAN_SLAB)
+		say_die(call, "%p: points %u bytes into a block of %u; pass the pointer malloc gave",
+			p, (unsigned)(inside % span->slot_bytes), span->slot_bytes);
+	say_die(call, "%p: no block begins here (freed twice?); pass the pointer malloc gave", p);
+}
+
+static inline struct block block_live(const char *call, const void *p)
+{
+	const struct block block = block_at(p);
+	if (unlikely(!block.is_live))
+		bad_pointer(call, p);
+	return block;
+}
+
+static void free_slow(struct block block, void *p)
+{
+	if (block.span->kind == SPAN_LARGE)
+		large_free(block.span);
+	else
+		tcache_free_slow(block.span, p, block.state);
+}
+
+void heap_free(void *p)
+{
+	const struct block block = block_live("free()", p);
+	memcheck_free(p);
+	slot_state_set(block.state, SLOT_CACHED);
+
+	/* Class 0, large blocks, has no stack: its limit is 0. */
+	struct layout_bin *bin = &tcache_self->bins[block.span->class];
+	const uint32_t count = bin->count;
+	if (unlikely(count == bin->limit)) {
+		free_slow(block, p);
+		return;
+	}
+	bin->entries[count] = (struct layout_entry){p, block.state};
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	bin->count = count + 1;
+}
+
+static size_t block_bytes(const struct layout_span *span)
+{
+	return span->slot_bytes ? span->slot_bytes : span->page_count * HEAP_PAGE_BYTES;
+}
+
+size_t heap_usable_size(const void *p)
+{
+	return block_bytes(block_live("malloc_usable_size()", p).span);
+}
+
+/* A block that has to move because it grows will grow again: room for that costs no memory until
+ * it is used, and turns a byte-by-byte growth's quadratic copying into linear. */
+static size_t with_room_to_grow(size_t size)
+{
+	return size > SIZECLASS_MAX_BYTES && size < SIZE_MAX / 2 ? size + size / 4 : size;
+}
+
+static void *realloc_moved(void *p, size_t old_size, size_t size)
+{
+	void *moved = size > old_size ? heap_alloc(with_room_to_grow(size)) : NULL;
+	if (!moved)
+		moved = heap_alloc(size);
+	if (!moved)
+		return size <= old_size ? p : NULL;
+	if (old_size > SIZECLASS_MAX_BYTES)
+		large_populate(moved, old_size < size ? old_size : size);
+	memcpy(moved, p, old_size < size ? old_size : size);
+	heap_free(p);
+	return moved;
+}
+
+void *heap_realloc(void *p, size_t size)
+{
+	const struct block block = block_live("realloc()", p);
+	const size_t old_size = block_bytes(block.span);
+
+	if (block.span->kind == SPAN_LARGE) {
+		if (size > SIZECLASS_MAX_BYTES && large_resize(block.span, size)) {
+			memcheck_resize(p, old_size, size);
+			return p;
+		}
+	} else if (size <= old_size && size >= old_size / 2) {
+		memcheck_resize(p, old_size, size);
+		return p;
+	}
+	return realloc_moved(p, old_size, size);
+}
+
+bool heap_trim(void)
+{
+	if (heap_range.size == 0)
+		return false;
+	tcache_flush();
+	lock_acquire(&state.page_lock);
+	const bool any = span_purge_all();
+	lock_release(&state.page_lock);
+	return any;
+}
+
+void heap_thread_exit(void)
+{
+	if (heap_range.size != 0)
+		tcache_thread_exit();
+}
+
+static void every_lock(void (*operation)(struct lock *lock))
+{
+	for (unsigned shard = 0; shard < state.header->shard_count; shard++)
+		for (unsigned class = 1; class < HEAP_CLASSES; class++)
+			operation(&state.slab_locks[shard][class]);
+	operation(&state.page_lock);
+}
+
+static void acquire(struct lock *lock)
+{
+	lock_acquire(lock);
+}
+
+static void release(struct lock *lock)
+{
+	lock_release(lock);
+}
+
+void heap_prefork(void)
+{
+	every_lock(acquire);
+}
+
+void heap_postfork_parent(void)
+{
+	every_lock(release);
+}
+
+void heap_postfork_child(void)
+{
+	tcache_postfork_child();
+	every_lock(release);
+}

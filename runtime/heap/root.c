@@ -1,0 +1,66 @@
+/*
+ * Named roots: how a program finds its data again. A table in the heap's first pages, so that it
+ * is part of every image; searched linearly, because a program looks up a few names once.
+ */
+#include <errno.h>
+
+#include "state.h"
+
+static struct layout_root *root_find(const char *name)
+{
+	for (unsigned i = 0; i < HEAP_ROOTS; i++)
+		if (strcmp(state.roots[i].name, name) == 0)
+			return &state.roots[i];
+	return NULL;
+}
+
+static int root_set_locked(const char *name, void *p)
+{
+	struct layout_root *root = root_find(name);
+	if (!p) {
+		if (!root)
+			return -ENOENT;
+		memset(root, 0, sizeof(*root));
+		return 0;
+	}
+	if (!root)
+		root = root_find("");
+	if (!root)
+		return -ENOSPC;
+	root->offset = heap_offset(p);
+	strcpy(root->name, name);
+	return 0;
+}
+
+int heap_set_root(const char *name, void *p)
+{
+	if (name[0] == '\0' || strlen(name) > HEAP_ROOT_NAME_MAX || (p && !heap_has(p)))
+		return -EINVAL;
+	lock_acquire(&state.page_lock);
+	const int error = root_set_locked(name, p);
+	lock_release(&state.page_lock);
+	return error;
+}
+
+void *heap_get_root(const char *name)
+{
+	if (name[0] == '\0' || strlen(name) > HEAP_ROOT_NAME_MAX)
+		return NULL;
+	lock_acquire(&state.page_lock);
+	const struct layout_root *root = root_find(name);
+	void *p = root ? heap_pointer(root->offset) : NULL;
+	lock_release(&state.page_lock);
+	return p;
+}
+
+bool heap_list_root(unsigned index, const char **ret_name, void **ret_p)
+{
+	for (unsigned i = 0; i < HEAP_ROOTS; i++) {
+		if (state.roots[i].name[0] == '\0' || index-- != 0)
+			continue;
+		*ret_name = state.roots[i].name;
+		*ret_p = heap_pointer(state.roots[i].offset);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,144 @@
+/*
+ * Slabs keep one byte of state per slot, far from the slots. The bytes are the whole truth: to
+ * find free slots is to look for zero bytes, eight at a time, and to take a run of them is one
+ * memset. No list runs through the slots, so taking, giving back and freeing write no user page;
+ * and a double or invalid free is seen at once, because the byte is not LIVE.
+ *
+ * A slab belongs to a shard, as a thread cache does: threads of different shards take slots from
+ * different slabs and do not write each other's state lines. Slabs with free slots stand in their
+ * shard's list, the one in use first; one that gets free slots back queues at its end, to gather
+ * more before it is used.
+ */
+#include "slab.h"
+
+#include "check.h"
+#include "meta.h"
+#include "span.h"
+
+static void list_append(struct layout_span_list *list, struct layout_span *span)
+{
+	const uint32_t id = heap_span_id(span);
+	span->next = 0;
+	span->prev = list->tail;
+	*(list->tail ? &state.spans[list->tail].next : &list->head) = id;
+	list->tail = id;
+}
+
+static void list_remove(struct layout_span_list *list, const struct layout_span *span)
+{
+	*(span->prev ? &state.spans[span->prev].next : &list->head) = span->next;
+	*(span->next ? &state.spans[span->next].prev : &list->tail) = span->prev;
+}
+
+/* One more where bytes are left behind the last slot: a pointer to there is told from a slot. */
+static size_t states_bytes(const struct layout_class *geometry)
+{
+	const uint64_t rest =
+		geometry->page_count * HEAP_PAGE_BYTES % geometry->slot_bytes;
+	return geometry->slot_count + (rest != 0);
+}
+
+static struct layout_span *slab_new(unsigned shard, unsigned class)
+{
+	const struct layout_class *geometry = &state.header->classes[class];
+	struct layout_span *span = NULL;
+
+	lock_acquire(&state.page_lock);
+	const uint64_t states = meta_new(states_bytes(geometry));
+	if (states != 0) {
+		span = span_new(geometry->page_count, 1, SPAN_SLAB);
+		if (!span)
+			meta_free(states, states_bytes(geometry));
+	}
+	if (span) {
+		span->states = states;
+		span->slot_bytes = geometry->slot_bytes;
+		span->inverse = geometry->inverse;
+		span->slot_count = span->free_count = geometry->slot_count;
+		span->class = (uint8_t)class;
+		span->shard = (uint8_t)shard;
+		span_map_pages(span, heap_span_id(span));
+	}
+	lock_release(&state.page_lock);
+	return span;
+}
+
+static void slab_free(struct layout_span *span)
+{
+	lock_acquire(&state.page_lock);
+	meta_free(span->states, states_bytes(&state.header->classes[span->class]));
+	span_release(span);
+	lock_release(&state.page_lock);
+}
+
+/* The first index >= from whose state is FREE; slot_count if there is none. State arrays are
+ * padded to 64 bytes, so eight at a time never reads beyond them. */
+static uint32_t find_free(const uint8_t *states, uint32_t from, uint32_t count)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint32_t i = from & ~7u;
+	uint64_t skip = UINT64_C(0xff) << (from % 8 * 8);
+	skip = (skip & -skip) - 1; /* the bytes below `from` count as taken */
+	for (; i < count; i += 8, skip = 0) {
+		const uint64_t word =
+			__atomic_load_n((const uint64_t *)(states + i), __ATOMIC_RELAXED) | skip;
+		const uint64_t zeros = (word - ones) & ~word & (ones << 7);
+		if (zeros)
+			return i + (uint32_t)__builtin_ctzll(zeros) / 8;
+	}
+	return count;
+}
+
+static uint32_t run_end(const uint8_t *states, uint32_t first, uint32_t stop)
+{
+	uint32_t i = first + 1;
+	while (i < stop && slot_state_get(&states[i]) == SLOT_FREE)
+		i++;
+	return i;
+}
+
+bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
+	       struct slab_run *ret_run)
+{
+	struct layout_span_list *list = &state.header->slabs[shard][class];
+	struct layout_span *span;
+
+	if (list->head != 0) {
+		span = &state.spans[list->head];
+	} else {
+		span = may_grow ? slab_new(shard, class) : NULL;
+		if (!span)
+			return false;
+		list_append(list, span);
+	}
+
+	uint8_t *states = (uint8_t *)heap_pointer(span->states);
+	const uint32_t first = find_free(states, span->cursor, span->slot_count);
+	CHECK(first < span->slot_count);
+	const uint32_t stop = span->slot_count - first < want ? span->slot_count : first + want;
+	const uint32_t end = run_end(states, first, stop);
+
+	for (uint32_t i = first; i < end; i++)
+		slot_state_set(&states[i], SLOT_CACHED);
+	span->free_count -= end - first;
+	span->cursor = end;
+	if (span->free_count == 0)
+		list_remove(list, span);
+	*ret_run = (struct slab_run){span, first, end};
+	return true;
+}
+
+void slab_give(struct layout_span *span, uint32_t index)
+{
+	struct layout_span_list *list = &state.header->slabs[span->shard][span->class];
+
+	slot_state_set((uint8_t *)heap_pointer(span->states) + index, SLOT_FREE);
+	if (index < span->cursor)
+		span->cursor = index;
+	if (span->free_count++ == 0)
+		list_append(list, span);
+	if (span->free_count == span->slot_count && list->head != list->tail) {
+		list_remove(list, span);
+		slab_free(span);
+	}
+}

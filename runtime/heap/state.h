@@ -1,0 +1,65 @@
+/*
+ * What the files of the heap share: where its tables are, and its locks.
+ *
+ * The tables are in the heap's range (heap-layout.h); this struct is the process's way to them,
+ * set by heap_create() and constant after it. Lock order: a slab lock, then the page lock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "heap-layout.h"
+#include "heap.h"
+#include "lock.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct heap_state {
+	uint32_t *pagemap;
+	struct layout_span *spans;
+	struct layout_heap *header;
+	struct layout_root *roots;
+	size_t limit; /* how far data may grow in this run */
+	struct heap_memory memory;
+	struct lock page_lock; /* spans, meta, list of thread caches, roots */
+	struct lock slab_locks[HEAP_SHARDS_MAX][HEAP_CLASSES]; /* slabs[shard][class], its spans */
+};
+extern struct heap_state state;
+
+static inline char *heap_pointer(uint64_t offset)
+{
+	return heap_range.base + offset;
+}
+
+static inline uint64_t heap_offset(const void *p)
+{
+	return (uint64_t)((const char *)p - heap_range.base);
+}
+
+static inline uint32_t heap_page_of(uint64_t offset)
+{
+	return (uint32_t)(offset >> HEAP_PAGE_SHIFT);
+}
+
+static inline struct layout_span *heap_span_at(uint64_t offset)
+{
+	return &state.spans[state.pagemap[heap_page_of(offset)]];
+}
+
+static inline uint32_t heap_span_id(const struct layout_span *span)
+{
+	return (uint32_t)(span - state.spans);
+}
+
+/* State bytes are read by whoever scans a slab while their owners change them: never torn. */
+static inline uint8_t slot_state_get(const uint8_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static inline void slot_state_set(uint8_t *at, enum slot_state value)
+{
+	__atomic_store_n(at, (uint8_t)value, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,290 @@
+/*
+ * Each thread caches, per size class, a stack of slots it has freed and a run of slots its slab
+ * gave it. malloc pops the stack, or takes the next of the run; free pushes. An entry carries the
+ * slot's address and the address of its state byte, so a pop marks the slot LIVE without looking
+ * anything up, and no user byte is ever read or written.
+ *
+ * Bins start small and double with use: a thread that allocates three things hoards nothing, one
+ * that allocates millions goes to the slabs once in hundreds of times.
+ *
+ * Caches lie in the heap and are part of its image. A thread that ends empties its cache and
+ * leaves it for the next one to start. After fork, the caches of threads that the child does not
+ * have are adopted, full as they are, by threads it starts; heap-layout.h says why that is safe.
+ */
+#include "tcache.h"
+
+#include "meta.h"
+#include "sizeclass.h"
+#include "slab.h"
+
+#define LIMIT_START 8u
+#define RUN_MIN 4u /* shorter runs go on the stack, to refill with several */
+
+static struct layout_tcache tcache_unset; /* no thread cache yet */
+static struct layout_tcache tcache_gone;  /* given back: the thread is ending */
+
+_Thread_local struct layout_tcache *tcache_self __attribute__((tls_model("initial-exec"))) =
+	&tcache_unset;
+
+static void entries_assign(struct layout_tcache *cache)
+{
+	struct layout_entry *entries = cache->entries;
+	for (unsigned class = 1; class < HEAP_CLASSES; class++) {
+		cache->bins[class].entries = entries;
+		cache->bins[class].slot_bytes = sizeclass_bytes(class);
+		cache->bins[class].limit = LIMIT_START;
+		cache->bins[class].batch = LIMIT_START;
+		entries += sizeclass_capacity(class);
+	}
+}
+
+static size_t tcache_bytes(void)
+{
+	size_t entries = 0;
+	for (unsigned class = 1; class < HEAP_CLASSES; class++)
+		entries += sizeclass_capacity(class);
+	return sizeof(struct layout_tcache) + entries * sizeof(struct layout_entry);
+}
+
+/* A cache nobody owns, or a new one. The page lock is held. */
+static struct layout_tcache *tcache_obtain(void)
+{
+	struct layout_heap *header = state.header;
+	struct layout_tcache *cache;
+
+	for (uint64_t at = header->tcaches; at != 0; at = cache->next) {
+		cache = (struct layout_tcache *)heap_pointer(at);
+		if (__atomic_load_n(&cache->generation, __ATOMIC_ACQUIRE) != header->generation)
+			return cache;
+	}
+	const uint64_t offset = meta_new(tcache_bytes());
+	if (offset == 0)
+		return NULL;
+	cache = (struct layout_tcache *)heap_pointer(offset);
+	entries_assign(cache);
+	cache->shard = header->next_shard++ % header->shard_count;
+	cache->next = header->tcaches;
+	header->tcaches = offset;
+	return cache;
+}
+
+static bool tcache_start(void)
+{
+	lock_acquire(&state.page_lock);
+	struct layout_tcache *cache = tcache_obtain();
+	if (cache)
+		__atomic_store_n(&cache->generation, state.header->generation, __ATOMIC_RELAXED);
+	lock_release(&state.page_lock);
+	if (!cache)
+		return false;
+	tcache_self = cache;
+	return true;
+}
+
+static void *slot_hand_out(char *slot, uint8_t *slot_state)
+{
+	slot_state_set(slot_state, SLOT_LIVE);
+	return slot;
+}
+
+/* For threads on their way out: one slot, no cache. */
+static void *alloc_uncached(unsigned class)
+{
+	struct slab_run run;
+	lock_acquire(&state.slab_locks[0][class]);
+	const bool ok = slab_take(0, class, 1, true, &run);
+	lock_release(&state.slab_locks[0][class]);
+	if (!ok)
+		return NULL;
+	return slot_hand_out(heap_pointer(run.span->start) + run.first * run.span->slot_bytes,
+			     (uint8_t *)heap_pointer(run.span->states) + run.first);
+}
+
+static void run_push(struct layout_bin *bin, const struct slab_run *run)
+{
+	char *slots = heap_pointer(run->span->start);
+	uint8_t *states = (uint8_t *)heap_pointer(run->span->states);
+	/* The last first: the stack hands out the lowest address first. */
+	for (uint32_t i = run->end; i-- > run->first;) {
+		bin->entries[bin->count] = (struct layout_entry){
+			slots + (size_t)i * bin->slot_bytes, states + i};
+		bin->count++;
+	}
+}
+
+static void run_set(struct layout_bin *bin, const struct slab_run *run)
+{
+	bin->run = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	bin->run_slots = heap_pointer(run->span->start);
+	bin->run_states = (uint8_t *)heap_pointer(run->span->states);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	bin->run = run->first | (uint64_t)run->end << 32;
+}
+
+static uint32_t doubled(uint32_t value, uint32_t cap)
+{
+	return value * 2 < cap ? value * 2 : cap;
+}
+
+/* refill() - one long run, or a stack of short ones: at least one slot, or false */
+static bool refill(struct layout_tcache *cache, unsigned class)
+{
+	struct layout_bin *bin = &cache->bins[class];
+	struct lock *lock = &state.slab_locks[cache->shard][class];
+	const uint32_t want = bin->batch;
+	struct slab_run run;
+	bool any = false;
+
+	bin->batch = doubled(bin->batch, sizeclass_capacity(class));
+	lock_acquire(lock);
+	while (bin->count < want / 2 + 1 && slab_take(cache->shard, class, want, !any, &run)) {
+		any = true;
+		if (run.end - run.first >= RUN_MIN || run.end - run.first > bin->limit - bin->count) {
+			run_set(bin, &run);
+			break;
+		}
+		run_push(bin, &run);
+	}
+	lock_release(lock);
+	return any;
+}
+
+void *tcache_alloc_slow(unsigned class)
+{
+	struct layout_tcache *cache = tcache_self;
+	if (unlikely(cache == &tcache_gone))
+		return alloc_uncached(class);
+	if (unlikely(cache == &tcache_unset)) {
+		if (!tcache_start())
+			return alloc_uncached(class);
+		cache = tcache_self;
+		if (cache->bins[class].count != 0) /* adopted */
+			goto pop;
+	}
+
+	struct layout_bin *bin = &cache->bins[class];
+	if (run_next(bin->run) == run_stop(bin->run) && !refill(cache, class))
+		return NULL;
+	const uint32_t next = run_next(bin->run);
+	if (next != run_stop(bin->run)) {
+		bin->run++;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		return slot_hand_out(bin->run_slots + (size_t)next * bin->slot_bytes,
+				     bin->run_states + next);
+	}
+pop:
+	bin = &cache->bins[class];
+	const struct layout_entry *entry = &bin->entries[--bin->count];
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return slot_hand_out(entry->slot, entry->state);
+}
+
+/* Give n entries to their slabs, changing locks only between shards. */
+static void entries_give(const struct layout_entry *entries, uint32_t n, unsigned class)
+{
+	struct lock *held = NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		struct layout_span *span = heap_span_at(heap_offset(entries[i].slot));
+		struct lock *lock = &state.slab_locks[span->shard][class];
+		if (lock != held) {
+			if (held)
+				lock_release(held);
+			lock_acquire(lock);
+			held = lock;
+		}
+		slab_give(span, (uint32_t)(entries[i].state -
+					   (uint8_t *)heap_pointer(span->states)));
+	}
+	if (held)
+		lock_release(held);
+}
+
+/* The entries leave the stack before their slots are free, oldest first: see struct layout_bin. */
+static void bin_flush(struct layout_bin *bin, unsigned class, uint32_t keep)
+{
+	struct layout_entry out[256];
+	const uint32_t n = bin->count - keep;
+	memcpy(out, bin->entries, n * sizeof(out[0]));
+	bin->count = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	memmove(bin->entries, bin->entries + n, keep * sizeof(out[0]));
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	bin->count = keep;
+	entries_give(out, n, class);
+}
+
+void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
+{
+	const unsigned class = span->class;
+	struct layout_tcache *cache = tcache_self;
+	if (unlikely(cache == &tcache_unset) && tcache_start())
+		cache = tcache_self;
+
+	struct layout_bin *bin = &cache->bins[class];
+	if (bin->limit == 0) {
+		const struct layout_entry entry = {slot, slot_state};
+		entries_give(&entry, 1, class);
+		return;
+	}
+	const uint32_t capacity = sizeclass_capacity(class);
+	if (bin->count == bin->limit) {
+		if (bin->limit < capacity)
+			bin->limit = doubled(bin->limit, capacity);
+		else
+			bin_flush(bin, class, bin->count / 2);
+	}
+	bin->entries[bin->count] = (struct layout_entry){slot, slot_state};
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	bin->count++;
+}
+
+static void run_give(struct layout_bin *bin, unsigned class)
+{
+	const uint64_t run = bin->run;
+	bin->run = 0;
+	for (uint32_t i = run_next(run); i < run_stop(run); i++) {
+		const struct layout_entry entry = {bin->run_slots + (size_t)i * bin->slot_bytes,
+						   bin->run_states + i};
+		entries_give(&entry, 1, class);
+	}
+}
+
+void tcache_flush(void)
+{
+	struct layout_tcache *cache = tcache_self;
+	for (unsigned class = 1; class < HEAP_CLASSES; class++) {
+		struct layout_bin *bin = &cache->bins[class];
+		if (bin->count != 0)
+			bin_flush(bin, class, 0);
+		if (bin->run != 0)
+			run_give(bin, class);
+	}
+}
+
+void tcache_thread_exit(void)
+{
+	struct layout_tcache *cache = tcache_self;
+	if (cache == &tcache_gone)
+		return;
+	if (cache != &tcache_unset) {
+		tcache_flush();
+		for (unsigned class = 1; class < HEAP_CLASSES; class++)
+			cache->bins[class].limit = cache->bins[class].batch = LIMIT_START;
+		__atomic_store_n(&cache->generation, 0, __ATOMIC_RELEASE);
+	}
+	tcache_self = &tcache_gone;
+}
+
+void tcache_postfork_child(void)
+{
+	struct layout_tcache *cache = tcache_self;
+	state.header->generation++;
+	if (cache != &tcache_unset && cache != &tcache_gone)
+		cache->generation = state.header->generation;
+}
+
+void tcache_reset(void)
+{
+	tcache_self = &tcache_unset;
+}

@@ -1,0 +1,39 @@
+/*
+ * Thread caches: what makes malloc and free a few instructions without a lock.
+ *
+ * heap.c has the fast paths inline; here is what they fall back to.
+ */
+#pragma once
+
+#include "state.h"
+
+/* This thread's cache. Never NULL: until a thread has one, and after it has given it back, it is
+ * a cache of no capacity, so that the fast paths need not ask. */
+extern _Thread_local struct layout_tcache *tcache_self
+	__attribute__((tls_model("initial-exec")));
+
+/* tcache_alloc_slow() - the stack is empty: a slot from the run, else refill; NULL: no memory */
+void *tcache_alloc_slow(unsigned class);
+
+/* tcache_free_slow() - the stack is full: give the older half to the slabs, then cache this one,
+ * which is CACHED already */
+void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state);
+
+void tcache_thread_exit(void);
+/* In a forked child: only the forking thread's cache has a thread. The page lock is held. */
+void tcache_postfork_child(void);
+/* Give back all this thread caches, and keep the cache. */
+void tcache_flush(void);
+/* Forget this thread's cache, after the heap is gone. Tests. */
+void tcache_reset(void);
+
+/* The run of a bin, as two indices: one word, so that it changes at once. */
+static inline uint32_t run_next(uint64_t run)
+{
+	return (uint32_t)run;
+}
+
+static inline uint32_t run_stop(uint64_t run)
+{
+	return (uint32_t)(run >> 32);
+}
