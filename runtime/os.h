@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -19,16 +20,21 @@ int os_close(int fd);
 int os_fstat(int fd, struct stat *ret_stat);
 int os_ftruncate(int fd, uint64_t size_bytes);
 int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len);
+int os_fchmod(int fd, unsigned mode);
 int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fcntl(int fd, int op, void *arg);
+int os_link(const char *from, const char *to, int flags); /* flags of linkat(2) */
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);
 int os_renameat2(const char *from, const char *to, unsigned flags);
 
+int os_getcwd(char *buffer, size_t len); /* length with the final 0 */
+
 /* Whole buffers: a short read or write is continued; end of file is -EIO. */
 int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset);
 int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset);
+long os_read(int fd, void *buffer, size_t len); /* 0 at end of file */
 /* One read until end of file or the buffer is full; returns the count. */
 long os_read_file(const char *path, char *buffer, size_t len);
 
@@ -43,6 +49,8 @@ static inline bool os_is_error(const void *p)
 
 int os_getpid(void);
 int os_gettid(void);
+unsigned os_geteuid(void);
+int os_getrlimit(int resource, struct rlimit *ret_limit);
 uint64_t os_clock_ns(clockid_t clock);
 void os_sleep_ns(uint64_t ns);
 long os_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout);

@@ -2,7 +2,18 @@
  * The pool file: create, open, lock, identify, grow, close. What its bytes mean: layout.h.
  *
  * Every function that can refuse returns 0 or a positive enum status with *ret_why filled with
- * the one line a user sees; not one byte of a refused file has been changed.
+ * the one line a user sees; not one byte of a refused file has been changed. Statuses:
+ *
+ *   STATUS_USAGE         2  the path: nothing there, not a regular file, a symlink, several names
+ *                           (hard links), another user's, writable by others, in a directory where
+ *                           anybody may rename, not readable or writable by us; it exists (create);
+ *                           a size or base that cannot be
+ *   STATUS_BUSY          3  another owner, a checker, or children of its last owner use it
+ *   STATUS_CORRUPT       4  not a pool, truncated, both superblocks torn, a field out of bounds,
+ *                           unreadable
+ *   STATUS_INCOMPATIBLE  5  newer version, unknown feature, other machine or page size, another
+ *                           keep, a file system without locks or holes
+ *   STATUS_NO_SPACE      6  disk or quota full, file larger than file system or RLIMIT_FSIZE allow
  */
 #pragma once
 
@@ -32,6 +43,7 @@ struct pool {
 	int newest_slot;             /* which of the two superblocks `sb` came from */
 	struct layout_superblock sb; /* the newest valid superblock, verified */
 	struct control *control;     /* mapped control page (control.h), NULL for POOL_CHECK */
+	void *lock_page;             /* keeps the lock while the program closes our fd: pool-lock.c */
 };
 
 /* What a new pool shall be. */
@@ -39,6 +51,9 @@ struct pool_plan {
 	uint64_t size_bytes; /* largest size of the heap's extent, sparse; rounded up to 2 MiB */
 	uint64_t base;       /* address of its first byte, 2 MiB-aligned; 0: LAYOUT_BASE_DEFAULT */
 };
+
+/* pool_exists() - is there anything under this name, pool or not? Follows no symlink. */
+bool pool_exists(const char *path);
 
 /* pool_create() - make a new, empty pool; refuses when the path exists */
 int pool_create(const char *path, const struct pool_plan *plan, struct refusal *ret_why);
@@ -51,13 +66,18 @@ int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
  * replaced ours; -errno if it cannot be had */
 int pool_fd(struct pool *pool);
 
+/* pool_reopen() - one more descriptor of this very file, without the lock, or -errno; the caller
+ * closes it. All mappings are made from such: a mapping keeps its description's lock, and a child
+ * that inherits it would own the pool after our death. */
+int pool_reopen(struct pool *pool);
+
 /* pool_set_keep() - fix what is kept, at the first run; refuses another keep later (5) */
 int pool_set_keep(struct pool *pool, enum keep keep, struct refusal *ret_why);
 
 /* pool_grow() - a larger maximum size; a smaller or equal one is 0 and changes nothing */
 int pool_grow(struct pool *pool, uint64_t size_bytes, struct refusal *ret_why);
 
-/* pool_reset() - empty the pool: heap extents punched out, keep unset, a new uuid (--new) */
+/* pool_reset() - empty the pool: keep unset, a new uuid, heap extents punched out (--new) */
 int pool_reset(struct pool *pool, struct refusal *ret_why);
 
 /* pool_punch() - give the file's blocks of the heap's range [offset, offset+len) back */

@@ -20,6 +20,12 @@
 
 enum window_kind { WINDOW_SHARED, WINDOW_PRIVATE };
 
+struct window_range {
+	size_t start;
+	size_t end;
+};
+#define WINDOW_RANGE_MAX 64 /* places the heap may grow at independently */
+
 struct window {
 	enum window_kind kind;
 	char *base;
@@ -27,15 +33,22 @@ struct window {
 			    * the pool's file could not be grown */
 	struct pool *pool; /* NULL: no file behind it (tests, forked children) */
 	bool is_frozen;    /* shared turned private by fork: steps and purges are anonymous now */
+	size_t open_bytes; /* sum of ranges */
+	unsigned range_count;
+	struct window_range ranges[WINDOW_RANGE_MAX]; /* opened, ascending, disjoint, not touching */
 };
 
-/* window_open() - reserve [base, base+size); STATUS_INCOMPATIBLE names the occupant's mapping */
+/* window_open() - reserve [base, base+size); STATUS_INCOMPATIBLE names the occupant's mapping.
+ * Under a tight RLIMIT_AS the size is halved until it fits, but not below 64 MiB (or size, if
+ * that is less): then STATUS_INCOMPATIBLE names the limit. */
 int window_open(struct window *ret_window, enum window_kind kind, struct pool *pool,
 		uint64_t base, uint64_t size_bytes, struct refusal *ret_why);
 void window_close(struct window *window);
 
 /* window_grow() - make [offset, offset+len) readable and writable, reading as zeros; page-aligned.
- * -ENOMEM, -ENOSPC, -EDQUOT, -EIO: nothing has changed. */
+ * -ENOMEM, -ENOSPC, -EDQUOT, -EIO: nothing has changed. The range has never been opened, or was
+ * purged since: a purged range of a shared window has no blocks any more, and must be grown again
+ * before its first use, or a full disk is SIGBUS. For private windows that costs one cheap call. */
 int window_grow(struct window *window, size_t offset, size_t len);
 
 /* window_purge() - give the memory of an open range back; it reads as zeros afterwards.

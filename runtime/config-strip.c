@@ -1,0 +1,75 @@
+/*
+ * The problem: a program's children inherit its environment, and with it a preload they did not
+ * ask for and a pool they may not open. The trick: our entries are taken out of the very array and
+ * strings the program was started with, before it has seen them; nothing has to be allocated, as
+ * everything only gets shorter. The guarantee: other variables keep their order and bytes, other
+ * LD_PRELOAD entries stay.
+ */
+#include "config.h"
+
+#include <string.h>
+
+static bool is_separator(char c)
+{
+	return c == ' ' || c == ':';
+}
+
+static bool is_our_library(const char *entry, size_t len)
+{
+	static const char *const names[] = {"libheapsake.so", "libheapsake-private.so"};
+	const char *slash = memrchr(entry, '/', len);
+	const char *base = slash ? slash + 1 : entry;
+	size_t base_len = len - (size_t)(base - entry);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == base_len && !memcmp(names[i], base, base_len))
+			return true;
+	return false;
+}
+
+/* Takes our library out of a list like "a.so:/x/libheapsake.so b.so", in place; each entry that
+ * stays brings the separator in front of it along. Returns false if nothing is left. */
+static bool strip_list(char *list)
+{
+	char *out = list;
+	const char *in = list;
+
+	while (*in) {
+		const char *separators = in;
+		while (is_separator(*in))
+			in++;
+		const char *entry = in;
+		while (*in && !is_separator(*in))
+			in++;
+		if (in == entry || is_our_library(entry, (size_t)(in - entry)))
+			continue;
+		const char *from = out == list ? entry : separators;
+		memmove(out, from, (size_t)(in - from));
+		out += in - from;
+	}
+	*out = 0;
+	return out != list;
+}
+
+static bool is_kept(char *entry)
+{
+	static const char preload[] = "LD_PRELOAD=";
+
+	if (!strncmp(entry, "HEAPSAKE_", strlen("HEAPSAKE_")))
+		return false;
+	if (!strncmp(entry, preload, strlen(preload)))
+		return strip_list(entry + strlen(preload));
+	return true;
+}
+
+void config_strip_environment(char **envp)
+{
+	char **out = envp;
+
+	if (!envp)
+		return;
+	for (char **in = envp; *in; in++)
+		if (is_kept(*in))
+			*out++ = *in;
+	*out = NULL;
+}

@@ -1,0 +1,269 @@
+/*
+ * The problem: a mistyped HEAPSAKE_SIZ that is ignored means a program that silently runs with
+ * another pool than its user believes. The trick: one table of all variables; every name that
+ * starts with HEAPSAKE_ must be in it, and every value must be one its parser accepts. The
+ * guarantee: what is in struct config is what the environment says, or there is a refusal that
+ * names the variable, the value and what would be accepted.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "os.h"
+
+#define PREFIX "HEAPSAKE_"
+
+struct variable {
+	const char *name; /* without the prefix */
+	const char *accepted;
+	int (*parse)(struct config *config, const char *value); /* 0 or -EINVAL */
+};
+
+static int parse_bool(const char *value, bool *ret_value)
+{
+	if (!strcmp(value, "0"))
+		*ret_value = false;
+	else if (!strcmp(value, "1"))
+		*ret_value = true;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* %p becomes the pid, %% a percent sign; any other % is refused, so that more can come later. */
+static int parse_pool(struct config *config, const char *value)
+{
+	size_t len = 0;
+
+	if (!*value)
+		return -EINVAL;
+	for (; *value; value++) {
+		char piece[16] = {*value};
+		if (*value == '%' && value[1] == 'p')
+			snprintf(piece, sizeof(piece), "%d", os_getpid());
+		else if (*value == '%' && value[1] != '%')
+			return -EINVAL;
+		if (*value == '%')
+			value++;
+		size_t piece_len = strlen(piece);
+		if (len + piece_len >= sizeof(config->pool_path))
+			return -EINVAL;
+		memcpy(config->pool_path + len, piece, piece_len + 1);
+		len += piece_len;
+	}
+	config->is_active = true;
+	return 0;
+}
+
+static int parse_size(struct config *config, const char *value)
+{
+	config->has_size = true;
+	return config_parse_size(value, &config->size_bytes);
+}
+
+static int parse_keep(struct config *config, const char *value)
+{
+	return config_parse_keep(value, &config->keep);
+}
+
+static int parse_new(struct config *config, const char *value)
+{
+	return parse_bool(value, &config->is_new);
+}
+
+static int parse_quiet(struct config *config, const char *value)
+{
+	return parse_bool(value, &config->is_quiet);
+}
+
+static int parse_children(struct config *config, const char *value)
+{
+	config->children_inherit = !strcmp(value, "inherit");
+	return config->children_inherit || !strcmp(value, "volatile") ? 0 : -EINVAL;
+}
+
+/* The position of value in words, which end with NULL; or -EINVAL. */
+static int word_index(const char *const *words, const char *value)
+{
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(words[i], value))
+			return i;
+	return -EINVAL;
+}
+
+static int parse_stats(struct config *config, const char *value)
+{
+	static const char *const words[] = {"0", "1", "json", NULL};
+	int index = word_index(words, value);
+
+	if (index < 0)
+		return index;
+	config->stats = (enum stats_form)index;
+	return 0;
+}
+
+static int parse_log(struct config *config, const char *value)
+{
+	static const char *const words[] = {"error", "warn", "info", "debug", NULL};
+	int index = word_index(words, value);
+
+	if (index < 0)
+		return index;
+	config->log = (enum say_level)index;
+	return 0;
+}
+
+static int parse_disable(struct config *config, const char *value)
+{
+	bool is_disabled;
+
+	(void)config; /* takes effect when all is read: see config_from_environment */
+	return parse_bool(value, &is_disabled);
+}
+
+static const struct variable variables[] = {
+	{"POOL", "a path (%p: the pid, %%: a percent sign)", parse_pool},
+	{"SIZE", "a number of bytes at least 16M, or one with K, M, G or T", parse_size},
+	{"KEEP", "none, heap or process", parse_keep},
+	{"NEW", "0 or 1", parse_new},
+	{"QUIET", "0 or 1", parse_quiet},
+	{"CHILDREN", "volatile or inherit", parse_children},
+	{"STATS", "0, 1 or json", parse_stats},
+	{"LOG", "error, warn, info or debug", parse_log},
+	{"DISABLE", "0 or 1", parse_disable},
+};
+#define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance; names longer than any of ours are far from all of them. */
+static unsigned name_distance(const char *a, size_t a_len, const char *b)
+{
+	unsigned row[32];
+	size_t b_len = strlen(b);
+
+	if (a_len >= 32 || b_len >= 32)
+		return 32;
+	for (unsigned j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (unsigned i = 1; i <= a_len; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= b_len; j++) {
+			unsigned above = row[j];
+			row[j] = min3(above + 1, row[j - 1] + 1,
+				      diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[b_len];
+}
+
+static int refuse_unknown(struct refusal *ret_why, const char *name, size_t name_len)
+{
+	const char *nearest = NULL;
+	unsigned best = 3; /* two slips at most: farther is another word */
+	char object[80];
+
+	for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+		unsigned distance = name_distance(name, name_len, variables[i].name);
+		if (distance < best && distance < name_len) {
+			best = distance;
+			nearest = variables[i].name;
+		}
+	}
+	snprintf(object, sizeof(object), PREFIX "%.*s", (int)(name_len < 64 ? name_len : 64), name);
+	if (nearest)
+		return refuse(ret_why, STATUS_USAGE, object,
+			      "unknown variable; did you mean " PREFIX "%s?", nearest);
+	return refuse(ret_why, STATUS_USAGE, object, "unknown variable; unset it");
+}
+
+/* One variable of ours, "NAME=value" without the prefix. */
+static int config_read_entry(struct config *config, const char *entry, struct refusal *ret_why)
+{
+	const char *equals = strchr(entry, '=');
+	size_t name_len = equals ? (size_t)(equals - entry) : strlen(entry);
+	const char *value = equals ? equals + 1 : "";
+
+	for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+		const struct variable *variable = &variables[i];
+		char object[32];
+		if (strlen(variable->name) != name_len || memcmp(variable->name, entry, name_len) != 0)
+			continue;
+		if (variable->parse(config, value) == 0)
+			return 0;
+		snprintf(object, sizeof(object), PREFIX "%s", variable->name);
+		return refuse(ret_why, STATUS_USAGE, object, "\"%.128s\" is not accepted; set it to %s",
+			      value, variable->accepted);
+	}
+	return refuse_unknown(ret_why, entry, name_len);
+}
+
+int config_from_environment(struct config *ret_config, char *const *envp, struct refusal *ret_why)
+{
+	struct config *config = ret_config;
+	bool is_disabled = false;
+
+	memset(config, 0, sizeof(*config));
+	config->size_bytes = CONFIG_SIZE_DEFAULT;
+	config->log = SAY_WARN;
+	for (; envp && *envp; envp++) {
+		if (strncmp(*envp, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		int status = config_read_entry(config, *envp + strlen(PREFIX), ret_why);
+		if (status)
+			return status;
+		is_disabled |= !strcmp(*envp, PREFIX "DISABLE=1");
+	}
+	config->is_active &= !is_disabled;
+	return 0;
+}
+
+int config_parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const char units[] = "KMGT";
+	uint64_t value = 0;
+	unsigned shift = 0;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	for (; *text >= '0' && *text <= '9'; text++)
+		if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+			return -ERANGE;
+	if (*text) {
+		const char *unit = strchr(units, *text);
+		if (!unit || text[1])
+			return -EINVAL;
+		shift = 10 * (unsigned)(unit - units + 1);
+	}
+	if (value > (UINT64_MAX >> 1) >> shift) /* file offsets are signed */
+		return -ERANGE;
+	*ret_bytes = value << shift;
+	return 0;
+}
+
+static const char *const keep_names[] = {"unset", "none", "heap", "process"};
+
+const char *config_keep_name(enum keep keep)
+{
+	return (unsigned)keep < 4 ? keep_names[keep] : "unknown";
+}
+
+int config_parse_keep(const char *text, enum keep *ret_keep)
+{
+	for (int i = KEEP_NONE; i <= KEEP_PROCESS; i++)
+		if (!strcmp(text, keep_names[i])) {
+			*ret_keep = (enum keep)i;
+			return 0;
+		}
+	return -EINVAL;
+}

@@ -1,0 +1,206 @@
+/*
+ * Every byte on media.
+ *
+ * Little endian; offsets, not pointers; reserved bytes are zero and covered by the checksum where
+ * there is one. Nothing read from a file is believed before it is verified, checksum or not.
+ *
+ *   file offset
+ *   0         +------------------------+
+ *             | superblock, slot 0     |  section 1
+ *   4 KiB     +------------------------+
+ *             | superblock, slot 1     |
+ *   8 KiB     +------------------------+
+ *             | control page           |  section 2
+ *   12 KiB    +------------------------+
+ *             | reserved, zero         |  up to 64 KiB written at create, then a hole
+ *   2 MiB     +------------------------+
+ *             | extent: heap           |  section 3; sparse, 2 MiB-aligned like every extent
+ *             +------------------------+
+ *             | further extents, as the superblock's table says, in any order: the heap is the
+ *             | concatenation of the heap's extents in the order of the table
+ *             +
+ */
+#pragma once
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LAYOUT_BLOCK_BYTES UINT64_C(4096)
+#define LAYOUT_CHUNK_BYTES (UINT64_C(2) << 20) /* alignment of extents, base and sizes */
+#define LAYOUT_HEAD_BYTES LAYOUT_CHUNK_BYTES
+#define LAYOUT_HEAD_WRITTEN_BYTES UINT64_C(65536)
+#define LAYOUT_HEAP_MIN_BYTES (UINT64_C(16) << 20)
+#define LAYOUT_ADDRESS_END (UINT64_C(1) << 47) /* user addresses end here (4-level tables) */
+
+/*
+ * ---- 1. Superblocks ----
+ *
+ * A superblock of sequence number n stands in slot n & 1. Of the slots with a right checksum the
+ * higher seq counts. An update writes the other slot with seq + 1 and syncs: it counts from the
+ * moment its last sector is on media. Torn, its checksum is wrong and the older one counts: an
+ * update has happened wholly or not at all.
+ *
+ * magic, version and the place of the checksum are the same in every version, for ever.
+ *
+ * OFFSET  SIZE  MEANING
+ *      0     8  magic "heapsake"
+ *      8     4  version; 0: unreleased, only the very build that made it understands it
+ *     12     4  reserved
+ *     16     8  seq
+ *     24     8  features a reader may ignore
+ *     32     8  features a reader must know to open at all
+ *     40     8  features a writer must know; without them the pool is read-only
+ *     48    16  uuid, new with every emptying
+ *     64     2  machine: ELF e_machine
+ *     66     1  ELF EI_DATA: 1 little endian
+ *     67     1  ELF EI_CLASS: 2 64-bit
+ *     68     4  page size of the machine, bytes
+ *     72     8  base: address of the heap's first byte, 2 MiB-aligned
+ *     80     8  size of the heap, bytes: the sum of its extents
+ *     88     4  keep (enum keep); unset: the heap is empty, whatever its extents hold
+ *     92     4  user id of its maker, for people; who may use it is the file's own business
+ *     96     8  created, ns since 1970
+ *    104     4  number of extents, 1..LAYOUT_EXTENT_MAX
+ *    108     4  reserved
+ *    112  3072  extents, 24 bytes each; those beyond the number are zero
+ *   3184   904  reserved
+ *   4088     8  checksum: XXH3-64 of bytes 0..4087 with seed LAYOUT_CHECKSUM_SEED
+ */
+#define LAYOUT_MAGIC UINT64_C(0x656b617370616568) /* "heapsake" */
+#define LAYOUT_VERSION 0u
+#define LAYOUT_FEATURES_MUST UINT64_C(0)      /* those this build knows */
+#define LAYOUT_FEATURES_READ_ONLY UINT64_C(0) /* likewise */
+#define LAYOUT_CHECKSUM_SEED UINT64_C(0x48505350)
+#define LAYOUT_EXTENT_MAX 128u
+
+enum layout_use {
+	LAYOUT_USE_NONE = 0, /* only in unused entries */
+	LAYOUT_USE_HEAP = 1,
+	LAYOUT_USE_REGIONS = 2,
+	LAYOUT_USE_LOG = 3,
+};
+
+/*
+ * OFFSET  SIZE  MEANING
+ *      0     8  file offset, 2 MiB-aligned, at least LAYOUT_HEAD_BYTES
+ *      8     8  length, 2 MiB-aligned, not 0
+ *     16     4  use
+ *     20     4  reserved
+ */
+struct layout_extent {
+	uint64_t file_offset;
+	uint64_t len;
+	uint32_t use;
+	uint32_t reserved;
+};
+static_assert(sizeof(struct layout_extent) == 24, "on media");
+
+struct layout_superblock {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t reserved0;
+	uint64_t seq;
+	uint64_t features_may;
+	uint64_t features_must;
+	uint64_t features_read_only;
+	uint8_t uuid[16];
+	uint16_t machine;
+	uint8_t endianness;
+	uint8_t word_class;
+	uint32_t page_bytes;
+	uint64_t base;
+	uint64_t size_bytes;
+	uint32_t keep;
+	uint32_t maker_uid;
+	uint64_t created_unix_ns;
+	uint32_t extent_count;
+	uint32_t reserved1;
+	struct layout_extent extents[LAYOUT_EXTENT_MAX];
+	uint8_t reserved2[904];
+	uint64_t checksum;
+};
+static_assert(sizeof(struct layout_superblock) == LAYOUT_BLOCK_BYTES, "on media");
+static_assert(offsetof(struct layout_superblock, version) == 8, "on media, for ever");
+static_assert(offsetof(struct layout_superblock, seq) == 16, "on media");
+static_assert(offsetof(struct layout_superblock, features_may) == 24, "on media");
+static_assert(offsetof(struct layout_superblock, features_must) == 32, "on media");
+static_assert(offsetof(struct layout_superblock, features_read_only) == 40, "on media");
+static_assert(offsetof(struct layout_superblock, uuid) == 48, "on media");
+static_assert(offsetof(struct layout_superblock, machine) == 64, "on media");
+static_assert(offsetof(struct layout_superblock, endianness) == 66, "on media");
+static_assert(offsetof(struct layout_superblock, word_class) == 67, "on media");
+static_assert(offsetof(struct layout_superblock, page_bytes) == 68, "on media");
+static_assert(offsetof(struct layout_superblock, base) == 72, "on media");
+static_assert(offsetof(struct layout_superblock, size_bytes) == 80, "on media");
+static_assert(offsetof(struct layout_superblock, keep) == 88, "on media");
+static_assert(offsetof(struct layout_superblock, maker_uid) == 92, "on media");
+static_assert(offsetof(struct layout_superblock, created_unix_ns) == 96, "on media");
+static_assert(offsetof(struct layout_superblock, extent_count) == 104, "on media");
+static_assert(offsetof(struct layout_superblock, extents) == 112, "on media");
+static_assert(offsetof(struct layout_superblock, reserved2) == 3184, "on media");
+static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, for ever");
+
+/*
+ * ---- 2. Control page ----
+ *
+ * Not part of what is kept: the owner tells the world who it is. seq is odd while the owner
+ * writes; a reader copies between two equal even values. An owner that died writing leaves it odd
+ * until the next owner. No checksum: it is never believed.
+ *
+ * OFFSET  SIZE  MEANING
+ *      0     8  magic "hsctrl01"
+ *      8     4  seq
+ *     12     4  flags (enum control_flags)
+ *     16     8  owner's start time, clock ticks since boot (field 22 of /proc/PID/stat)
+ *     24     8  when the owner attached, ns since 1970
+ *     32     4  owner's pid, as seen in its own pid namespace
+ *     36     4  keep of this run
+ *     40    64  owner's program, zero-terminated
+ *    104     8  bytes of the heap opened by this run
+ *    112  3984  reserved
+ */
+#define LAYOUT_CONTROL_OFFSET UINT64_C(8192)
+#define LAYOUT_CONTROL_MAGIC UINT64_C(0x31306c7274637368) /* "hsctrl01" */
+
+struct control {
+	uint64_t magic;
+	uint32_t seq;
+	uint32_t flags;
+	uint64_t start_ticks;
+	uint64_t started_unix_ns;
+	int32_t pid;
+	uint32_t keep;
+	char program[64];
+	uint64_t open_bytes;
+	uint8_t reserved[3984];
+};
+static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
+static_assert(offsetof(struct control, seq) == 8, "on media");
+static_assert(offsetof(struct control, start_ticks) == 16, "on media");
+static_assert(offsetof(struct control, started_unix_ns) == 24, "on media");
+static_assert(offsetof(struct control, pid) == 32, "on media");
+static_assert(offsetof(struct control, program) == 40, "on media");
+static_assert(offsetof(struct control, open_bytes) == 104, "on media");
+
+/*
+ * ---- Locks ----
+ *
+ * Open-file-description locks on ranges of the file; they hold no bytes.
+ *   superblocks   write: the owner; read: a checker
+ *   control page  read: processes whose memory still shows this file after a fork (window.c)
+ */
+#define LAYOUT_LOCK_OWNER_OFFSET UINT64_C(0)
+#define LAYOUT_LOCK_OWNER_LEN (2 * LAYOUT_BLOCK_BYTES)
+#define LAYOUT_LOCK_VIEW_OFFSET LAYOUT_CONTROL_OFFSET
+#define LAYOUT_LOCK_VIEW_LEN LAYOUT_BLOCK_BYTES
+
+/* Where a new pool's heap lives unless told otherwise: far from everything Linux, sanitizers and
+ * JITs use, and below 2^47. */
+#define LAYOUT_BASE_DEFAULT UINT64_C(0x200000000000)
+
+/*
+ * ---- 3. Heap ----
+ *
+ * The heap's own structures, at offsets from the heap's base.
+ */

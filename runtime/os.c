@@ -1,0 +1,252 @@
+/*
+ * The problem: libc's wrappers write errno, which is thread-local, may be cancellation points, and
+ * may be replaced by the program or by another preload. The trick: the system call instruction
+ * itself. The guarantee: a function here needs nothing but a stack, so it works before libc is
+ * ready, after exit has begun, and on a thread libc has never heard of; and it never changes errno.
+ *
+ * Built without the stack protector (its canary lives in thread-local storage).
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+
+#include "os-x86_64.h"
+
+int os_open(const char *path, int flags, unsigned mode)
+{
+	return (int)os_syscall4(SYS_openat, AT_FDCWD, (long)path, flags, mode);
+}
+
+int os_close(int fd)
+{
+	return (int)os_syscall3(SYS_close, fd, 0, 0);
+}
+
+/* glibc's struct stat is the kernel's on 64-bit machines. */
+int os_fstat(int fd, struct stat *ret_stat)
+{
+	return (int)os_syscall3(SYS_fstat, fd, (long)ret_stat, 0);
+}
+
+int os_ftruncate(int fd, uint64_t size_bytes)
+{
+	return (int)os_syscall3(SYS_ftruncate, fd, (long)size_bytes, 0);
+}
+
+int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len)
+{
+	return (int)os_syscall4(SYS_fallocate, fd, mode, (long)offset, (long)len);
+}
+
+int os_fchmod(int fd, unsigned mode)
+{
+	return (int)os_syscall3(SYS_fchmod, fd, mode, 0);
+}
+
+int os_fdatasync(int fd)
+{
+	return (int)os_syscall3(SYS_fdatasync, fd, 0, 0);
+}
+
+int os_fsync(int fd)
+{
+	return (int)os_syscall3(SYS_fsync, fd, 0, 0);
+}
+
+int os_fcntl(int fd, int op, void *arg)
+{
+	return (int)os_syscall3(SYS_fcntl, fd, op, (long)arg);
+}
+
+int os_link(const char *from, const char *to, int flags)
+{
+	return (int)os_syscall6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);
+}
+
+int os_unlink(const char *path)
+{
+	return (int)os_syscall3(SYS_unlinkat, AT_FDCWD, (long)path, 0);
+}
+
+int os_rename(const char *from, const char *to)
+{
+	return os_renameat2(from, to, 0);
+}
+
+int os_renameat2(const char *from, const char *to, unsigned flags)
+{
+	return (int)os_syscall6(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);
+}
+
+int os_getcwd(char *buffer, size_t len)
+{
+	return (int)os_syscall3(SYS_getcwd, (long)buffer, (long)len, 0);
+}
+
+int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset)
+{
+	char *at = buffer;
+
+	while (len) {
+		long n = os_syscall4(SYS_pread64, fd, (long)at, (long)len, (long)offset);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset)
+{
+	const char *at = buffer;
+
+	while (len) {
+		long n = os_syscall4(SYS_pwrite64, fd, (long)at, (long)len, (long)offset);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+long os_read(int fd, void *buffer, size_t len)
+{
+	long n;
+
+	do
+		n = os_syscall3(SYS_read, fd, (long)buffer, (long)len);
+	while (n == -EINTR);
+	return n;
+}
+
+long os_read_file(const char *path, char *buffer, size_t len)
+{
+	int fd = os_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	size_t have = 0;
+
+	if (fd < 0)
+		return fd;
+	while (have < len) {
+		long n = os_read(fd, buffer + have, len - have);
+		if (n < 0) {
+			os_close(fd);
+			return n;
+		}
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	os_close(fd);
+	return (long)have;
+}
+
+long os_write(int fd, const void *buffer, size_t len)
+{
+	return os_syscall3(SYS_write, fd, (long)buffer, (long)len);
+}
+
+void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset)
+{
+	return (void *)os_syscall6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, (long)offset);
+}
+
+int os_munmap(void *addr, size_t len)
+{
+	return (int)os_syscall3(SYS_munmap, (long)addr, (long)len, 0);
+}
+
+int os_mprotect(void *addr, size_t len, int prot)
+{
+	return (int)os_syscall3(SYS_mprotect, (long)addr, (long)len, prot);
+}
+
+int os_madvise(void *addr, size_t len, int advice)
+{
+	return (int)os_syscall3(SYS_madvise, (long)addr, (long)len, advice);
+}
+
+int os_getpid(void)
+{
+	return (int)os_syscall3(SYS_getpid, 0, 0, 0);
+}
+
+int os_gettid(void)
+{
+	return (int)os_syscall3(SYS_gettid, 0, 0, 0);
+}
+
+unsigned os_geteuid(void)
+{
+	return (unsigned)os_syscall3(SYS_geteuid, 0, 0, 0);
+}
+
+int os_getrlimit(int resource, struct rlimit *ret_limit)
+{
+	return (int)os_syscall4(SYS_prlimit64, 0, resource, 0, (long)ret_limit);
+}
+
+uint64_t os_clock_ns(clockid_t clock)
+{
+	struct timespec now = {0};
+
+	os_syscall3(SYS_clock_gettime, clock, (long)&now, 0);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void os_sleep_ns(uint64_t ns)
+{
+	struct timespec left = {
+		.tv_sec = (time_t)(ns / UINT64_C(1000000000)),
+		.tv_nsec = (long)(ns % UINT64_C(1000000000)),
+	};
+
+	while (os_syscall4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&left, (long)&left) ==
+	       -EINTR)
+		;
+}
+
+long os_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout)
+{
+	return os_syscall4(SYS_futex, (long)word, FUTEX_WAIT, expected, (long)timeout);
+}
+
+long os_futex_wake(uint32_t *word, int count)
+{
+	return os_syscall3(SYS_futex, (long)word, FUTEX_WAKE, count);
+}
+
+int os_getrandom(void *buffer, size_t len)
+{
+	char *at = buffer;
+
+	while (len) {
+		long n = os_syscall3(SYS_getrandom, (long)at, (long)len, 0);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+_Noreturn void os_exit_group(int status)
+{
+	for (;;)
+		os_syscall3(SYS_exit_group, status, 0, 0);
+}

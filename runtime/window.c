@@ -1,0 +1,342 @@
+/*
+ * The problem: a heap of up to a terabyte must live at one address, cost nothing until it is used,
+ * never overcommit a disk, and turn private when the process forks. The trick: reserve everything
+ * PROT_NONE once, so that nobody else can get in between, and open it in steps; in front of a
+ * shared step the file gets its blocks, so a full disk is an error code here and never a SIGBUS in
+ * the program. The guarantee: a step that failed has changed nothing; after window_freeze() no
+ * store reaches the file.
+ */
+#include "window.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "control.h"
+#include "os.h"
+#include "pool-parts.h"
+#include "window-range.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+#define ANONYMOUS_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
+#define SIZE_MIN_BYTES (UINT64_C(64) << 20)
+#define HUGE_FROM_BYTES (UINT64_C(8) << 20) /* a small program stays small: no huge pages before */
+
+/* Does this kernel know MADV_POPULATE_WRITE? Set once, by anyone; a lost race costs one call. */
+static bool window_cannot_populate;
+
+/* Finds the first mapping in /proc/self/maps that overlaps [base, end). */
+static bool find_occupant(uint64_t base, uint64_t end, char *ret_line, size_t line_max)
+{
+	char buffer[1024];
+	size_t have = 0;
+	bool is_found = false;
+	int fd = os_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+
+	while (fd >= 0 && !is_found) {
+		long n = os_read(fd, buffer + have, sizeof(buffer) - 1 - have);
+		have += n > 0 ? (size_t)n : 0;
+		buffer[have] = 0;
+		char *newline = memchr(buffer, '\n', have);
+		if (!newline && n <= 0)
+			break;
+		size_t line_len = newline ? (size_t)(newline - buffer) : have;
+		char *dash;
+		int saved_errno = errno;
+		uint64_t start = strtoull(buffer, &dash, 16);
+		uint64_t stop = *dash == '-' ? strtoull(dash + 1, NULL, 16) : 0;
+		errno = saved_errno;
+		is_found = start < end && stop > base;
+		if (is_found)
+			snprintf(ret_line, line_max, "%.*s", (int)line_len, buffer);
+		size_t used = newline ? line_len + 1 : line_len;
+		memmove(buffer, buffer + used, have - used);
+		have -= used;
+	}
+	if (fd >= 0)
+		os_close(fd);
+	return is_found;
+}
+
+static const char *window_object(const struct window *window)
+{
+	return window->pool ? window->pool->path : "heap";
+}
+
+static int refuse_reservation(const struct window *window, uint64_t base, uint64_t size_bytes,
+			      int error, struct refusal *ret_why)
+{
+	char occupant[512];
+
+	if (error == -EEXIST &&
+	    find_occupant(base, base + size_bytes, occupant, sizeof(occupant)))
+		return refuse(ret_why, STATUS_INCOMPATIBLE, window_object(window),
+			      "its addresses from 0x%llx (%llu bytes) are taken by \"%s\"; "
+			      "make a pool with another --base",
+			      (unsigned long long)base, (unsigned long long)size_bytes, occupant);
+	return refuse(ret_why, STATUS_INCOMPATIBLE, window_object(window),
+		      "cannot reserve %llu bytes of addresses at 0x%llx: error %d (%s); "
+		      "raise ulimit -v",
+		      (unsigned long long)size_bytes, (unsigned long long)base, -error,
+		      strerrordesc_np(-error));
+}
+
+/* 0, or -EEXIST when something is there already. */
+static int reserve(void *base, size_t size_bytes)
+{
+	void *got = os_mmap(base, size_bytes, PROT_NONE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (os_is_error(got))
+		return (int)(intptr_t)got;
+	if (got == base)
+		return 0;
+	/* Before Linux 4.17 the address is only a hint. */
+	os_munmap(got, size_bytes);
+	return -EEXIST;
+}
+
+/* Maps the file's part of [offset, offset+len) over what is there. */
+static int map_file(struct window *window, int fd, size_t offset, size_t len, int prot, int flags)
+{
+	while (len) {
+		uint64_t run;
+		uint64_t at = pool_file_offset(window->pool, offset, &run);
+		run = run < len ? run : len;
+		void *got = os_mmap(window->base + offset, run, prot,
+				    flags | MAP_NORESERVE | MAP_FIXED, fd, at);
+		if (os_is_error(got))
+			return (int)(intptr_t)got;
+		offset += run;
+		len -= run;
+	}
+	return 0;
+}
+
+int window_open(struct window *ret_window, enum window_kind kind, struct pool *pool,
+		uint64_t base, uint64_t size_bytes, struct refusal *ret_why)
+{
+	struct window *window = ret_window;
+	uint64_t size = size_bytes;
+	int error;
+
+	memset(window, 0, sizeof(*window));
+	window->kind = kind;
+	window->pool = pool;
+	window->base = (char *)(uintptr_t)base;
+	while ((error = reserve(window->base, size)) == -ENOMEM && size / 2 >= SIZE_MIN_BYTES)
+		size = size / 2 & ~(LAYOUT_CHUNK_BYTES - 1);
+	if (error)
+		return refuse_reservation(window, base, size, error, ret_why);
+	window->size_bytes = size;
+	if (kind == WINDOW_PRIVATE)
+		return 0;
+	int fd = pool_reopen(pool);
+	error = fd < 0 ? fd : map_file(window, fd, 0, size, PROT_NONE, MAP_SHARED);
+	if (fd >= 0)
+		os_close(fd);
+	if (error) {
+		window_close(window);
+		return refuse_reservation(window, base, size, error, ret_why);
+	}
+	return 0;
+}
+
+void window_close(struct window *window)
+{
+	os_munmap(window->base, window->size_bytes);
+	window->range_count = 0;
+	window->open_bytes = 0;
+	window->size_bytes = 0;
+}
+
+/* For file systems that cannot fallocate: blocks are had by writing. */
+static int write_zeros(int fd, uint64_t at, uint64_t len)
+{
+	static const char zeros[65536];
+	int error = 0;
+
+	while (!error && len) {
+		uint64_t piece = len < sizeof(zeros) ? len : sizeof(zeros);
+		error = os_pwrite_all(fd, zeros, piece, at);
+		at += piece;
+		len -= piece;
+	}
+	return error;
+}
+
+/* A signal interrupts fallocate and what it did is undone, so a profiler's timer could keep us
+ * here for ever: each time, try less at once. */
+static int allocate_run(int fd, uint64_t at, uint64_t len)
+{
+	uint64_t piece = len;
+
+	while (len) {
+		piece = piece < len ? piece : len;
+		int error = os_fallocate(fd, 0, at, piece);
+		if (error == -EINTR) {
+			piece = piece > 2 * LAYOUT_BLOCK_BYTES ?
+					piece / 2 & ~(LAYOUT_BLOCK_BYTES - 1) :
+					LAYOUT_BLOCK_BYTES;
+			continue;
+		}
+		if (error == -EOPNOTSUPP)
+			return write_zeros(fd, at, len);
+		if (error)
+			return error;
+		at += piece;
+		len -= piece;
+	}
+	return 0;
+}
+
+static int grow_shared(struct window *window, size_t offset, size_t len)
+{
+	int fd = pool_fd(window->pool);
+	int error = fd < 0 ? fd : 0;
+
+	for (size_t done = 0; !error && done < len;) {
+		uint64_t run;
+		uint64_t at = pool_file_offset(window->pool, offset + done, &run);
+		run = run < len - done ? run : len - done;
+		error = allocate_run(fd, at, run);
+		done += run;
+	}
+	if (!error) /* only now, with blocks behind every page, may the program touch them */
+		error = os_mprotect(window->base + offset, len, PROT_READ | PROT_WRITE);
+	if (error && fd >= 0)
+		pool_punch(window->pool, offset, len);
+	return error;
+}
+
+/* Zero pages over whatever stands there. */
+static int map_anonymous(struct window *window, size_t offset, size_t len)
+{
+	void *got = os_mmap(window->base + offset, len, PROT_READ | PROT_WRITE, ANONYMOUS_FLAGS, -1,
+			    0);
+
+	return os_is_error(got) ? (int)(intptr_t)got : 0;
+}
+
+/* Whole chunks of the window around the range: part of them may still be closed, and will be
+ * wanted huge as well when they open. */
+static void want_huge(struct window *window, size_t offset, size_t len)
+{
+	uintptr_t base = (uintptr_t)window->base;
+	uintptr_t start = (base + offset) & ~(uintptr_t)(LAYOUT_CHUNK_BYTES - 1);
+	uintptr_t end = (base + offset + len + LAYOUT_CHUNK_BYTES - 1) &
+			~(uintptr_t)(LAYOUT_CHUNK_BYTES - 1);
+
+	if (start < base)
+		start += LAYOUT_CHUNK_BYTES;
+	if (end > base + window->size_bytes)
+		end -= LAYOUT_CHUNK_BYTES;
+	if (start < end)
+		os_madvise((void *)start, end - start, MADV_HUGEPAGE);
+}
+
+static int grow_private(struct window *window, size_t offset, size_t len)
+{
+	int error = os_mprotect(window->base + offset, len, PROT_READ | PROT_WRITE);
+
+	if (!error && window->open_bytes >= HUGE_FROM_BYTES)
+		want_huge(window, offset, len);
+	return error;
+}
+
+int window_grow(struct window *window, size_t offset, size_t len)
+{
+	struct window before;
+	int error;
+
+	if (len == 0 || offset > window->size_bytes || len > window->size_bytes - offset)
+		return len ? -ENOMEM : 0;
+	memcpy(&before, window, sizeof(before));
+	error = window_range_add(window, offset, offset + len);
+	if (error)
+		return error;
+	if (window->kind == WINDOW_PRIVATE)
+		error = grow_private(window, offset, len);
+	else if (window->is_frozen)
+		error = map_anonymous(window, offset, len);
+	else
+		error = grow_shared(window, offset, len);
+	if (error)
+		memcpy(window, &before, sizeof(before));
+	else if (window->pool && window->pool->control)
+		control_set_heap(window->pool->control, window->open_bytes);
+	return error;
+}
+
+static int purge_shared(struct window *window, size_t offset, size_t len)
+{
+	if (pool_punch(window->pool, offset, len) == 0)
+		return 0;
+	/* No descriptor to be had: the mapping will do. */
+	return os_madvise(window->base + offset, len, MADV_REMOVE);
+}
+
+int window_purge(struct window *window, size_t offset, size_t len)
+{
+	if (window->kind == WINDOW_PRIVATE)
+		return os_madvise(window->base + offset, len, MADV_DONTNEED);
+	if (window->is_frozen) /* MADV_DONTNEED would bring the file's bytes back, not zeros */
+		return map_anonymous(window, offset, len);
+	return purge_shared(window, offset, len);
+}
+
+void window_populate(struct window *window, size_t offset, size_t len)
+{
+	if (window_cannot_populate)
+		return;
+	if (os_madvise(window->base + offset, len, MADV_POPULATE_WRITE) == -EINVAL)
+		window_cannot_populate = true;
+}
+
+/* Every mapping of frozen pages hangs on a description that holds the view lock, here and in all
+ * children: as long as one of them lives, no owner will change the file under it. */
+static int open_view(struct window *window)
+{
+	int fd = pool_reopen(window->pool);
+
+	if (fd < 0)
+		return fd;
+	int error = pool_lock_range(fd, F_RDLCK, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN);
+	if (error) {
+		os_close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int window_freeze(struct window *window)
+{
+	if (window->kind != WINDOW_SHARED || window->is_frozen)
+		return 0;
+	int fd = open_view(window);
+	int error = fd < 0 ? fd : 0;
+	unsigned done = 0;
+
+	for (; !error && done < window->range_count; done++) {
+		struct window_range range = window->ranges[done];
+		error = map_file(window, fd, range.start, range.end - range.start,
+				 PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	}
+	/* Stores since went to private pages, but a failed mmap replaced nothing of its range:
+	 * what is already private cannot go back without losing those stores. */
+	if (fd >= 0)
+		os_close(fd);
+	if (error)
+		return error;
+	window->is_frozen = true;
+	if (window->pool->control)
+		control_set_flag(window->pool->control, CONTROL_PRIVATE);
+	return 0;
+}
