@@ -112,15 +112,7 @@ static void *alloc_large_or_slow(size_t size)
 	return large_alloc(size, 1, &is_zero);
 }
 
-static void *alloc_slow_or_report(size_t size)
-{
-	void *p = alloc_large_or_slow(size);
-	if (unlikely(!p) && state.memory.alloc_failed)
-		state.memory.alloc_failed(state.memory.context, size);
-	return p;
-}
-
-static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(*slow)(size_t))
+static inline void *alloc(size_t size)
 {
 	if (likely(size <= SIZECLASS_MAX_BYTES)) {
 		struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
@@ -134,17 +126,12 @@ static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(
 			return slot;
 		}
 	}
-	return slow(size);
-}
-
-static inline void *alloc(size_t size)
-{
-	return alloc_or(size, alloc_large_or_slow);
+	return alloc_large_or_slow(size);
 }
 
 void *heap_alloc(size_t size)
 {
-	void *p = alloc_or(size, alloc_slow_or_report);
+	void *p = alloc(size);
 	memcheck_alloc(p, size, 0);
 	return p;
 }
@@ -262,12 +249,11 @@ static size_t with_room_to_grow(size_t size)
 
 static void *realloc_moved(void *p, size_t old_size, size_t size)
 {
-	void *moved = size > old_size ? alloc(with_room_to_grow(size)) : NULL;
+	void *moved = size > old_size ? heap_alloc(with_room_to_grow(size)) : NULL;
 	if (!moved)
-		moved = alloc(size);
+		moved = heap_alloc(size);
 	if (!moved)
 		return size <= old_size ? p : NULL;
-	memcheck_alloc(moved, size, 0);
 	if (old_size > SIZECLASS_MAX_BYTES)
 		large_populate(moved, old_size < size ? old_size : size);
 	memcpy(moved, p, old_size < size ? old_size : size);

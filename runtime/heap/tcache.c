@@ -78,8 +78,6 @@ static bool tcache_start(void)
 	if (!cache)
 		return false;
 	tcache_self = cache;
-	if (state.memory.thread_enter)
-		state.memory.thread_enter(state.memory.context);
 	return true;
 }
 

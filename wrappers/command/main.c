@@ -1,0 +1,73 @@
+/*
+ * One table of verbs, and what is common to all of them.
+ *
+ * Standard descriptors that the caller has closed are filled first: else a pool would be opened as
+ * descriptor 1 and our own output written into it. The fillers cannot be written to and close at
+ * exec, so that a program started by `run` finds things as it would without us.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct verb verbs[] = {
+	{"run", "[-p POOL] [-s SIZE] [-k none] [--new] [-q] [--] PROG ARG...",
+	 "start a program with its heap in a pool", run_main},
+	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},
+	{"rm", "POOL", "remove a pool that nobody uses", rm_main},
+	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
+	{"check", "[--json] POOL", "verify a pool that nobody uses", check_main},
+	{"env", "-p POOL", "the environment of `run`, for a shell to eval", env_main},
+	{"version", "[--json]", "print the version", version_main},
+};
+const unsigned verb_count = sizeof(verbs) / sizeof(verbs[0]);
+
+static void main_fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_PATH | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+/* The status the caller sees: a verb whose output was lost has failed. */
+static int main_finish_output(int status)
+{
+	bool has_failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !has_failed)
+		return status;
+	say(SAY_ERROR, "standard output", "cannot be written: %s; what was asked for is not all there",
+	    errno ? strerror(errno) : "error");
+	return status == STATUS_OK ? STATUS_FAILED : status;
+}
+
+int main(int argc, char **argv)
+{
+	main_fill_standard_descriptors();
+	if (argc < 2) {
+		usage_print(stderr);
+		return STATUS_USAGE;
+	}
+	if (!strcmp(argv[1], "--help")) {
+		usage_print(stdout);
+		return main_finish_output(STATUS_OK);
+	}
+	for (unsigned i = 0; i < verb_count; i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		/* A program started by run inherits how signals are handled: leave them. */
+		if (verbs[i].call != run_main)
+			signal(SIGPIPE, SIG_IGN);
+		return main_finish_output(verbs[i].call(argc - 1, argv + 1));
+	}
+	return usage_unknown_verb(argv[1]);
+}
