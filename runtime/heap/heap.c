@@ -112,7 +112,15 @@ static void *alloc_large_or_slow(size_t size)
 	return large_alloc(size, 1, &is_zero);
 }
 
-static inline void *alloc(size_t size)
+static void *alloc_slow_or_report(size_t size)
+{
+	void *p = alloc_large_or_slow(size);
+	if (unlikely(!p) && state.memory.alloc_failed)
+		state.memory.alloc_failed(state.memory.context, size);
+	return p;
+}
+
+static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(*slow)(size_t))
 {
 	if (likely(size <= SIZECLASS_MAX_BYTES)) {
 		struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
@@ -126,12 +134,17 @@ static inline void *alloc(size_t size)
 			return slot;
 		}
 	}
-	return alloc_large_or_slow(size);
+	return slow(size);
+}
+
+static inline void *alloc(size_t size)
+{
+	return alloc_or(size, alloc_large_or_slow);
 }
 
 void *heap_alloc(size_t size)
 {
-	void *p = alloc(size);
+	void *p = alloc_or(size, alloc_slow_or_report);
 	memcheck_alloc(p, size, 0);
 	return p;
 }
@@ -249,11 +262,12 @@ static size_t with_room_to_grow(size_t size)
 
 static void *realloc_moved(void *p, size_t old_size, size_t size)
 {
-	void *moved = size > old_size ? heap_alloc(with_room_to_grow(size)) : NULL;
+	void *moved = size > old_size ? alloc(with_room_to_grow(size)) : NULL;
 	if (!moved)
-		moved = heap_alloc(size);
+		moved = alloc(size);
 	if (!moved)
 		return size <= old_size ? p : NULL;
+	memcheck_alloc(moved, size, 0);
 	if (old_size > SIZECLASS_MAX_BYTES)
 		large_populate(moved, old_size < size ? old_size : size);
 	memcpy(moved, p, old_size < size ? old_size : size);

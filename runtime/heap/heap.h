@@ -20,6 +20,11 @@ struct heap_memory {
 	int (*grow)(void *context, size_t offset, size_t len);  /* 0: usable, zero; else -errno */
 	int (*purge)(void *context, size_t offset, size_t len); /* 0: given back, zero; else -errno */
 	void (*populate)(void *context, size_t offset, size_t len); /* a hint */
+	/* May be NULL, and called without a lock: this thread has a cache now, so that it should
+	 * call heap_thread_exit(); heap_alloc (alone) is about to return NULL, so that malloc can
+	 * be a jump to it and errno be set nevertheless. */
+	void (*thread_enter)(void *context);
+	void (*alloc_failed)(void *context, size_t size);
 };
 
 /* heap_create() - an empty heap in [base, base+size); limit <= size is how far this run may go.

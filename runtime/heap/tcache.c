@@ -78,6 +78,8 @@ static bool tcache_start(void)
 	if (!cache)
 		return false;
 	tcache_self = cache;
+	if (state.memory.thread_enter)
+		state.memory.thread_enter(state.memory.context);
 	return true;
 }
 

@@ -1,0 +1,5 @@
+/* libheapsake.so: the pool file itself is the heap (keep=none). */
+#include "preload.h"
+
+const enum window_kind choice_window_kind = WINDOW_SHARED;
+const bool choice_accepts_unset_keep = false;

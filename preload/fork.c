@@ -1,0 +1,153 @@
+/*
+ * fork: the child never writes the pool.
+ *
+ * The heap's locks are held across fork, so the child's heap is whole. Under keep=none the heap
+ * is the file itself, so before the first fork both sides are turned private for good
+ * (window_freeze), and the control page says so. vfork, posix_spawn, system and popen share or
+ * replace the memory at once and freeze nothing.
+ *
+ * A freeze can fail (no memory for the mapping). fork() and clone() then fail with ENOMEM. A fork
+ * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
+ * at once with a line and STATUS_LAUNCH, and the parent is unharmed. Neither is tried again.
+ *
+ * _Fork() and clone() without CLONE_VM run no handlers: they freeze first, and the child may use
+ * the heap as far as it might have used glibc's (a single-threaded parent: fully). clone()'s
+ * child keeps our descriptor, and with it the lock, until it execs or exits. The first _Fork()
+ * takes the heap's locks for a moment: not from a signal handler that interrupted malloc.
+ */
+#include "preload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os.h"
+#include "say.h"
+
+extern pid_t __fork(void);
+extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+pid_t _Fork(void);
+
+/* A half-done freeze must not be tried again: what is private already would lose its stores. Set
+ * under the heap's locks. */
+static int freeze_error;
+
+static pid_t (*next_fork_raw)(void);
+
+static bool is_shared(void)
+{
+	return malloc_is_active && preload.window.kind == WINDOW_SHARED &&
+	       !preload.window.is_frozen && preload.window.pool;
+}
+
+/* The heap's locks are held: no page may come or go meanwhile. Stores may: they land in the file
+ * before the switch and in private memory after it, and are seen by this process either way. */
+static int freeze(void)
+{
+	if (!is_shared())
+		return 0;
+	if (!freeze_error)
+		freeze_error = window_freeze(&preload.window);
+	if (freeze_error) {
+		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; this process cannot "
+		    "fork any more", strerrordesc_np(-freeze_error));
+		return freeze_error;
+	}
+	say(SAY_INFO, "fork", "the heap is private memory from here on; %s is no longer written",
+	    preload.pool.path);
+	return 0;
+}
+
+/* For forks we see before libc does. */
+static int freeze_before(void)
+{
+	if (!is_shared())
+		return 0;
+	heap_prefork();
+	const int error = freeze();
+	heap_postfork_parent();
+	return error;
+}
+
+/* In a child: nothing of the owner's is held open any more. */
+void fork_forget_pool(void)
+{
+	if (!preload.window.pool)
+		return;
+	preload.window.pool = NULL;
+	pool_forget(&preload.pool);
+}
+
+static void fork_prepare(void)
+{
+	if (!malloc_is_active)
+		return;
+	heap_prefork();
+	freeze();
+}
+
+static void fork_parent(void)
+{
+	if (malloc_is_active)
+		heap_postfork_parent();
+}
+
+static void fork_child(void)
+{
+	if (!malloc_is_active)
+		return;
+	if (freeze_error) {
+		say(SAY_ERROR, "fork", "this child would write its parent's pool; it ends here");
+		os_exit_group(STATUS_LAUNCH);
+	}
+	heap_postfork_child();
+	fork_forget_pool();
+}
+
+int fork_init(void)
+{
+	next_fork_raw = foreign_symbol("_Fork");
+	return -pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+INTERPOSE pid_t fork(void)
+{
+	if (unlikely(freeze_before() != 0)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __fork();
+}
+
+INTERPOSE pid_t _Fork(void)
+{
+	if (!next_fork_raw)
+		next_fork_raw = foreign_symbol("_Fork");
+	if (unlikely(!next_fork_raw || freeze_before() != 0)) {
+		errno = next_fork_raw ? ENOMEM : ENOSYS;
+		return -1;
+	}
+	const pid_t pid = next_fork_raw();
+	if (pid == 0)
+		fork_forget_pool();
+	return pid;
+}
+
+INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	va_list rest;
+	va_start(rest, arg);
+	void *parent_tid = va_arg(rest, void *);
+	void *tls = va_arg(rest, void *);
+	void *child_tid = va_arg(rest, void *);
+	va_end(rest);
+
+	if (!(flags & CLONE_VM) && freeze_before() != 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
+}

@@ -1,0 +1,70 @@
+/*
+ * The window as the heap wants it: struct heap_memory, and the one warning when it is full.
+ *
+ * grow and purge are called with the heap's page lock held, so nothing here locks. A child that
+ * came by a raw clone finds the owner's pool still open; its first growth forgets it.
+ */
+#include "preload.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "os.h"
+#include "say.h"
+
+static int grow_error; /* why the last growth failed; 0: the window's end was reached */
+
+static int grow(void *context, size_t offset, size_t len)
+{
+	struct preload_state *state = context;
+	if (state->window.pool && unlikely(os_getpid() != state->owner))
+		fork_forget_pool();
+	grow_error = window_grow(&state->window, offset, len);
+	return grow_error;
+}
+
+static int purge(void *context, size_t offset, size_t len)
+{
+	struct preload_state *state = context;
+	return window_purge(&state->window, offset, len);
+}
+
+static void populate(void *context, size_t offset, size_t len)
+{
+	struct preload_state *state = context;
+	window_populate(&state->window, offset, len);
+}
+
+static void alloc_failed(void *context, size_t size)
+{
+	(void)context;
+	memory_warn_full(size);
+	errno = ENOMEM;
+}
+
+const struct heap_memory memory_of_window = {
+	.context = &preload,
+	.grow = grow,
+	.purge = purge,
+	.populate = populate,
+	.thread_enter = thread_enter,
+	.alloc_failed = alloc_failed,
+};
+
+/* A program that asks for more than any machine has is told by ENOMEM alone. */
+void memory_warn_full(size_t size)
+{
+	static atomic_flag is_told = ATOMIC_FLAG_INIT;
+	if (size > PTRDIFF_MAX || atomic_flag_test_and_set(&is_told))
+		return;
+	if (grow_error)
+		say(SAY_WARN, preload.pool.path,
+		    "cannot be grown: %s; malloc returns NULL until there is room",
+		    strerrordesc_np(-grow_error));
+	else
+		say(SAY_WARN, preload.pool.path,
+		    "full: %zu more bytes do not fit into its %zu MiB; set a larger HEAPSAKE_SIZE",
+		    size, preload.window.size_bytes >> 20);
+}

@@ -1,0 +1,63 @@
+/*
+ * What the files of preload/ tell each other.
+ *
+ * start.c sets everything up before main; from then on the pool, the window and the heap are
+ * constant, but for what fork.c does in a child.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "heap/heap.h"
+#include "pool.h"
+#include "window.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A name of libc's that we stand in for. Everything else is hidden. */
+#define INTERPOSE __attribute__((visibility("default")))
+
+/* The pool of this process and what is mapped of it. */
+struct preload_state {
+	struct pool pool;
+	struct window window; /* .pool is NULL in a forked child */
+	pid_t owner;          /* the process that attached; 0 while there is no pool */
+};
+extern struct preload_state preload;
+
+/* choice-*.c: the one difference between libheapsake.so and the tests' libheapsake-private.so. */
+extern const enum window_kind choice_window_kind;
+extern const bool choice_accepts_unset_keep;
+
+/* malloc.c: true from the moment the heap is in the pool. */
+extern bool malloc_is_active;
+
+/* memory.c: the window, as the heap wants it. */
+extern const struct heap_memory memory_of_window;
+void memory_warn_full(size_t size);
+
+/* foreign.c: pointers that are not in our heap. */
+void foreign_free(void *p);
+void *foreign_realloc(void *p, size_t size);
+size_t foreign_usable_size(void *p);
+/* foreign_abandon_heap() - from here on nobody touches the heap: it is broken, we are dying */
+void foreign_abandon_heap(void);
+/* libc's own function of a name we export; does not allocate when it is there */
+void *foreign_symbol(const char *name);
+
+/* thread.c: caches go back when their threads end. 0 or -errno. */
+int thread_init(void);
+void thread_enter(void *context);
+
+/* fork.c, dlopen.c, backtrace.c, stats.c: before main, with the pool attached or about to be. */
+int fork_init(void);
+void fork_forget_pool(void); /* in a child: nothing of the owner's stays open */
+void dlopen_init(bool strips_deepbind);
+void backtrace_init(void);
+void stats_init(void);
+void stats_print(enum stats_form form); /* to stderr, now */
+void stats_print_at_exit(enum stats_form form);

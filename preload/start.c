@@ -1,0 +1,227 @@
+/*
+ * From exec to main, and the way out: the only place where the rooms meet.
+ *
+ * The constructor runs before that of any other object, libc's included (initfirst): environ is
+ * not set yet, so the configuration comes from the constructor's own arguments. In this order:
+ * configuration, refusals, pool, window, heap, and only then does malloc_is_active send malloc
+ * there. Whatever is refused ends the process here, before main, with one line and the status of
+ * DESIGN 1.1; without HEAPSAKE_POOL, or under AT_SECURE, nothing is done at all.
+ *
+ * The destructor runs after every other. Threads may still allocate then: nothing is taken away
+ * from them, the kernel gives the lock back when the process is gone.
+ */
+#include "preload.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "control.h"
+#include "os.h"
+#include "say.h"
+
+struct preload_state preload;
+
+/* Read-only from the end of the constructor on. */
+static union {
+	struct config config;
+	char page[(sizeof(struct config) + OS_PAGE_BYTES - 1) & ~(OS_PAGE_BYTES - 1)];
+} frozen __attribute__((aligned(OS_PAGE_BYTES)));
+
+/* Not one instance but two would fight for one pool; of two mallocs only one is called. */
+struct instances {
+	int count;
+	const char *paths[2];
+};
+
+static const char *object_soname(const struct dl_phdr_info *info)
+{
+	const ElfW(Dyn) *dynamic = NULL;
+	const char *strings = NULL;
+	ElfW(Xword) offset = 0;
+
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+	for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
+		if (dynamic->d_tag == DT_STRTAB && dynamic->d_un.d_ptr >= info->dlpi_addr)
+			strings = (const char *)dynamic->d_un.d_ptr; /* ld.so has relocated it */
+		if (dynamic->d_tag == DT_SONAME)
+			offset = dynamic->d_un.d_val;
+	}
+	return strings && offset ? strings + offset : "";
+}
+
+static int instance_count(struct dl_phdr_info *info, size_t size, void *context)
+{
+	struct instances *instances = context;
+	if (strncmp(object_soname(info), "libheapsake", strlen("libheapsake")) == 0) {
+		if (instances->count < 2)
+			instances->paths[instances->count] = info->dlpi_name;
+		instances->count++;
+	}
+	return 0;
+}
+
+static int check_single_instance(struct refusal *ret_why)
+{
+	struct instances instances = {0};
+	dl_iterate_phdr(instance_count, &instances);
+	if (instances.count <= 1)
+		return 0;
+	return refuse(ret_why, STATUS_USAGE, "libheapsake.so",
+		      "loaded twice, from %s and %s; preload the one the program is linked with",
+		      instances.paths[0], instances.paths[1]);
+}
+
+/* A program that brings its own malloc would run with its heap elsewhere, and nobody would know. */
+static int check_malloc_is_ours(struct refusal *ret_why)
+{
+	Dl_info found, ours;
+	if (!dladdr(dlsym(RTLD_DEFAULT, "malloc"), &found) || !dladdr(&preload, &ours) ||
+	    found.dli_fbase == ours.dli_fbase)
+		return 0;
+	return refuse(ret_why, STATUS_USAGE, "malloc", "comes from %s; its heap cannot be in a pool",
+		      found.dli_fname);
+}
+
+static int check_keep(const struct config *config, struct refusal *ret_why)
+{
+	if (config->keep == KEEP_NONE || (config->keep == KEEP_UNSET && choice_accepts_unset_keep))
+		return 0;
+	return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
+		      config->keep == KEEP_UNSET ?
+			      "unset, and this version keeps nothing but \"none\"; "
+			      "set HEAPSAKE_KEEP=none (heapsake run -k none)" :
+			      "\"%s\", and this version keeps nothing but \"none\"; "
+			      "set HEAPSAKE_KEEP=none (heapsake run -k none)",
+		      config_keep_name(config->keep));
+}
+
+static int check_process(const struct config *config, struct refusal *ret_why)
+{
+	int status = check_keep(config, ret_why);
+	if (!status)
+		status = check_single_instance(ret_why);
+	if (!status)
+		status = check_malloc_is_ours(ret_why);
+	return status;
+}
+
+/* Somebody else may create the pool between our look and our creation: then it is just opened. */
+static int pool_attach(const struct config *config, struct refusal *ret_why)
+{
+	struct pool *pool = &preload.pool;
+	const char *path = config->pool_path;
+	int status = 0;
+
+	if (!pool_exists(path))
+		status = pool_create(path, &(struct pool_plan){.size_bytes = config->size_bytes},
+				     ret_why);
+	if (!status || pool_exists(path))
+		status = pool_open(pool, path, POOL_OWN, ret_why);
+	if (!status && config->is_new)
+		status = pool_reset(pool, ret_why);
+	if (!status)
+		status = pool_set_keep(pool, KEEP_NONE, ret_why);
+	if (!status && config->has_size)
+		status = pool_grow(pool, config->size_bytes, ret_why);
+	return status;
+}
+
+/* keep=none: what an earlier run left is nobody's. */
+static int heap_attach(struct refusal *ret_why)
+{
+	struct pool *pool = &preload.pool;
+	struct window *window = &preload.window;
+
+	int error = pool_punch(pool, 0, pool_size_bytes(pool));
+	if (error)
+		return refuse(ret_why, STATUS_FAILED, pool->path, "cannot be emptied: %s; "
+			      "make a new pool", strerrordesc_np(-error));
+	const int status = window_open(window, choice_window_kind, pool, pool->sb.base,
+				       pool_size_bytes(pool), ret_why);
+	if (status)
+		return status;
+	preload.owner = os_getpid();
+	error = heap_create(&memory_of_window, window->base, window->size_bytes,
+			    window->size_bytes);
+	if (error)
+		return refuse(ret_why, error == -EINVAL ? STATUS_INCOMPATIBLE : STATUS_NO_SPACE,
+			      pool->path, "no heap can be made in it: %s; make room",
+			      strerrordesc_np(-error));
+	return 0;
+}
+
+static int hooks_attach(struct refusal *ret_why)
+{
+	int error = thread_init();
+	if (!error)
+		error = fork_init();
+	if (error)
+		return refuse(ret_why, STATUS_FAILED, "libc", "no room for our handlers: %s; "
+			      "free some memory", strerrordesc_np(-error));
+	backtrace_init();
+	return 0;
+}
+
+static void start_line(const struct config *config)
+{
+	if (config->is_quiet || config->log < SAY_WARN)
+		return;
+	say_line("heapsake: %s: keep none, up to %llu MiB; nothing of this run will come back",
+		 preload.pool.path, (unsigned long long)preload.window.size_bytes >> 20);
+}
+
+static int start(struct config *config, char **envp, struct refusal *ret_why)
+{
+	int status = config_from_environment(config, envp, ret_why);
+	if (status || !config->is_active)
+		return status;
+	say_set_level(config->log);
+	status = check_process(config, ret_why);
+	if (!status)
+		status = hooks_attach(ret_why);
+	if (!status)
+		status = pool_attach(config, ret_why);
+	if (!status)
+		status = heap_attach(ret_why);
+	if (status)
+		return status;
+	if (config->stats != STATS_OFF)
+		stats_init();
+	if (!config->children_inherit)
+		config_strip_environment(envp);
+	start_line(config);
+	malloc_is_active = true;
+	return 0;
+}
+
+static __attribute__((constructor)) void preload_start(int argc, char **argv, char **envp)
+{
+	struct refusal why;
+	struct config *config = &frozen.config;
+
+	if (!getauxval(AT_SECURE) && start(config, envp, &why) != 0) {
+		say_refusal(&why);
+		os_exit_group((int)why.status);
+	}
+	dlopen_init(malloc_is_active);
+	os_mprotect(&frozen, sizeof(frozen), PROT_READ);
+}
+
+/* Not in a child: the pool and the statistics are the owner's. */
+static __attribute__((destructor)) void preload_end(void)
+{
+	if (!malloc_is_active || os_getpid() != preload.owner)
+		return;
+	if (frozen.config.stats != STATS_OFF)
+		stats_print_at_exit(frozen.config.stats);
+	if (preload.pool.control)
+		control_leave_owner(preload.pool.control);
+}
