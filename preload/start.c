@@ -79,12 +79,18 @@ static int check_single_instance(struct refusal *ret_why)
 		      instances.paths[0], instances.paths[1]);
 }
 
-/* A program that brings its own malloc would run with its heap elsewhere, and nobody would know. */
+/*
+ * A program that brings its own malloc would run with its heap elsewhere, and nobody would know. A
+ * position-dependent program that takes malloc's address (Debian's python3) only *imports* the
+ * symbol: dlsym() finds the address of its PLT entry, and that leads on to us.
+ */
 static int check_malloc_is_ours(struct refusal *ret_why)
 {
 	Dl_info found, ours;
-	if (!dladdr(dlsym(RTLD_DEFAULT, "malloc"), &found) || !dladdr(&preload, &ours) ||
-	    found.dli_fbase == ours.dli_fbase)
+	ElfW(Sym) *symbol = NULL;
+	if (!dladdr1(dlsym(RTLD_DEFAULT, "malloc"), &found, (void **)&symbol, RTLD_DL_SYMENT) ||
+	    !dladdr(&preload, &ours) || found.dli_fbase == ours.dli_fbase ||
+	    (symbol && symbol->st_shndx == SHN_UNDEF))
 		return 0;
 	return refuse(ret_why, STATUS_USAGE, "malloc", "comes from %s; its heap cannot be in a pool",
 		      found.dli_fname);
