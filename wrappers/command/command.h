@@ -29,6 +29,7 @@ int rm_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int env_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 
 /* usage.c */

@@ -22,6 +22,7 @@ const struct verb verbs[] = {
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
 	{"check", "[--json] POOL", "verify a pool that nobody uses", check_main},
 	{"env", "-p POOL", "the environment of `run`, for a shell to eval", env_main},
+	{"doctor", "[--json] [PROG]", "what will work on this machine, and with PROG", doctor_main},
 	{"version", "[--json]", "print the version", version_main},
 };
 const unsigned verb_count = sizeof(verbs) / sizeof(verbs[0]);

@@ -23,8 +23,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define INTERPRETER_DEPTH_MAX 5 /* as the kernel's own limit */
-
 #ifndef __x86_64__
 #error "name this machine's ELF number"
 #endif
@@ -307,8 +305,6 @@ static int program_check_one(const struct program *program, const char **ret_war
 			      "%s, so the loader ignores preloaded libraries; start it as the user it "
 			      "becomes, or use a copy without the privilege",
 			      program->privilege);
-	if (program->defines_malloc)
-		*ret_warning = "defines its own malloc; what it allocates there is not in the pool";
 	return 0;
 }
 
@@ -322,7 +318,7 @@ int program_check(const char *path, const char **ret_warning, struct refusal *re
 		return refuse(ret_why, STATUS_LAUNCH, path, "cannot be examined: out of memory; try again");
 	*ret_warning = NULL;
 	snprintf(next, sizeof(next), "%s", path);
-	for (int depth = 0; depth < INTERPRETER_DEPTH_MAX; depth++) {
+	for (int depth = 0; depth < PROGRAM_DEPTH_MAX; depth++) {
 		/* What cannot be opened cannot be executed either: exec says so, as env(1) would. */
 		if (program_read(program, next) < 0)
 			break;

@@ -7,6 +7,8 @@
 
 #include "say.h"
 
+#define PROGRAM_DEPTH_MAX 5 /* interpreters of interpreters: the kernel's own limit */
+
 enum program_kind {
 	PROGRAM_UNREADABLE, /* may be executed, may not be read */
 	PROGRAM_ELF,
@@ -28,7 +30,7 @@ struct program {
 	bool is_static;  /* asks for no dynamic loader */
 	bool is_pie;
 	bool is_other_libc;  /* its loader is not glibc's */
-	bool defines_malloc; /* exports its own malloc, so a preloaded one is not used */
+	bool defines_malloc; /* exports its own, so ours is not used: the library refuses that */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
 
 	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD; empty: it

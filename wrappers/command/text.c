@@ -58,7 +58,7 @@ void text_print_field(const char *name, const char *format, ...)
 	va_end(args);
 	if (len < 0)
 		abort();
-	printf("%-11s ", name);
+	printf("%-15s", name);
 	for (const char *c = value; *c; c++)
 		printf(iscntrl((unsigned char)*c) ? "\\x%02x" : "%c", (unsigned char)*c);
 	putchar('\n');

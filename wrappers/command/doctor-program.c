@@ -1,0 +1,75 @@
+/* What `heapsake doctor PROG` says of a program: the same look as `run` takes, told in full. */
+#include "doctor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+static void doctor_tell_kind(struct doctor *doctor, const struct program *program)
+{
+	char machine[32];
+
+	switch (program->kind) {
+	case PROGRAM_ELF:
+		doctor_tell(doctor, VERDICT_OK, "program", NULL, "%s, %s, %s%s%s", program->path,
+			    program_machine_name(program->machine, machine),
+			    program->is_pie ? "position-independent" : "at a fixed address",
+			    program->allocator[0] ? ", linked with " : "", program->allocator);
+		break;
+	case PROGRAM_SCRIPT:
+		doctor_tell(doctor, VERDICT_OK, "program", NULL, "%s, a script for %s%s%s",
+			    program->path, program->interpreter, program->argument[0] ? " " : "",
+			    program->argument);
+		break;
+	case PROGRAM_OTHER:
+		doctor_tell(doctor, VERDICT_OK, "program", NULL,
+			    "%s, of no known format: left to /bin/sh", program->path);
+		break;
+	case PROGRAM_UNREADABLE:
+		doctor_tell(doctor, VERDICT_WARN, "program", "look with 'heapsake info' while it runs",
+			    "%s may not be read, so nothing is known of it", program->path);
+		break;
+	}
+}
+
+static void doctor_tell_allocator(struct doctor *doctor, const struct program *program)
+{
+	if (program->kind != PROGRAM_ELF)
+		return;
+	if (program->defines_malloc)
+		doctor_tell(doctor, VERDICT_NO, "malloc", "build it without its own allocator",
+			    "%s defines its own, which no preload replaces", program->path);
+	else if (program->allocator[0])
+		doctor_tell(doctor, VERDICT_WARN, "malloc", NULL,
+			    "%s is replaced; what it hands out by names of its own is not in the pool",
+			    program->allocator);
+}
+
+void doctor_look_at_program(struct doctor *doctor, const char *name)
+{
+	struct program *program = malloc(sizeof(*program));
+	char path[PATH_MAX];
+	struct refusal why;
+	const char *warning;
+	int error = program ? program_find(name, path) : -ENOMEM;
+
+	if (error) {
+		doctor_tell(doctor, VERDICT_NO, "program", "give its path", "%s: %s", name,
+			    strerror(-error));
+		free(program);
+		return;
+	}
+	if (program_check(path, &warning, &why) != 0)
+		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
+	else
+		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s", path);
+	for (int depth = 0; depth < PROGRAM_DEPTH_MAX && program_read(program, path) == 0; depth++) {
+		doctor_tell_kind(doctor, program);
+		doctor_tell_allocator(doctor, program);
+		if (!program_next(program, path))
+			break;
+	}
+	free(program);
+}
