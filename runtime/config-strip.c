@@ -33,6 +33,7 @@ static bool strip_list(char *list)
 {
 	char *out = list;
 	const char *in = list;
+	bool is_stripped = false;
 
 	while (*in) {
 		const char *separators = in;
@@ -41,14 +42,16 @@ static bool strip_list(char *list)
 		const char *entry = in;
 		while (*in && !is_separator(*in))
 			in++;
-		if (in == entry || is_our_library(entry, (size_t)(in - entry)))
+		if (is_our_library(entry, (size_t)(in - entry))) {
+			is_stripped = true;
 			continue;
+		}
 		const char *from = out == list ? entry : separators;
 		memmove(out, from, (size_t)(in - from));
 		out += in - from;
 	}
 	*out = 0;
-	return out != list;
+	return !is_stripped || out != list;
 }
 
 static bool is_kept(char *entry)

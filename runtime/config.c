@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout.h"
 #include "os.h"
 
 #define PREFIX "HEAPSAKE_"
@@ -60,7 +61,9 @@ static int parse_pool(struct config *config, const char *value)
 static int parse_size(struct config *config, const char *value)
 {
 	config->has_size = true;
-	return config_parse_size(value, &config->size_bytes);
+	if (config_parse_size(value, &config->size_bytes) < 0)
+		return -EINVAL;
+	return config->size_bytes < LAYOUT_HEAP_MIN_BYTES ? -EINVAL : 0;
 }
 
 static int parse_keep(struct config *config, const char *value)
@@ -119,7 +122,7 @@ static int parse_disable(struct config *config, const char *value)
 {
 	bool is_disabled;
 
-	(void)config; /* takes effect when all is read: see config_from_environment */
+	(void)config; /* 1 is handled before anything else is looked at: config_from_environment */
 	return parse_bool(value, &is_disabled);
 }
 
@@ -207,23 +210,30 @@ static int config_read_entry(struct config *config, const char *entry, struct re
 	return refuse_unknown(ret_why, entry, name_len);
 }
 
+static bool is_disabled(char *const *envp)
+{
+	for (; envp && *envp; envp++)
+		if (!strcmp(*envp, PREFIX "DISABLE=1"))
+			return true;
+	return false;
+}
+
 int config_from_environment(struct config *ret_config, char *const *envp, struct refusal *ret_why)
 {
 	struct config *config = ret_config;
-	bool is_disabled = false;
 
 	memset(config, 0, sizeof(*config));
 	config->size_bytes = CONFIG_SIZE_DEFAULT;
 	config->log = SAY_WARN;
+	if (is_disabled(envp)) /* the emergency brake works whatever else is wrong */
+		return 0;
 	for (; envp && *envp; envp++) {
 		if (strncmp(*envp, PREFIX, strlen(PREFIX)) != 0)
 			continue;
 		int status = config_read_entry(config, *envp + strlen(PREFIX), ret_why);
 		if (status)
 			return status;
-		is_disabled |= !strcmp(*envp, PREFIX "DISABLE=1");
 	}
-	config->is_active &= !is_disabled;
 	return 0;
 }
 

@@ -28,11 +28,13 @@ static void write_end(struct control *control)
 
 void control_enter_owner(struct control *control, const struct control_owner *owner, enum keep keep)
 {
+	uint64_t now_ns = os_clock_ns(CLOCK_REALTIME);
+
 	write_begin(control);
 	control->magic = LAYOUT_CONTROL_MAGIC;
 	control->flags = CONTROL_RUNNING;
 	control->start_ticks = owner->start_ticks;
-	control->started_unix_ns = os_clock_ns(CLOCK_REALTIME);
+	control->started_unix_ns = now_ns;
 	control->pid = owner->pid;
 	control->keep = keep;
 	control->open_bytes = 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sys/mman.h>
 
 #include "os-x86_64.h"
 
@@ -172,6 +173,12 @@ int os_munmap(void *addr, size_t len)
 int os_mprotect(void *addr, size_t len, int prot)
 {
 	return (int)os_syscall3(SYS_mprotect, (long)addr, (long)len, prot);
+}
+
+void *os_mremap(void *from, size_t len, void *to)
+{
+	return (void *)os_syscall6(SYS_mremap, (long)from, (long)len, (long)len,
+				   MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0);
 }
 
 int os_madvise(void *addr, size_t len, int advice)

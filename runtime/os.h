@@ -41,6 +41,7 @@ long os_read_file(const char *path, char *buffer, size_t len);
 void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset); /* os_is_error */
 int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
+void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */
 int os_madvise(void *addr, size_t len, int advice);
 static inline bool os_is_error(const void *p)
 {

@@ -65,8 +65,12 @@ static int judge_again(struct pool *pool, struct stat *ret_stat, struct refusal 
 /* Children of a dead owner may still show the file's bytes in their memory: layout.h, locks. */
 static int refuse_views(struct pool *pool, struct refusal *ret_why)
 {
-	if (!pool_range_is_locked(pool->fd, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN))
-		return 0;
+	/* A whole family killed at once: give the children the second their parent had. */
+	for (int tries = 0; tries < 100; tries++) {
+		if (!pool_range_is_locked(pool->fd, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN))
+			return 0;
+		os_sleep_ns(UINT64_C(10000000));
+	}
 	return refuse(ret_why, STATUS_BUSY, pool->path,
 		      "forked children of its last owner still use its memory; "
 		      "end them, or use another pool");
@@ -164,8 +168,13 @@ int pool_fd(struct pool *pool)
 		return pool->fd;
 	pool->fd = -1; /* not ours to close */
 	int fd = pool_reopen(pool);
-	if (fd < 0)
-		return fd;
+	int moved = fd < 0 ? fd : pool_fd_move(fd);
+	if (moved < 0) {
+		if (fd >= 0)
+			os_close(fd);
+		return moved;
+	}
+	fd = moved;
 	if (pool->access == POOL_OWN) {
 		void *page = pool_lock_pin(fd, pool->lock_page);
 		if (page)

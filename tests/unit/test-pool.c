@@ -1,0 +1,491 @@
+/* The pool file: made whole or not at all, refused without a trace, changed all or nothing. */
+#include "crafted.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "config.h"
+#include "control.h"
+
+TestSuite(pool, .init = scratch_open, .fini = scratch_close);
+
+static struct pool pool;
+
+static int try_create(const char *path, uint64_t size_bytes)
+{
+	struct pool_plan plan = {.size_bytes = size_bytes};
+
+	return pool_create(path, &plan, &why);
+}
+
+static void own(const char *path)
+{
+	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
+}
+
+Test(pool, a_new_pool_is_0600_whatever_the_umask_and_can_be_opened_in_every_way)
+{
+	struct stat st;
+
+	umask(0777);
+	const char *path = crafted_pool("a");
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(st.st_nlink, 1);
+	for (int access = POOL_READ; access <= POOL_OWN; access++) {
+		cr_assert_eq(pool_open(&pool, path, (enum pool_access)access, &why), 0, "%s",
+			     why.line);
+		cr_assert_eq(pool_size_bytes(&pool), CRAFTED_BYTES);
+		cr_assert_eq(pool.sb.base, LAYOUT_BASE_DEFAULT);
+		cr_assert_eq((pool.control == NULL), (access == POOL_CHECK));
+		pool_close(&pool);
+	}
+}
+
+Test(pool, a_terabyte_costs_no_space)
+{
+	const char *path = scratch_path("big");
+	struct stat st;
+
+	cr_assert_eq(try_create(path, UINT64_C(1) << 40), 0, "%s", why.line);
+	own(path);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq((uint64_t)st.st_size, (UINT64_C(1) << 40) + LAYOUT_HEAD_BYTES);
+	cr_assert_lt(st.st_blocks * 512, 1 << 20);
+	pool_close(&pool);
+}
+
+Test(pool, the_written_head_is_no_hole)
+{
+	const char *path = crafted_pool("a");
+	int fd = crafted_open(path);
+
+	cr_assert_geq(lseek(fd, 0, SEEK_HOLE), (off_t)LAYOUT_HEAD_WRITTEN_BYTES);
+	close(fd);
+}
+
+Test(pool, creating_where_something_is_changes_nothing)
+{
+	const char *path = crafted_pool("a");
+	char line[512];
+	struct scratch_print before = scratch_print(path);
+
+	cr_assert_eq(try_create(path, CRAFTED_BYTES), STATUS_USAGE);
+	snprintf(line, sizeof(line), "%s: exists; name another file, or remove it", path);
+	cr_assert_str_eq(why.line, line);
+	struct scratch_print after = scratch_print(path);
+	cr_assert(scratch_is_same(&before, &after));
+	/* A symlink that leads nowhere is something, too: it must not be followed. */
+	const char *name = scratch_path("link");
+	cr_assert_eq(symlink(scratch_path("nowhere"), name), 0);
+	cr_assert_eq(try_create(name, CRAFTED_BYTES), STATUS_USAGE);
+	cr_assert(!pool_exists(scratch_path("nowhere")));
+}
+
+Test(pool, impossible_sizes_and_bases_are_refused)
+{
+	const char *path = scratch_path("a");
+	struct pool_plan plan = {.size_bytes = CRAFTED_BYTES, .base = 4096};
+
+	cr_assert_eq(try_create(path, 4096), STATUS_USAGE);
+	cr_assert_eq(try_create(path, UINT64_MAX), STATUS_USAGE);
+	cr_assert_eq(try_create(path, UINT64_C(1) << 47), STATUS_USAGE);
+	cr_assert_eq(pool_create(path, &plan, &why), STATUS_USAGE);
+	plan.base = UINT64_C(1) << 47;
+	cr_assert_eq(pool_create(path, &plan, &why), STATUS_USAGE);
+	plan.base = UINT64_C(0x300000000000);
+	plan.size_bytes = CRAFTED_BYTES + 1;
+	cr_assert_eq(pool_create(path, &plan, &why), 0, "%s", why.line);
+	own(path);
+	cr_assert_eq(pool.sb.base, UINT64_C(0x300000000000));
+	cr_assert_eq(pool_size_bytes(&pool), CRAFTED_BYTES + LAYOUT_CHUNK_BYTES);
+	pool_close(&pool);
+}
+
+/* What must be refused, and never opened for long enough to notice. */
+static void refused(const char *path, int status, const char *fact)
+{
+	char line[sizeof(why.line)];
+
+	snprintf(line, sizeof(line), "%s: %s", path, fact);
+	for (int access = POOL_READ; access <= POOL_OWN; access++) {
+		alarm(20); /* a fifo must not block */
+		cr_assert_eq(pool_open(&pool, path, (enum pool_access)access, &why), status, "%s", path);
+		alarm(0);
+		cr_assert_eq((int)why.status, status);
+		cr_assert_str_eq(why.line, line);
+	}
+}
+
+static void refused_unchanged(const char *path, int status, const char *fact)
+{
+	struct scratch_print before = scratch_print(path);
+
+	refused(path, status, fact);
+	struct scratch_print after = scratch_print(path);
+	cr_assert(scratch_is_same(&before, &after), "%s: changed", path);
+}
+
+Test(pool, what_is_no_regular_file_is_refused_without_hanging)
+{
+	const char *path = scratch_path("fifo");
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	refused(path, 2, "is a fifo, not a regular file; name the file itself");
+
+	path = scratch_path("directory");
+	cr_assert_eq(mkdir(path, 0700), 0);
+	refused(path, 2, "is a directory, not a regular file; name the file itself");
+
+	path = scratch_path("socket");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	refused(path, 2, "is a socket, not a regular file; name the file itself");
+	close(fd);
+
+	refused("/dev/null", 2, "is a character device, not a regular file; name the file itself");
+}
+
+Test(pool, a_symlink_is_refused_even_to_a_good_pool)
+{
+	const char *target = crafted_pool("a");
+	const char *path = scratch_path("link");
+
+	cr_assert_eq(symlink(target, path), 0);
+	refused(path, 2, "is a symbolic link, not a regular file; name the file itself");
+}
+
+Test(pool, what_is_not_there_is_told_so)
+{
+	refused(scratch_path("none"), 2, "no such pool; heapsake create makes one");
+	refused(scratch_path("no/ne"), 2, "no such directory; make it first");
+	cr_assert(!pool_exists(scratch_path("none")));
+}
+
+Test(pool, what_others_may_write_or_rename_is_refused)
+{
+	const char *path = crafted_pool("a");
+	char fact[256];
+
+	cr_assert_eq(chmod(path, 0620), 0);
+	refused_unchanged(path, 2, "others may write to it (mode 0620, expected 0600); chmod 600 it, "
+				   "if you trust what it holds");
+	cr_assert_eq(chmod(path, 0602), 0);
+	refused_unchanged(path, 2, "others may write to it (mode 0602, expected 0600); chmod 600 it, "
+				   "if you trust what it holds");
+	cr_assert_eq(chmod(path, 0600), 0);
+	cr_assert_eq(chmod(scratch_directory, 0777), 0);
+	snprintf(fact, sizeof(fact),
+		 "anybody may replace files in its directory (mode 0777); chmod o-w %s",
+		 scratch_directory);
+	refused_unchanged(path, 2, fact);
+	cr_assert_eq(try_create(scratch_path("b"), CRAFTED_BYTES), STATUS_USAGE);
+	cr_assert_eq(chmod(scratch_directory, 01777), 0);
+	own(path);
+	pool_close(&pool);
+}
+
+Test(pool, a_second_name_is_refused)
+{
+	const char *path = crafted_pool("a");
+
+	cr_assert_eq(link(path, scratch_path("b")), 0);
+	refused_unchanged(path, 2, "has 2 names, expected 1; remove the other hard links");
+}
+
+Test(pool, a_foreign_owner_is_refused)
+{
+	if (geteuid() != 0)
+		cr_skip_test("needs root to give a file away");
+	const char *path = crafted_pool("a");
+	cr_assert_eq(chown(path, 4711, 0), 0);
+	refused_unchanged(path, 2, "belongs to user 4711, found us as user 0; "
+				   "a pool is as trusted as code: use your own");
+}
+
+static const char *file_of(const char *name, const void *bytes, size_t len, off_t size)
+{
+	const char *path = scratch_path(name);
+	int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
+	cr_assert_eq(ftruncate(fd, size), 0);
+	close(fd);
+	return path;
+}
+
+#define NOT_SIZED(n) \
+	"not a heapsake pool: found " #n " bytes, expected at least 2097152; name another file"
+
+Test(pool, what_is_no_pool_is_refused)
+{
+	refused_unchanged(file_of("empty", "", 0, 0), 4, NOT_SIZED(0));
+	refused_unchanged(file_of("short", "#!/bin/sh\n", 10, 10), 4, NOT_SIZED(10));
+	refused_unchanged(file_of("zeros", "", 0, 3 << 20), 4,
+			  "not a heapsake pool: at offset 0 found 0x0000000000000000, "
+			  "expected 0x656b617370616568; name another file");
+	refused_unchanged(file_of("garbage", "SQLite format 3", 16, 3 << 20), 4,
+			  "not a heapsake pool: at offset 0 found 0x66206574694c5153, "
+			  "expected 0x656b617370616568; name another file");
+}
+
+Test(pool, a_truncated_pool_is_refused)
+{
+	const char *path = crafted_pool("a");
+
+	cr_assert_eq(truncate(path, CRAFTED_BYTES), 0);
+	refused_unchanged(path, 4, "truncated: found 16777216 bytes, expected 18874368; "
+				   "restore it from a copy, or remove it");
+	cr_assert_eq(truncate(path, 12288), 0);
+	refused_unchanged(path, 4, "truncated: found 12288 bytes, expected at least 2097152; "
+				   "restore it from a copy, or remove it");
+	cr_assert_eq(truncate(path, 4096), 0);
+	refused_unchanged(path, 4, NOT_SIZED(4096));
+}
+
+Test(pool, keep_is_fixed_by_the_first_run)
+{
+	const char *path = crafted_pool("a");
+	char line[512];
+
+	own(path);
+	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
+	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
+	pool_close(&pool);
+	own(path);
+	cr_assert_eq(pool.sb.keep, KEEP_NONE);
+	struct scratch_print before = scratch_print(path);
+	cr_assert_eq(pool_set_keep(&pool, KEEP_HEAP, &why), STATUS_INCOMPATIBLE);
+	snprintf(line, sizeof(line),
+		 "%s: was made with keep none, asked for keep heap; use that keep, or --new", path);
+	cr_assert_str_eq(why.line, line);
+	struct scratch_print after = scratch_print(path);
+	cr_assert(scratch_is_same(&before, &after));
+	pool_close(&pool);
+}
+
+Test(pool, updates_alternate_between_the_slots)
+{
+	const char *path = crafted_pool("a");
+	struct layout_superblock slots[2];
+
+	own(path);
+	cr_assert_eq(pool.newest_slot, 0);
+	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
+	cr_assert_eq(pool.newest_slot, 1);
+	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), 0, "%s", why.line);
+	cr_assert_eq(pool.newest_slot, 0);
+	crafted_read(path, 0, &slots[0]);
+	crafted_read(path, 1, &slots[1]);
+	cr_assert_eq(slots[0].seq, 4);
+	cr_assert_eq(slots[1].seq, 3);
+	pool_close(&pool);
+}
+
+Test(pool, growing_is_for_ever_and_shrinking_does_nothing)
+{
+	const char *path = crafted_pool("a");
+	uint64_t run;
+
+	own(path);
+	cr_assert_eq(pool_grow(&pool, 3 * CRAFTED_BYTES - 5, &why), 0, "%s", why.line);
+	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
+	cr_assert_eq(pool_grow(&pool, CRAFTED_BYTES, &why), 0);
+	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
+	pool_close(&pool);
+	own(path);
+	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
+	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES, &run), CRAFTED_BYTES + LAYOUT_HEAD_BYTES);
+	cr_assert_eq(run, 2 * CRAFTED_BYTES);
+	cr_assert_eq(pool_grow(&pool, UINT64_MAX, &why), STATUS_USAGE);
+	pool_close(&pool);
+}
+
+static void add_log(struct layout_superblock *sb)
+{
+	sb->extents[sb->extent_count++] = (struct layout_extent){
+		.file_offset = LAYOUT_HEAD_BYTES + CRAFTED_BYTES,
+		.len = LAYOUT_CHUNK_BYTES,
+		.use = LAYOUT_USE_LOG,
+	};
+}
+
+Test(pool, the_heap_goes_on_behind_other_extents)
+{
+	const char *path = crafted_pool("a");
+	uint64_t run, log_end = LAYOUT_HEAD_BYTES + CRAFTED_BYTES + LAYOUT_CHUNK_BYTES;
+
+	cr_assert_eq(truncate(path, (off_t)log_end), 0);
+	crafted_change(path, add_log);
+	own(path);
+	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), 0, "%s", why.line);
+	cr_assert_eq(pool.sb.extent_count, 3);
+	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES - 4096, &run),
+		     LAYOUT_HEAD_BYTES + CRAFTED_BYTES - 4096);
+	cr_assert_eq(run, 4096);
+	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES, &run), log_end);
+	cr_assert_eq(run, CRAFTED_BYTES);
+	pool_close(&pool);
+	own(path);
+	cr_assert_eq(pool_size_bytes(&pool), 2 * CRAFTED_BYTES);
+	pool_close(&pool);
+}
+
+Test(pool, emptying_gives_the_space_back_and_makes_it_another_pool)
+{
+	const char *path = crafted_pool("a");
+	struct stat st;
+	uint8_t uuid[16];
+
+	own(path);
+	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
+	memcpy(uuid, pool.sb.uuid, sizeof(uuid));
+	cr_assert_eq(fallocate(pool.fd, 0, LAYOUT_HEAD_BYTES, CRAFTED_BYTES), 0);
+	cr_assert_eq(pool_reset(&pool, &why), 0, "%s", why.line);
+	cr_assert_eq(pool.sb.keep, KEEP_UNSET);
+	cr_assert_neq(memcmp(uuid, pool.sb.uuid, sizeof(uuid)), 0);
+	cr_assert_eq(fstat(pool.fd, &st), 0);
+	cr_assert_lt(st.st_blocks * 512, 1 << 20);
+	cr_assert_eq((uint64_t)st.st_size, LAYOUT_HEAD_BYTES + CRAFTED_BYTES);
+	pool_close(&pool);
+}
+
+Test(pool, the_control_page_names_the_owner_while_it_runs)
+{
+	const char *path = crafted_pool("a");
+	struct control_snapshot snapshot;
+	struct pool reader;
+
+	own(path);
+	cr_assert_eq(pool_open(&reader, path, POOL_READ, &why), 0, "%s", why.line);
+	cr_assert_eq(control_read(reader.control, &snapshot), 0);
+	cr_assert_eq(snapshot.owner.pid, getpid());
+	cr_assert(snapshot.flags & CONTROL_RUNNING);
+	pool_close(&pool);
+	cr_assert_eq(control_read(reader.control, &snapshot), 0);
+	cr_assert(!(snapshot.flags & CONTROL_RUNNING));
+	pool_close(&reader);
+}
+
+Test(pool, a_garbage_control_page_does_not_matter)
+{
+	const char *path = crafted_pool("a");
+	int fd = crafted_open(path);
+	char garbage[4096];
+
+	memset(garbage, 0xa5, sizeof(garbage));
+	cr_assert_eq(pwrite(fd, garbage, sizeof(garbage), LAYOUT_CONTROL_OFFSET), 4096);
+	close(fd);
+	own(path);
+	struct control_snapshot snapshot;
+	cr_assert_eq(control_read(pool.control, &snapshot), 0);
+	pool_close(&pool);
+}
+
+Test(pool, a_relative_path_is_found_again_from_elsewhere)
+{
+	crafted_pool("a");
+	cr_assert_eq(chdir(scratch_directory), 0);
+	own("a");
+	cr_assert_str_eq(pool.path, scratch_path("a"));
+	cr_assert_eq(chdir("/"), 0);
+	close(pool.fd);
+	cr_assert_geq(pool_fd(&pool), 0);
+	pool_close(&pool);
+}
+
+Test(pool, our_descriptor_is_none_a_program_counts_on)
+{
+	const char *path = crafted_pool("a");
+
+	close(2);
+	own(path);
+	cr_assert_gt(pool.fd, 2);
+	int fd = open("/dev/null", O_RDWR);
+	cr_assert_eq(fd, 2);
+	pool_close(&pool);
+}
+
+Test(pool, a_tight_file_size_limit_is_a_refusal_and_not_a_signal)
+{
+	struct rlimit limit = {8 << 20, RLIM_INFINITY};
+	const char *path = crafted_pool("a");
+
+	own(path);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_assert_eq(try_create(scratch_path("b"), CRAFTED_BYTES), STATUS_NO_SPACE);
+	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), STATUS_NO_SPACE);
+	pool_close(&pool);
+	cr_assert(!pool_exists(scratch_path("b")));
+}
+
+static bool mount_tmpfs(const char *path, const char *options)
+{
+	return mkdir(path, 0700) == 0 && mount("heapsake", path, "tmpfs", MS_NOSUID, options) == 0;
+}
+
+static int count_files(const char *directory)
+{
+	char command[160];
+	int count = -1;
+
+	snprintf(command, sizeof(command), "ls -A %s | wc -l", directory);
+	FILE *listing = popen(command, "r");
+	cr_assert_not_null(listing);
+	cr_assert_eq(fscanf(listing, "%d", &count), 1);
+	pclose(listing);
+	return count;
+}
+
+Test(pool, a_full_disk_at_create_is_status_6_and_leaves_nothing)
+{
+	const char *directory = scratch_path("small");
+
+	if (!mount_tmpfs(directory, "size=32k,mode=700"))
+		cr_skip_test("needs the right to mount a tmpfs");
+	int status = try_create(scratch_path("small/a"), CRAFTED_BYTES);
+	int left = count_files(directory);
+	umount(directory);
+	cr_assert_eq(status, STATUS_NO_SPACE);
+	cr_assert_eq(left, 0);
+}
+
+/* kill -9 at random moments of a loop of creations: what has the name is whole, and there is no
+ * litter where the file system has unnamed files. */
+Test(pool, a_killed_creation_leaves_a_whole_pool_or_none)
+{
+	const char *path = scratch_path("a");
+	int whole = 0, none = 0;
+
+	for (int round = 0; round < 60; round++) {
+		pid_t child = fork();
+		if (child == 0) {
+			struct pool_plan plan = {.size_bytes = CRAFTED_BYTES};
+			for (;;) {
+				pool_create(path, &plan, &why);
+				unlink(path);
+			}
+		}
+		usleep(1000 + (useconds_t)round * 137);
+		kill(child, SIGKILL);
+		cr_assert_eq(waitpid(child, NULL, 0), child);
+		cr_assert_leq(count_files(scratch_directory), pool_exists(path) ? 1 : 0);
+		if (!pool_exists(path)) {
+			none++;
+			cr_assert_eq(try_create(path, CRAFTED_BYTES), 0, "%s", why.line);
+		} else {
+			whole++;
+		}
+		own(path);
+		pool_close(&pool);
+		unlink(path);
+	}
+	fprintf(stderr, "killed creations: %d left a pool, %d none\n", whole, none);
+}
