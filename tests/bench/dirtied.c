@@ -43,10 +43,19 @@ static void *own_take(size_t bytes)
 
 static void notes_open(size_t count)
 {
+	size_t guarded_bytes;
+	char *guarded;
+
 	own_bytes = (size_t)1 << 40; /* addresses only */
-	own_memory = mmap(NULL, own_bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	bench_check(own_memory != MAP_FAILED, "no memory of our own");
+	guarded_bytes = own_bytes + 2 * PAGE;
+	/* Fenced in, else the kernel may merge it with a mapping of the allocator's, which would
+	 * then go unwatched with it. */
+	guarded = mmap(NULL, guarded_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
+	bench_check(guarded != MAP_FAILED, "no memory of our own");
+	own_memory = guarded + PAGE;
+	bench_check(mprotect(own_memory, own_bytes, PROT_READ | PROT_WRITE) == 0,
+		    "no memory of our own");
 	notes.blocks = own_take(count * sizeof(*notes.blocks));
 	notes.sizes = own_take(count * sizeof(*notes.sizes));
 	notes.written = own_take(MAX_WRITTEN * sizeof(*notes.written));
