@@ -2,10 +2,12 @@
 #include "doctor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "program.h"
+#include "script.h"
 
 static void doctor_tell_kind(struct doctor *doctor, const struct program *program)
 {
@@ -47,12 +49,26 @@ static void doctor_tell_allocator(struct doctor *doctor, const struct program *p
 			    program->allocator);
 }
 
+/* What `run` would refuse, in its words. */
+static void doctor_tell_preload(struct doctor *doctor, const char *name, const char *path)
+{
+	char *argv[] = {(char *)name, NULL};
+	struct script_command command = {.argv = argv};
+	const char *warning;
+	struct refusal why;
+
+	snprintf(command.path, sizeof(command.path), "%s", path);
+	if (script_skip_env(&command, &why) != 0 ||
+	    program_check(command.path, &warning, &why) != 0)
+		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
+	else
+		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s", command.path);
+}
+
 void doctor_look_at_program(struct doctor *doctor, const char *name)
 {
 	struct program *program = malloc(sizeof(*program));
 	char path[PATH_MAX];
-	struct refusal why;
-	const char *warning;
 	int error = program ? program_find(name, path) : -ENOMEM;
 
 	if (error) {
@@ -61,10 +77,7 @@ void doctor_look_at_program(struct doctor *doctor, const char *name)
 		free(program);
 		return;
 	}
-	if (program_check(path, &warning, &why) != 0)
-		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
-	else
-		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s", path);
+	doctor_tell_preload(doctor, name, path);
 	for (int depth = 0; depth < PROGRAM_DEPTH_MAX && program_read(program, path) == 0; depth++) {
 		doctor_tell_kind(doctor, program);
 		doctor_tell_allocator(doctor, program);

@@ -265,15 +265,21 @@ static bool program_find_after_env(const char *argument, char ret_path[PATH_MAX]
 	return false;
 }
 
-bool program_next(const struct program *program, char ret_path[PATH_MAX])
+bool program_is_env_script(const struct program *program)
 {
 	const char *slash = strrchr(program->interpreter, '/');
 
+	return program->kind == PROGRAM_SCRIPT && slash && !strcmp(slash, "/env") &&
+	       program->argument[0];
+}
+
+bool program_next(const struct program *program, char ret_path[PATH_MAX])
+{
 	if (program->kind == PROGRAM_OTHER)
 		return snprintf(ret_path, PATH_MAX, "/bin/sh") > 0;
 	if (program->kind != PROGRAM_SCRIPT)
 		return false;
-	if (slash && !strcmp(slash, "/env") && program_find_after_env(program->argument, ret_path))
+	if (program_is_env_script(program) && program_find_after_env(program->argument, ret_path))
 		return true;
 	return snprintf(ret_path, PATH_MAX, "%s", program->interpreter) > 0;
 }

@@ -44,6 +44,9 @@ int program_find(const char *name, char ret_path[PATH_MAX]);
 /* program_read() - what the file is; 0 or -errno */
 int program_read(struct program *ret_program, const char *path);
 
+/* A script whose first line is "#!/usr/bin/env ..." */
+bool program_is_env_script(const struct program *program);
+
 /* program_next() - the program that really runs when this one is started: a script's
  * interpreter, the program that `env` of "#!/usr/bin/env PROG" starts, or the shell for what has no
  * format. False: this one, or it cannot be found. */

@@ -17,6 +17,7 @@
 #include "config.h"
 #include "launch.h"
 #include "program.h"
+#include "script.h"
 
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
@@ -55,7 +56,7 @@ static int run_set_keep(const char *value)
 	return 0;
 }
 
-/* 0 to go on, USAGE_ANSWERED's status in *ret_status otherwise. */
+/* True to go on; false: the verb ends with *ret_status. */
 static bool run_read_options(int argc, char **argv, int *ret_status)
 {
 	static const struct option longs[] = {{"new", no_argument, NULL, OPTION_NEW}, {0}};
@@ -98,42 +99,48 @@ static int run_set_default_pool(const char *name, struct refusal *ret_why)
 		return 0;
 	if (launch_quote_pool(slash ? slash + 1 : name, quoted) != 0)
 		return refuse(ret_why, STATUS_USAGE, "PROG", "its name is too long for a pool's; use -p");
-	snprintf(value, sizeof(value), "./%s.heapsake", quoted);
+	snprintf(value, sizeof(value), "%s.heapsake", quoted);
 	setenv("HEAPSAKE_POOL", value, 1);
 	return 0;
 }
 
 /* All that must be true before the program may start; 0 or a status with *ret_why. */
-static int run_prepare(const char *name, const char *path, struct refusal *ret_why)
+static int run_prepare(struct script_command *command, struct refusal *ret_why)
 {
 	static struct config config; /* a path's worth of bytes: not for the stack */
 	const char *warning = NULL;
-	int status = run_set_default_pool(name, ret_why);
+	int status = run_set_default_pool(command->argv[0], ret_why);
 
 	if (!status)
 		status = config_from_environment(&config, environ, ret_why);
 	if (status || !config.is_active)
 		return status;
-	status = program_check(path, &warning, ret_why);
+	status = script_skip_env(command, ret_why);
+	if (!status)
+		status = program_check(command->path, &warning, ret_why);
 	if (status)
 		return status;
 	if (warning && !config.is_quiet)
-		say(SAY_WARN, path, "%s", warning);
+		say(SAY_WARN, command->path, "%s", warning);
 	return launch_set_preload(ret_why);
 }
 
 /* As execvp(3): what has no format is a script for the shell. */
-static void run_exec(const char *path, char **argv, int argc)
+static void run_exec(const struct script_command *command)
 {
-	execv(path, argv);
+	unsigned count = 0;
+
+	execv(command->path, command->argv);
 	if (errno != ENOEXEC)
 		return;
-	char **shell_argv = calloc((size_t)argc + 2, sizeof(char *));
+	while (command->argv[count])
+		count++;
+	char **shell_argv = calloc(count + 2, sizeof(char *));
 	if (!shell_argv)
 		return;
-	shell_argv[0] = argv[0];
-	shell_argv[1] = (char *)path;
-	memcpy(shell_argv + 2, argv + 1, (size_t)argc * sizeof(char *)); /* the NULL as well */
+	shell_argv[0] = command->argv[0];
+	shell_argv[1] = (char *)command->path;
+	memcpy(shell_argv + 2, command->argv + 1, count * sizeof(char *)); /* the NULL as well */
 	execv("/bin/sh", shell_argv);
 	free(shell_argv);
 }
@@ -146,7 +153,7 @@ static int run_say_not_started(const char *name, int error)
 
 int run_main(int argc, char **argv)
 {
-	char path[PATH_MAX];
+	struct script_command command;
 	struct refusal why;
 	int status;
 
@@ -154,13 +161,12 @@ int run_main(int argc, char **argv)
 		return status;
 	if (optind == argc)
 		return usage_refuse(argv[0], "no PROG given");
-	argv += optind;
-	argc -= optind;
-	int error = program_find(argv[0], path);
+	command.argv = argv + optind;
+	int error = program_find(command.argv[0], command.path);
 	if (error)
-		return run_say_not_started(argv[0], -error);
-	if (run_prepare(argv[0], path, &why) != 0)
+		return run_say_not_started(command.argv[0], -error);
+	if (run_prepare(&command, &why) != 0)
 		return run_refuse(&why);
-	run_exec(path, argv, argc);
-	return run_say_not_started(argv[0], errno);
+	run_exec(&command);
+	return run_say_not_started(argv[optind], errno);
 }
