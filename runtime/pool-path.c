@@ -61,8 +61,12 @@ int pool_check_directory(const char *path, struct refusal *ret_why)
 
 	pool_directory_of(directory, path);
 	int fd = os_open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (fd == -ENOENT || fd == -ENOTDIR)
 		return refuse(ret_why, STATUS_USAGE, path, "no such directory; make it first");
+	if (fd < 0)
+		return refuse(ret_why, STATUS_USAGE, path,
+			      "its directory cannot be reached: error %d (%s); name another file",
+			      -fd, strerrordesc_np(-fd));
 	int error = os_fstat(fd, &st);
 	os_close(fd);
 	if (error)

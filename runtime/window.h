@@ -59,5 +59,6 @@ int window_purge(struct window *window, size_t offset, size_t len);
 void window_populate(struct window *window, size_t offset, size_t len);
 
 /* window_freeze() - before fork: from here on no store of this process or of its children
- * reaches the file. 0, or -errno and nothing has changed. */
+ * reaches the file. 0, or -errno and nothing has changed. As long as any descendant shows pages of
+ * the file, the next owner is refused (STATUS_BUSY): it would empty them under the descendant. */
 int window_freeze(struct window *window);
