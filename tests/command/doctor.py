@@ -1,0 +1,78 @@
+"""doctor: what it says will not work does not, and what it says will, does."""
+import os
+import shutil
+
+from case import PROGRAMS, Case, main
+
+
+class Doctor(Case):
+    def findings(self, status, *words):
+        report = self.json("doctor", "--json", *words, status=status)
+        self.assertEqual(set(report), {"schema", "ok", "findings"})
+        self.assertEqual(report["ok"], status == 0)
+        for finding in report["findings"]:
+            self.assertLessEqual({"what", "verdict", "fact"}, set(finding))
+            self.assertLessEqual(set(finding), {"what", "verdict", "fact", "remedy"})
+            self.assertIn(finding["verdict"], ["ok", "warn", "no"])
+        noes = {f["what"] for f in report["findings"] if f["verdict"] == "no"}
+        self.assertEqual(bool(noes), status != 0)
+        return report["findings"], noes
+
+    def test_this_machine(self):
+        findings, _ = self.findings(0)
+        self.assertLessEqual({"library", "kernel", "addresses", "huge pages", "overcommit", "personality",
+                              "tracking", "soft-dirty", "RLIMIT_AS", "RLIMIT_MEMLOCK", "directory",
+                              "file system", "free space", "holes", "fallocate", "hole punch", "locks",
+                              "reflink", "DAX"}, {f["what"] for f in findings})
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_a_line_a_finding(self):
+        text = self.expect(0, "doctor", "true", err="").out
+        findings, _ = self.findings(0, "true")
+        self.assertEqual(len(text.splitlines()), len(findings))
+        for line, finding in zip(text.splitlines(), findings):
+            self.assertRegex(line, rf"^{finding['verdict']} +{finding['what']} +")
+
+    def test_what_run_refuses_is_a_no(self):
+        with open(self.path("script"), "w") as file:
+            file.write(f"#!{PROGRAMS}/command-static\n")
+        os.chmod(self.path("script"), 0o755)
+        for program, what in [(f"{PROGRAMS}/command-static", "preload"),
+                              (f"{PROGRAMS}/command-own-malloc", "malloc"),
+                              ("./script", "preload"), ("./nowhere", "program"), (self.dir, "program")]:
+            _, noes = self.findings(1, program)
+            self.assertEqual(noes, {what}, program)
+            self.assertNotEqual(self.do("run", "-qk", "none", program).status, 0, program)
+
+    def test_what_it_says_works_does(self):
+        for program in ["true", "/bin/sh", "perl"]:
+            self.findings(0, program)
+            self.assertEqual(self.do("run", "-qk", "none", program, stdin=-3).status, 0)
+
+    def test_the_directory_of_the_pool_is_tried(self):
+        self.environ["HEAPSAKE_POOL"] = "/nowhere/pool"
+        _, noes = self.findings(1)
+        self.assertEqual(noes, {"directory"})
+        self.environ["HEAPSAKE_POOL"] = "/proc/pool"
+        _, noes = self.findings(1)
+        self.assertEqual(noes, {"directory"})
+        self.environ["HEAPSAKE_POOL"] = "/dev/shm/pool"
+        if os.path.isdir("/dev/shm"):
+            findings, _ = self.findings(0)
+            self.assertIn("tmpfs", [f["fact"].split(",")[0] for f in findings])
+
+    def test_an_unusable_environment(self):
+        self.environ["HEAPSAKE_SIZ"] = "1"
+        _, noes = self.findings(1)
+        self.assertEqual(noes, {"environment"})
+
+    def test_limits(self):
+        if shutil.which("prlimit") is None:
+            self.skipTest("no prlimit(1)")
+        text = self.expect(0, "doctor", before=["prlimit", "--as=1073741824", "--fsize=1073741824"]).out
+        self.assertRegex(text, r"(?m)^warn +RLIMIT_AS +1G: .*; ulimit -v unlimited$")
+        self.assertRegex(text, r"(?m)^warn +RLIMIT_FSIZE +1G: .*; ulimit -f unlimited$")
+        self.assertRegex(text, r"(?m)^warn +addresses +")
+
+
+main()

@@ -1,0 +1,5 @@
+/* A program nothing can be preloaded into. */
+int main(void)
+{
+	return 0;
+}
