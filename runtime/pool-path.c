@@ -215,8 +215,10 @@ int pool_open_file(const char *path, bool is_writable, int *ret_fd, struct stat 
 	if (status)
 		return status;
 	fd = os_open(path, (is_writable ? O_RDWR : O_RDONLY) | POOL_OPEN_FLAGS, 0);
-	if (fd < 0)
-		return refuse_open(path, fd, ret_why);
+	if (fd < 0) { /* another user's file is that first, and then closed to us */
+		status = pool_judge_file(path, ret_stat, ret_why);
+		return status ? status : refuse_open(path, fd, ret_why);
+	}
 	error = os_fstat(fd, ret_stat);
 	status = error ? refuse_open(path, error, ret_why) : pool_judge_file(path, ret_stat, ret_why);
 	int moved = status ? -1 : pool_fd_move(fd);
