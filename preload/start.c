@@ -208,12 +208,17 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	return 0;
 }
 
+/* Defined by the `heapsake` command: in a shell whose environment is a pool's, `heapsake info`
+ * must look at the pool, not take it. */
+extern const char heapsake_is_command __attribute__((weak, visibility("default")));
+
 static __attribute__((constructor)) void preload_start(int argc, char **argv, char **envp)
 {
 	struct refusal why;
 	struct config *config = &frozen.config;
 
-	if (!getauxval(AT_SECURE) && start(config, envp, &why) != 0) {
+	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
+	if (!is_inert && start(config, envp, &why) != 0) {
 		say_refusal(&why);
 		os_exit_group((int)why.status);
 	}

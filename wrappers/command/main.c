@@ -14,6 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Tells the library, should it be preloaded into us, to leave us alone: preload/start.c. */
+extern const char heapsake_is_command;
+__attribute__((visibility("default"))) const char heapsake_is_command = 1;
+
 const struct verb verbs[] = {
 	{"run", "[-p POOL] [-s SIZE] [-k none] [--new] [-q] [--] PROG ARG...",
 	 "start a program with its heap in a pool", run_main},
@@ -43,6 +47,7 @@ static int main_finish_output(int status)
 {
 	bool has_failed = ferror(stdout);
 
+	signal(SIGPIPE, SIG_IGN);
 	errno = 0;
 	if (fflush(stdout) == 0 && !has_failed)
 		return status;
@@ -65,7 +70,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < verb_count; i++) {
 		if (strcmp(argv[1], verbs[i].name) != 0)
 			continue;
-		/* A program started by run inherits how signals are handled: leave them. */
+		/* A program started by run inherits what is ignored. */
 		if (verbs[i].call != run_main)
 			signal(SIGPIPE, SIG_IGN);
 		return main_finish_output(verbs[i].call(argc - 1, argv + 1));

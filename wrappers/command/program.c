@@ -46,6 +46,8 @@ int program_find(const char *name, char ret_path[PATH_MAX])
 
 	if (!*name)
 		return -ENOENT;
+	if (strlen(name) > NAME_MAX && !strchr(name, '/'))
+		return -ENAMETOOLONG;
 	if (strchr(name, '/')) {
 		if (snprintf(ret_path, PATH_MAX, "%s", name) >= PATH_MAX)
 			return -ENAMETOOLONG;
