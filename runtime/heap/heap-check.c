@@ -44,9 +44,16 @@ static bool is_record(uint32_t id)
 	return id != 0 && id < state.header->span_top;
 }
 
+static bool lies_in_data(const void *p, uint64_t bytes)
+{
+	const uint64_t offset = heap_offset(p);
+	return heap_has(p) && offset >= state.header->data_start &&
+	       offset <= state.header->data_end && bytes <= state.header->data_end - offset;
+}
+
 static void check_pagemap(struct walk *walk, const struct layout_span *span, uint32_t id)
 {
-	const uint32_t first = heap_page_of(span->start);
+	const uint32_t first = heap_page_of(heap_start_of(span));
 	for (uint32_t i = 0; i < span->page_count; i++) {
 		const bool is_end = i == 0 || i == span->page_count - 1;
 		expect(walk, state.header->pagemap + (first + i) * sizeof(uint32_t),
@@ -66,15 +73,13 @@ static void check_slab(struct walk *walk, const struct layout_span *span, uint64
 	expect(walk, at, "slot count", geometry->slot_count, span->slot_count);
 	expect(walk, at, "inverse", geometry->inverse, span->inverse);
 	expect(walk, at, "slab pages", geometry->page_count, span->page_count);
-	if (span->slot_count != geometry->slot_count ||
-	    span->states + span->slot_count > state.header->data_end ||
-	    span->states < state.header->data_start) {
+	const uint8_t *states = span->states;
+	if (span->slot_count != geometry->slot_count || !lies_in_data(states, span->slot_count)) {
 		expect(walk, at, "slot states lie in the data", 1, 0);
 		return;
 	}
-	const uint8_t *states = (const uint8_t *)heap_pointer(span->states);
 	for (uint32_t i = 0; i < span->slot_count; i++) {
-		expect(walk, span->states + i, "slot state is one", 1, states[i] <= SLOT_CACHED);
+		expect(walk, heap_offset(states + i), "slot state is one", 1, states[i] <= SLOT_CACHED);
 		if (states[i] == SLOT_FREE) {
 			free_count++;
 			expect(walk, at, "no free slot below the cursor", 1, i >= span->cursor);
@@ -104,8 +109,9 @@ static void check_span(struct walk *walk, const struct layout_span *span, uint32
 		break;
 	case SPAN_LARGE:
 		expect(walk, at, "large block's slot bytes", 0, span->slot_bytes);
+		expect(walk, at, "large block's inverse", 1, span->inverse);
 		expect(walk, at, "large block's state", at + offsetof(struct layout_span, large_state),
-		       span->states);
+		       heap_offset(span->states));
 		expect(walk, at, "large block is live", SLOT_LIVE, span->large_state);
 		break;
 	case SPAN_META:
@@ -126,9 +132,10 @@ static bool check_tiling(struct walk *walk)
 		const uint32_t id = state.pagemap[heap_page_of(at)];
 		const struct layout_span *span = &state.spans[is_record(id) ? id : 0];
 		const uint64_t left = (header->data_end - at) / HEAP_PAGE_BYTES;
-		if (!is_record(id) || span->start != at || span->page_count == 0 ||
+		if (!is_record(id) || heap_start_of(span) != at || span->page_count == 0 ||
 		    span->page_count > left) {
-			expect(walk, at, "a span begins here", at, span->start);
+			expect(walk, at, "a span begins here", at,
+			       heap_start_of(span));
 			return false;
 		}
 		check_span(walk, span, id, kind_before);
@@ -217,17 +224,16 @@ static void check_cached(struct walk *walk, unsigned class, const char *slot, ui
 			 uint64_t cache)
 {
 	const uint64_t offset = heap_offset(slot);
-	if (!heap_has(slot) || offset < state.header->data_start ||
-	    offset >= state.header->data_end) {
+	if (!lies_in_data(slot, 1)) {
 		expect(walk, cache, "cached slot lies in the data", 1, 0);
 		return;
 	}
 	const struct layout_span *span = heap_span_at(offset);
-	const uint64_t index = span->slot_bytes ? (offset - span->start) / span->slot_bytes : 0;
+	const uint64_t index = span->slot_bytes ? (uint64_t)(slot - span->start) / span->slot_bytes : 0;
 	expect(walk, offset, "class of a cached slot", class, span->class);
-	expect(walk, offset, "state byte of a cached slot", span->states + index,
+	expect(walk, offset, "state byte of a cached slot", heap_offset(span->states + index),
 	       heap_offset(slot_state));
-	if (span->class != class || span->states + index != heap_offset(slot_state))
+	if (span->class != class || span->states + index != slot_state)
 		return;
 	expect(walk, offset, "cached slot's state, in one cache only", SLOT_CACHED, *slot_state);
 	if (*slot_state == SLOT_CACHED)
@@ -237,11 +243,11 @@ static void check_cached(struct walk *walk, unsigned class, const char *slot, ui
 static void check_bin(struct walk *walk, const struct layout_bin *bin, unsigned class,
 		      uint64_t cache)
 {
-	expect(walk, cache, "cache's count is within its limit", 1, bin->count <= bin->limit);
-	if (bin->count > bin->limit || bin->limit > 256)
-		return;
-	for (uint32_t i = 0; i < bin->count; i++)
-		check_cached(walk, class, bin->entries[i].slot, bin->entries[i].state, cache);
+	const bool is_bounded = bin->entries <= bin->top && bin->top <= bin->limit &&
+				lies_in_data(bin->entries, 0) && lies_in_data(bin->limit, 0);
+	expect(walk, cache, "cache's stack is within its limit", 1, is_bounded);
+	for (const struct layout_entry *entry = bin->entries; is_bounded && entry < bin->top; entry++)
+		check_cached(walk, class, entry->slot, entry->state, cache);
 	const uint32_t next = (uint32_t)bin->run, stop = (uint32_t)(bin->run >> 32);
 	expect(walk, cache, "cache's run is in order", 1,
 	       next <= stop && stop <= state.header->classes[class].slot_count);
@@ -274,10 +280,10 @@ static void check_lost(struct walk *walk)
 		const struct layout_span *span = &state.spans[id];
 		if (span->kind != SPAN_SLAB)
 			continue;
-		uint8_t *states = (uint8_t *)heap_pointer(span->states);
+		uint8_t *states = span->states;
 		for (uint32_t i = 0; i < span->slot_count; i++) {
 			if (states[i] == SLOT_CACHED && state.header->generation == 1)
-				expect(walk, span->states + i, "cached slot is in a cache",
+				expect(walk, heap_offset(states + i), "cached slot is in a cache",
 				       SLOT_SEEN, SLOT_CACHED);
 			if (states[i] == SLOT_SEEN)
 				states[i] = SLOT_CACHED;

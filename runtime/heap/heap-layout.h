@@ -9,8 +9,8 @@
  *	                  4 B per page   64 B per span    tiled without gaps up to data_end
  *
  * The tables are as long as the largest heap needs and holes where nothing is yet; each is opened
- * from the front. All positions are offsets from base except the two pointers of a thread cache's
- * entry (always valid: a heap lives at its recorded base). Little endian.
+ * from the front. Positions are offsets from base, but for what malloc and free themselves follow,
+ * which are addresses (a heap lives at its recorded base, always). Little endian.
  */
 #pragma once
 
@@ -62,15 +62,15 @@ enum span_flags {
  *  3. no two neighbours are free of the same kind;
  *  4. SLAB: free_count == number of FREE states; no state below `cursor` is FREE; linked in its
  *     shard's list of its class exactly when free_count > 0;
- *  5. LARGE: slot_bytes == 0, states points at its own large_state, which is LIVE;
- *  6. of any other kind, and in record 0 (which the pagemap names where no block begins), states
- *     is 0: there stands the magic, whose first byte is not LIVE, so free() need not ask first.
+ *  5. LARGE: slot_bytes == 0, inverse == 1, states is its own large_state, which is LIVE;
+ *  6. of any other kind, and in record 0 (which the pagemap names where no block begins), inverse
+ *     is 0, which no address passes as the start of a slot: see block_at() in heap.c.
  */
 struct layout_span {
-	uint64_t start;      /* first byte */
-	uint64_t states;     /* state bytes of its slots */
+	char *start;         /* first byte */
+	uint8_t *states;     /* state bytes of its slots */
+	uint64_t inverse;    /* SLAB: 2^64 / slot_bytes, rounded up; LARGE: 1 */
 	uint32_t page_count;
-	uint32_t inverse;    /* 2^32 / slot_bytes rounded up; 0: one slot */
 	uint32_t slot_bytes; /* 0: one slot, as long as the span */
 	uint32_t next, prev; /* list: free bin, shard's slabs, or free records; 0 ends it */
 	union {
@@ -89,7 +89,7 @@ struct layout_span {
 	uint8_t shard;
 	uint8_t flags;
 	uint8_t large_state;
-	uint8_t reserved[7];
+	uint8_t reserved[3];
 };
 static_assert(sizeof(struct layout_span) == 64, "a span record is a cache line");
 
@@ -109,7 +109,8 @@ struct layout_class {
 	uint32_t slot_bytes;
 	uint32_t slot_count;
 	uint32_t page_count;
-	uint32_t inverse;
+	uint32_t reserved;
+	uint64_t inverse;
 };
 
 struct layout_heap {
@@ -150,18 +151,19 @@ struct layout_entry {
  * What one thread caches of one class: a stack of freed slots, and a run of slots never handed
  * out since they left their slab. Only its thread touches it. Its stores are ordered so that a
  * fork or a cut between any two of them loses at most one slot, and never hands one out twice:
- * the count drops before the slot is LIVE, and grows after it is CACHED.
+ * the top drops before the slot is LIVE, and rises after it is CACHED.
  */
 struct layout_bin {
-	uint32_t count;
-	uint32_t limit; /* count <= limit <= the class's capacity; grows with use; 0: no cache */
+	struct layout_entry *top;     /* above the newest entry */
+	struct layout_entry *limit;   /* entries <= top <= limit; grows with use to the class's
+				       * capacity; a cache that is none has entries == limit */
 	struct layout_entry *entries;
 	uint64_t run;      /* next slot's index, and << 32 the index after the last */
 	char *run_slots;   /* slot 0 of the run's slab */
 	uint8_t *run_states;
 	uint32_t slot_bytes;
 	uint32_t batch; /* slots to take at the next refill; grows with use */
-	uint64_t reserved[2];
+	uint64_t reserved;
 };
 static_assert(sizeof(struct layout_bin) == 64, "a bin is a cache line");
 

@@ -4,7 +4,7 @@
 
 static void count_slab(const struct layout_span *span, struct heap_stats *stats)
 {
-	const uint8_t *states = (const uint8_t *)heap_pointer(span->states);
+	const uint8_t *states = span->states;
 	size_t live = 0, cached = 0;
 	for (uint32_t i = 0; i < span->slot_count; i++) {
 		const uint8_t slot = slot_state_get(&states[i]);

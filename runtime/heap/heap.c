@@ -88,6 +88,8 @@ int heap_create(const struct heap_memory *memory, void *base, size_t size, size_
 	state = (struct heap_state){
 		.header = header,
 		.pagemap = (uint32_t *)((char *)base + header->pagemap),
+		.pagemap_of_zero = (uint32_t *)((char *)base + header->pagemap) -
+				   ((uintptr_t)base >> HEAP_PAGE_SHIFT),
 		.spans = (struct layout_span *)((char *)base + header->spans),
 		.roots = (struct layout_root *)((char *)base + ROOTS_OFFSET),
 		.limit = limit,
@@ -104,17 +106,16 @@ void heap_destroy(void)
 	tcache_reset();
 }
 
-static void *alloc_large_or_slow(size_t size)
+static __attribute__((noinline)) void *alloc_slow(size_t size)
 {
 	bool is_zero;
-	if (size <= SIZECLASS_MAX_BYTES)
-		return tcache_alloc_slow(sizeclass_of(size));
-	return large_alloc(size, 1, &is_zero);
+	return size <= SIZECLASS_MAX_BYTES ? tcache_alloc_slow(sizeclass_of(size)) :
+					     large_alloc(size, 1, &is_zero);
 }
 
-static void *alloc_slow_or_report(size_t size)
+static __attribute__((noinline)) void *alloc_slow_or_report(size_t size)
 {
-	void *p = alloc_large_or_slow(size);
+	void *p = alloc_slow(size);
 	if (unlikely(!p) && state.memory.alloc_failed)
 		state.memory.alloc_failed(state.memory.context, size);
 	return p;
@@ -122,24 +123,21 @@ static void *alloc_slow_or_report(size_t size)
 
 static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(*slow)(size_t))
 {
-	if (likely(size <= SIZECLASS_MAX_BYTES)) {
-		struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
-		const uint32_t count = bin->count;
-		if (likely(count != 0)) {
-			const struct layout_entry *entry = &bin->entries[count - 1];
-			char *slot = entry->slot;
-			bin->count = count - 1;
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-			slot_state_set(entry->state, SLOT_LIVE);
-			return slot;
-		}
-	}
-	return slow(size);
+	if (unlikely(size > SIZECLASS_MAX_BYTES))
+		return slow(size);
+	struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
+	struct layout_entry *entry = bin->top;
+	if (unlikely(entry == bin->entries))
+		return slow(size);
+	bin->top = --entry;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	slot_state_set(entry->state, SLOT_LIVE);
+	return entry->slot;
 }
 
 static inline void *alloc(size_t size)
 {
-	return alloc_or(size, alloc_large_or_slow);
+	return alloc_or(size, alloc_slow);
 }
 
 void *heap_alloc(size_t size)
@@ -182,22 +180,27 @@ struct block {
 	bool is_live;
 };
 
+/*
+ * With inverse = 2^64 / slot_bytes rounded up, the upper half of the product is the index of the
+ * slot, and the lower half is less than inverse exactly when the address is the slot's first
+ * byte (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). Inverse 1, of a large
+ * block, admits its first byte only, and 0 admits none.
+ */
 static inline struct block block_at(const void *p)
 {
-	const uint64_t offset = heap_offset(p);
-	struct layout_span *span = heap_span_at(offset);
-	const uint64_t inside = offset - span->start;
-	const uint64_t index = inside * span->inverse >> 32;
-	uint8_t *slot_state = (uint8_t *)heap_pointer(span->states) + index;
+	struct layout_span *span = heap_span_of(p);
+	const unsigned __int128 product =
+		(unsigned __int128)(uint64_t)((const char *)p - span->start) * span->inverse;
+	uint8_t *slot_state = span->states + (uint64_t)(product >> 64);
 	return (struct block){span, slot_state,
-			      index * span->slot_bytes == inside &&
+			      (uint64_t)product < span->inverse &&
 				      slot_state_get(slot_state) == SLOT_LIVE};
 }
 
 static _Noreturn void bad_pointer(const char *call, const void *p)
 {
-	const struct layout_span *span = heap_span_at(heap_offset(p));
-	const uint64_t inside = heap_offset(p) - span->start;
+	const struct layout_span *span = heap_span_of(p);
+	const uint64_t inside = (uint64_t)((const char *)p - span->start);
 
 	if (span->kind == SPAN_SLAB && inside % span->slot_bytes == 0 &&
 	    inside / span->slot_bytes < span->slot_count)
@@ -231,16 +234,16 @@ void heap_free(void *p)
 	memcheck_free(p);
 	slot_state_set(block.state, SLOT_CACHED);
 
-	/* Class 0, large blocks, has no stack: its limit is 0. */
+	/* Class 0, large blocks, has no stack: it is always at its limit. */
 	struct layout_bin *bin = &tcache_self->bins[block.span->class];
-	const uint32_t count = bin->count;
-	if (unlikely(count == bin->limit)) {
+	struct layout_entry *entry = bin->top;
+	if (unlikely(entry == bin->limit)) {
 		free_slow(block, p);
 		return;
 	}
-	bin->entries[count] = (struct layout_entry){p, block.state};
+	*entry = (struct layout_entry){p, block.state};
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	bin->count = count + 1;
+	bin->top = entry + 1;
 }
 
 static size_t block_bytes(const struct layout_span *span)

@@ -23,11 +23,12 @@ void *large_alloc(size_t size, size_t align_pages, bool *ret_is_zero)
 					    SPAN_LARGE);
 	if (span) {
 		*ret_is_zero = span->flags & SPAN_ZERO;
-		span->states = heap_offset(&span->large_state);
+		span->inverse = 1;
+		span->states = &span->large_state;
 		slot_state_set(&span->large_state, SLOT_LIVE);
 	}
 	lock_release(&state.page_lock);
-	return span ? heap_pointer(span->start) : NULL;
+	return span ? span->start : NULL;
 }
 
 void large_free(struct layout_span *span)
@@ -57,8 +58,8 @@ bool large_resize(struct layout_span *span, size_t size)
 
 void large_populate(void *p, size_t bytes)
 {
-	const struct layout_span *span = heap_span_at(heap_offset(p));
+	const struct layout_span *span = heap_span_of(p);
 	if (span->kind == SPAN_LARGE && span->flags & SPAN_ZERO)
-		state.memory.populate(state.memory.context, span->start,
+		state.memory.populate(state.memory.context, heap_start_of(span),
 				      bytes & ~(HEAP_PAGE_BYTES - 1));
 }

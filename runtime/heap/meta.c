@@ -31,8 +31,8 @@ static bool bump_refill(void)
 	const size_t rest = (header->meta_bump_end - header->meta_bump) / HEAP_META_UNIT;
 	if (rest != 0)
 		recycle(header->meta_bump, rest);
-	header->meta_bump = span->start;
-	header->meta_bump_end = span->start + span->page_count * HEAP_PAGE_BYTES;
+	header->meta_bump = heap_start_of(span);
+	header->meta_bump_end = header->meta_bump + span->page_count * HEAP_PAGE_BYTES;
 	return true;
 }
 
@@ -43,8 +43,8 @@ static uint64_t span_block_new(size_t bytes)
 	if (!span)
 		return 0;
 	if (!(span->flags & SPAN_ZERO))
-		memset(heap_pointer(span->start), 0, bytes);
-	return span->start;
+		memset(span->start, 0, bytes);
+	return heap_start_of(span);
 }
 
 uint64_t meta_new(size_t bytes)

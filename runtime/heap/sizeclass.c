@@ -5,15 +5,15 @@
  * up to a page is itself a multiple of that alignment (a step of a doubling is a power of two), so
  * aligned requests need no slots of their own.
  *
- * A slab is at least 64 KiB and 8 slots, and loses at most 1/32 at its end.
+ * A slab is at least 64 KiB and 16 slots, and loses at most 1/32 at its end.
  */
 #include "sizeclass.h"
 
 #define SLAB_PAGES_MIN 16
-#define SLAB_SLOTS_MIN 8
+#define SLAB_SLOTS_MIN 16
 #define SLAB_WASTE_MAX 32 /* one part in */
 
-#define CACHE_BYTES 65536u
+#define CACHE_BYTES 131072u
 #define CACHE_SLOTS_MIN 8
 #define CACHE_SLOTS_MAX 256
 
@@ -55,7 +55,7 @@ void sizeclass_fill(struct layout_class ret_classes[HEAP_CLASSES])
 			.slot_bytes = bytes,
 			.slot_count = (uint32_t)(pages * HEAP_PAGE_BYTES / bytes),
 			.page_count = pages,
-			.inverse = (uint32_t)(((UINT64_C(1) << 32) + bytes - 1) / bytes),
+			.inverse = UINT64_MAX / bytes + 1,
 		};
 		while (entry * 16 <= bytes)
 			sizeclass_table[entry++] = (uint8_t)class;

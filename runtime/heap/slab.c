@@ -51,7 +51,7 @@ static struct layout_span *slab_new(unsigned shard, unsigned class)
 			meta_free(states, states_bytes(geometry));
 	}
 	if (span) {
-		span->states = states;
+		span->states = (uint8_t *)heap_pointer(states);
 		span->slot_bytes = geometry->slot_bytes;
 		span->inverse = geometry->inverse;
 		span->slot_count = span->free_count = geometry->slot_count;
@@ -66,7 +66,7 @@ static struct layout_span *slab_new(unsigned shard, unsigned class)
 static void slab_free(struct layout_span *span)
 {
 	lock_acquire(&state.page_lock);
-	meta_free(span->states, states_bytes(&state.header->classes[span->class]));
+	meta_free(heap_offset(span->states), states_bytes(&state.header->classes[span->class]));
 	span_release(span);
 	lock_release(&state.page_lock);
 }
@@ -112,7 +112,7 @@ bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 		list_append(list, span);
 	}
 
-	uint8_t *states = (uint8_t *)heap_pointer(span->states);
+	uint8_t *states = span->states;
 	const uint32_t first = find_free(states, span->cursor, span->slot_count);
 	CHECK(first < span->slot_count);
 	const uint32_t stop = span->slot_count - first < want ? span->slot_count : first + want;
@@ -128,15 +128,20 @@ bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	return true;
 }
 
-void slab_give(struct layout_span *span, uint32_t index)
+void slab_give(struct layout_span *span, const struct layout_entry *entries, uint32_t count)
 {
 	struct layout_span_list *list = &state.header->slabs[span->shard][span->class];
+	const uint8_t *states = span->states;
+	const uint8_t *cursor = states + span->cursor;
 
-	slot_state_set((uint8_t *)heap_pointer(span->states) + index, SLOT_FREE);
-	if (index < span->cursor)
-		span->cursor = index;
-	if (span->free_count++ == 0)
+	for (uint32_t i = 0; i < count; i++) {
+		slot_state_set(entries[i].state, SLOT_FREE);
+		cursor = entries[i].state < cursor ? entries[i].state : cursor;
+	}
+	span->cursor = (uint32_t)(cursor - states);
+	if (span->free_count == 0)
 		list_append(list, span);
+	span->free_count += count;
 	if (span->free_count == span->slot_count && list->head != list->tail) {
 		list_remove(list, span);
 		slab_free(span);

@@ -19,6 +19,6 @@ struct slab_run {
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run);
 
-/* slab_give() - a CACHED slot is free again; its slab goes when it is wholly free and not the
- * last of its list */
-void slab_give(struct layout_span *span, uint32_t index);
+/* slab_give() - CACHED slots of one slab are free again; the slab goes when it is wholly free and
+ * not the last of its list */
+void slab_give(struct layout_span *span, const struct layout_entry *entries, uint32_t count);

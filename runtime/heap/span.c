@@ -17,8 +17,8 @@
 
 #include "check.h"
 
-#define DIRTY_BYTES_MIN (UINT64_C(32) << 20)
-#define DIRTY_PART_MAX 8 /* one part in, of the pages in use */
+#define DIRTY_BYTES_MIN (UINT64_C(64) << 20)
+#define DIRTY_PART_MAX 2 /* one part in, of the pages in use */
 #define DIRTY_SECONDS_MAX 10
 #define GROW_BYTES_MIN (UINT64_C(1) << 20)
 #define GROW_BYTES_MAX (UINT64_C(64) << 20)
@@ -41,18 +41,18 @@ static struct layout_span_bins *bins_of(enum span_kind kind)
 
 static uint32_t last_page(const struct layout_span *span)
 {
-	return heap_page_of(span->start) + span->page_count - 1;
+	return heap_page_of(heap_start_of(span)) + span->page_count - 1;
 }
 
 static void map_ends(const struct layout_span *span, uint32_t id)
 {
-	state.pagemap[heap_page_of(span->start)] = id;
+	state.pagemap[heap_page_of(heap_start_of(span))] = id;
 	state.pagemap[last_page(span)] = id;
 }
 
 void span_map_pages(const struct layout_span *span, uint32_t id)
 {
-	const uint32_t first = heap_page_of(span->start);
+	const uint32_t first = heap_page_of(heap_start_of(span));
 	for (uint32_t i = 0; i < span->page_count; i++)
 		state.pagemap[first + i] = id;
 }
@@ -163,7 +163,7 @@ static struct layout_span *free_neighbour(uint64_t offset, enum span_kind kind)
 static void join(struct layout_span *left, struct layout_span *right)
 {
 	state.pagemap[last_page(left)] = 0;
-	state.pagemap[heap_page_of(right->start)] = 0;
+	state.pagemap[heap_page_of(heap_start_of(right))] = 0;
 	left->page_count += right->page_count;
 	left->flags |= right->flags;
 	record_free(right);
@@ -172,9 +172,10 @@ static void join(struct layout_span *left, struct layout_span *right)
 /* file_joined() - file a free span, joined with its neighbours of the same kind */
 static void file_joined(struct layout_span *span)
 {
-	struct layout_span *left = free_neighbour(span->start - 1, span->kind);
+	struct layout_span *left = free_neighbour(heap_start_of(span) - 1, span->kind);
 	struct layout_span *right =
-		free_neighbour(span->start + span->page_count * HEAP_PAGE_BYTES, span->kind);
+		free_neighbour(heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES,
+			       span->kind);
 	if (left) {
 		unfile(left);
 		join(left, span);
@@ -192,7 +193,7 @@ static void file_joined(struct layout_span *span)
 /* purge() - give a dirty span's memory back; if the system refuses, it stays dirty */
 static bool purge(struct layout_span *span)
 {
-	if (state.memory.purge(state.memory.context, span->start,
+	if (state.memory.purge(state.memory.context, heap_start_of(span),
 			       span->page_count * HEAP_PAGE_BYTES) != 0)
 		return false;
 	unfile(span);
@@ -277,7 +278,7 @@ static bool grow(uint32_t pages)
 		}
 	}
 	span->kind = SPAN_FREE_CLEAN;
-	span->start = header->data_end;
+	span->start = heap_pointer(header->data_end);
 	span->page_count = heap_page_of(step);
 	header->data_end += step;
 	file_joined(span);
@@ -307,7 +308,7 @@ static bool split(struct layout_span *span, uint32_t pages)
 static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint32_t align_pages)
 {
 	const uint64_t align = align_pages * HEAP_PAGE_BYTES;
-	const uint64_t address = (uint64_t)(uintptr_t)heap_pointer(span->start);
+	const uint64_t address = (uint64_t)(uintptr_t)span->start;
 	const uint32_t lead = heap_page_of((align - address % align) % align);
 
 	if (lead != 0) {
@@ -315,7 +316,7 @@ static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint3
 			file(span);
 			return NULL;
 		}
-		struct layout_span *aligned = heap_span_at(span->start + lead * HEAP_PAGE_BYTES);
+		struct layout_span *aligned = heap_span_of(span->start + lead * HEAP_PAGE_BYTES);
 		file(span);
 		unfile(aligned);
 		span = aligned;
@@ -334,7 +335,7 @@ static struct layout_span *take(enum span_kind kind, uint32_t pages, uint32_t al
 	if (!span)
 		return NULL;
 	if (span->flags & SPAN_PURGED &&
-	    state.memory.grow(state.memory.context, span->start,
+	    state.memory.grow(state.memory.context, heap_start_of(span),
 			      span->page_count * HEAP_PAGE_BYTES) != 0) {
 		file_joined(span);
 		return NULL;
@@ -363,7 +364,7 @@ struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kin
 		return NULL;
 
 	const uint8_t zero = span->kind == SPAN_FREE_CLEAN ? SPAN_ZERO : 0;
-	const uint64_t start = span->start;
+	char *start = span->start;
 	const uint32_t page_count = span->page_count;
 	memset(span, 0, sizeof(*span));
 	span->kind = (uint8_t)kind;
@@ -377,7 +378,7 @@ struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kin
 
 static void become_dirty(struct layout_span *span)
 {
-	const uint64_t start = span->start;
+	char *start = span->start;
 	const uint32_t page_count = span->page_count;
 	memset(span, 0, sizeof(*span));
 	span->kind = SPAN_FREE_DIRTY;
@@ -399,7 +400,7 @@ void span_release(struct layout_span *span)
 bool span_extend(struct layout_span *span, uint32_t page_count)
 {
 	const uint32_t more = page_count - span->page_count;
-	const uint64_t end = span->start + span->page_count * HEAP_PAGE_BYTES;
+	const uint64_t end = heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES;
 
 	struct layout_span *right = free_neighbour(end, SPAN_FREE_DIRTY);
 	if (!right)
@@ -414,7 +415,7 @@ bool span_extend(struct layout_span *span, uint32_t page_count)
 	}
 	unfile(right);
 	if (!split(right, more) || (right->flags & SPAN_PURGED &&
-				    state.memory.grow(state.memory.context, right->start,
+				    state.memory.grow(state.memory.context, heap_start_of(right),
 						      more * HEAP_PAGE_BYTES) != 0)) {
 		file_joined(right);
 		return false;
@@ -423,7 +424,7 @@ bool span_extend(struct layout_span *span, uint32_t page_count)
 		span->flags &= (uint8_t)~SPAN_ZERO;
 	if (span->page_count > 1)
 		state.pagemap[last_page(span)] = 0;
-	state.pagemap[heap_page_of(right->start)] = 0;
+	state.pagemap[heap_page_of(heap_start_of(right))] = 0;
 	record_free(right);
 	span->page_count = page_count;
 	map_ends(span, heap_span_id(span));

@@ -17,6 +17,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 struct heap_state {
+	uint32_t *pagemap_of_zero; /* pagemap, as if it began at address 0 */
 	uint32_t *pagemap;
 	struct layout_span *spans;
 	struct layout_heap *header;
@@ -43,9 +44,20 @@ static inline uint32_t heap_page_of(uint64_t offset)
 	return (uint32_t)(offset >> HEAP_PAGE_SHIFT);
 }
 
+static inline uint64_t heap_start_of(const struct layout_span *span)
+{
+	return heap_offset(span->start);
+}
+
 static inline struct layout_span *heap_span_at(uint64_t offset)
 {
 	return &state.spans[state.pagemap[heap_page_of(offset)]];
+}
+
+/* The same by address, in as few instructions as can be: free() begins here. */
+static inline struct layout_span *heap_span_of(const void *p)
+{
+	return &state.spans[state.pagemap_of_zero[(uintptr_t)p >> HEAP_PAGE_SHIFT]];
 }
 
 static inline uint32_t heap_span_id(const struct layout_span *span)

@@ -26,14 +26,25 @@ static struct layout_tcache tcache_gone;  /* given back: the thread is ending */
 _Thread_local struct layout_tcache *tcache_self __attribute__((tls_model("initial-exec"))) =
 	&tcache_unset;
 
+static uint32_t bin_count(const struct layout_bin *bin)
+{
+	return (uint32_t)(bin->top - bin->entries);
+}
+
+static void bin_restart(struct layout_bin *bin)
+{
+	bin->limit = bin->entries + LIMIT_START;
+	bin->batch = LIMIT_START;
+}
+
 static void entries_assign(struct layout_tcache *cache)
 {
 	struct layout_entry *entries = cache->entries;
 	for (unsigned class = 1; class < HEAP_CLASSES; class++) {
-		cache->bins[class].entries = entries;
-		cache->bins[class].slot_bytes = sizeclass_bytes(class);
-		cache->bins[class].limit = LIMIT_START;
-		cache->bins[class].batch = LIMIT_START;
+		struct layout_bin *bin = &cache->bins[class];
+		bin->entries = bin->top = entries;
+		bin->slot_bytes = sizeclass_bytes(class);
+		bin_restart(bin);
 		entries += sizeclass_capacity(class);
 	}
 }
@@ -98,19 +109,17 @@ static void *alloc_uncached(unsigned class)
 	lock_release(&state.slab_locks[0][class]);
 	if (!ok)
 		return NULL;
-	return slot_hand_out(heap_pointer(run.span->start) + run.first * run.span->slot_bytes,
-			     (uint8_t *)heap_pointer(run.span->states) + run.first);
+	return slot_hand_out(run.span->start + run.first * run.span->slot_bytes,
+			     run.span->states + run.first);
 }
 
 static void run_push(struct layout_bin *bin, const struct slab_run *run)
 {
-	char *slots = heap_pointer(run->span->start);
-	uint8_t *states = (uint8_t *)heap_pointer(run->span->states);
 	/* The last first: the stack hands out the lowest address first. */
 	for (uint32_t i = run->end; i-- > run->first;) {
-		bin->entries[bin->count] = (struct layout_entry){
-			slots + (size_t)i * bin->slot_bytes, states + i};
-		bin->count++;
+		*bin->top = (struct layout_entry){run->span->start + (size_t)i * bin->slot_bytes,
+						  run->span->states + i};
+		bin->top++;
 	}
 }
 
@@ -118,8 +127,8 @@ static void run_set(struct layout_bin *bin, const struct slab_run *run)
 {
 	bin->run = 0;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	bin->run_slots = heap_pointer(run->span->start);
-	bin->run_states = (uint8_t *)heap_pointer(run->span->states);
+	bin->run_slots = run->span->start;
+	bin->run_states = run->span->states;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	bin->run = run->first | (uint64_t)run->end << 32;
 }
@@ -140,9 +149,9 @@ static bool refill(struct layout_tcache *cache, unsigned class)
 
 	bin->batch = doubled(bin->batch, sizeclass_capacity(class));
 	lock_acquire(lock);
-	while (bin->count < want / 2 + 1 && slab_take(cache->shard, class, want, !any, &run)) {
+	while (bin_count(bin) < want / 2 + 1 && slab_take(cache->shard, class, want, !any, &run)) {
 		any = true;
-		if (run.end - run.first >= RUN_MIN || run.end - run.first > bin->limit - bin->count) {
+		if (run.end - run.first >= RUN_MIN || bin->top + (run.end - run.first) > bin->limit) {
 			run_set(bin, &run);
 			break;
 		}
@@ -152,51 +161,70 @@ static bool refill(struct layout_tcache *cache, unsigned class)
 	return any;
 }
 
-void *tcache_alloc_slow(unsigned class)
+static void *run_pop(struct layout_bin *bin)
 {
-	struct layout_tcache *cache = tcache_self;
-	if (unlikely(cache == &tcache_gone))
-		return alloc_uncached(class);
-	if (unlikely(cache == &tcache_unset)) {
-		if (!tcache_start())
-			return alloc_uncached(class);
-		cache = tcache_self;
-		if (cache->bins[class].count != 0) /* adopted */
-			goto pop;
-	}
-
-	struct layout_bin *bin = &cache->bins[class];
-	if (run_next(bin->run) == run_stop(bin->run) && !refill(cache, class))
-		return NULL;
 	const uint32_t next = run_next(bin->run);
-	if (next != run_stop(bin->run)) {
-		bin->run++;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		return slot_hand_out(bin->run_slots + (size_t)next * bin->slot_bytes,
-				     bin->run_states + next);
-	}
-pop:
-	bin = &cache->bins[class];
-	const struct layout_entry *entry = &bin->entries[--bin->count];
+	bin->run++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return slot_hand_out(bin->run_slots + (size_t)next * bin->slot_bytes,
+			     bin->run_states + next);
+}
+
+static void *stack_pop(struct layout_bin *bin)
+{
+	const struct layout_entry *entry = --bin->top;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return slot_hand_out(entry->slot, entry->state);
+}
+
+static __attribute__((noinline)) void *alloc_refill(unsigned class)
+{
+	if (tcache_self == &tcache_gone || (tcache_self == &tcache_unset && !tcache_start()))
+		return alloc_uncached(class);
+
+	struct layout_tcache *cache = tcache_self;
+	struct layout_bin *bin = &cache->bins[class];
+	/* An adopted cache has slots already. */
+	if (bin->top == bin->entries && run_next(bin->run) == run_stop(bin->run) && !refill(cache, class))
+		return NULL;
+	return bin->top != bin->entries ? stack_pop(bin) : run_pop(bin);
+}
+
+void *tcache_alloc_slow(unsigned class)
+{
+	struct layout_bin *bin = &tcache_self->bins[class];
+	if (likely(run_next(bin->run) != run_stop(bin->run)))
+		return run_pop(bin);
+	return alloc_refill(class);
+}
+
+/* How many of the entries, from the first on, are slots of its slab. */
+static uint32_t same_slab(const struct layout_span *span, const struct layout_entry *entries,
+			  uint32_t n)
+{
+	const uint64_t bytes = span->page_count * HEAP_PAGE_BYTES;
+	uint32_t i = 1;
+	while (i < n && (uint64_t)(entries[i].slot - span->start) < bytes)
+		i++;
+	return i;
 }
 
 /* Give n entries to their slabs, changing locks only between shards. */
 static void entries_give(const struct layout_entry *entries, uint32_t n, unsigned class)
 {
 	struct lock *held = NULL;
-	for (uint32_t i = 0; i < n; i++) {
-		struct layout_span *span = heap_span_at(heap_offset(entries[i].slot));
+	for (uint32_t i = 0; i < n;) {
+		struct layout_span *span = heap_span_of(entries[i].slot);
 		struct lock *lock = &state.slab_locks[span->shard][class];
+		const uint32_t count = same_slab(span, entries + i, n - i);
 		if (lock != held) {
 			if (held)
 				lock_release(held);
 			lock_acquire(lock);
 			held = lock;
 		}
-		slab_give(span, (uint32_t)(entries[i].state -
-					   (uint8_t *)heap_pointer(span->states)));
+		slab_give(span, entries + i, count);
+		i += count;
 	}
 	if (held)
 		lock_release(held);
@@ -206,13 +234,13 @@ static void entries_give(const struct layout_entry *entries, uint32_t n, unsigne
 static void bin_flush(struct layout_bin *bin, unsigned class, uint32_t keep)
 {
 	struct layout_entry out[256];
-	const uint32_t n = bin->count - keep;
+	const uint32_t n = bin_count(bin) - keep;
 	memcpy(out, bin->entries, n * sizeof(out[0]));
-	bin->count = 0;
+	bin->top = bin->entries;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	memmove(bin->entries, bin->entries + n, keep * sizeof(out[0]));
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	bin->count = keep;
+	bin->top = bin->entries + keep;
 	entries_give(out, n, class);
 }
 
@@ -224,21 +252,21 @@ void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 		cache = tcache_self;
 
 	struct layout_bin *bin = &cache->bins[class];
-	if (bin->limit == 0) {
+	if (bin->limit == bin->entries) {
 		const struct layout_entry entry = {slot, slot_state};
 		entries_give(&entry, 1, class);
 		return;
 	}
-	const uint32_t capacity = sizeclass_capacity(class);
-	if (bin->count == bin->limit) {
-		if (bin->limit < capacity)
-			bin->limit = doubled(bin->limit, capacity);
+	if (bin->top == bin->limit) {
+		const uint32_t limit = bin_count(bin), capacity = sizeclass_capacity(class);
+		if (limit < capacity)
+			bin->limit = bin->entries + doubled(limit, capacity);
 		else
-			bin_flush(bin, class, bin->count / 2);
+			bin_flush(bin, class, limit / 2);
 	}
-	bin->entries[bin->count] = (struct layout_entry){slot, slot_state};
+	*bin->top = (struct layout_entry){slot, slot_state};
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	bin->count++;
+	bin->top++;
 }
 
 static void run_give(struct layout_bin *bin, unsigned class)
@@ -257,7 +285,7 @@ void tcache_flush(void)
 	struct layout_tcache *cache = tcache_self;
 	for (unsigned class = 1; class < HEAP_CLASSES; class++) {
 		struct layout_bin *bin = &cache->bins[class];
-		if (bin->count != 0)
+		if (bin->top != bin->entries)
 			bin_flush(bin, class, 0);
 		if (bin->run != 0)
 			run_give(bin, class);
@@ -272,7 +300,7 @@ void tcache_thread_exit(void)
 	if (cache != &tcache_unset) {
 		tcache_flush();
 		for (unsigned class = 1; class < HEAP_CLASSES; class++)
-			cache->bins[class].limit = cache->bins[class].batch = LIMIT_START;
+			bin_restart(&cache->bins[class]);
 		__atomic_store_n(&cache->generation, 0, __ATOMIC_RELEASE);
 	}
 	tcache_self = &tcache_gone;
