@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -96,6 +97,7 @@ int main(int argc, char **argv)
 	}
 	is_traced = strcmp(argv[2], "-") != 0;
 	started = seconds_now();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pid = is_traced ? fork() : vfork();
 	if (pid < 0)
 		die("fork");
@@ -106,6 +108,7 @@ int main(int argc, char **argv)
 		for (; at < argc && strchr(argv[at], '=') && count < 255; at++)
 			environment[count++] = argv[at];
 		environment[count] = NULL;
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a runner that is stopped leaves nothing */
 		if (is_traced)
 			ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		if (at < argc)

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 {
 	unsigned thread_count = (unsigned)bench_argument(argc, argv, 2, 1);
 
-	steps_each = bench_scaled(argc, argv, 200000) / thread_count;
+	steps_each = bench_scaled(argc, argv, 800000) / thread_count;
 	bench_parallel(thread_count, churn);
 	return 0;
 }
