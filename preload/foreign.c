@@ -138,6 +138,9 @@ static void check_is_heap(const char *call, const void *p)
 	Dl_info info;
 	if (!malloc_is_active)
 		return;
+	if ((uintptr_t)p - (uintptr_t)preload.window.base < preload.window.size_bytes)
+		say_die(call, "%p: lies in the pool, but was never given out; pass a pointer "
+			"malloc gave", p);
 	if (dladdr(p, &info) && info.dli_fname)
 		say_die(call, "%p: lies in the image of %s; pass a pointer malloc gave", p,
 			basename_of(info.dli_fname));

@@ -8,7 +8,7 @@
  *
  * A freeze can fail (no memory for the mapping). fork() and clone() then fail with ENOMEM. A fork
  * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
- * at once with a line and STATUS_LAUNCH, and the parent is unharmed. Neither is tried again.
+ * at once with a line and STATUS_LAUNCH, and the parent is unharmed.
  *
  * _Fork() and clone() without CLONE_VM run no handlers: they freeze first, and the child may use
  * the heap as far as it might have used glibc's (a single-threaded parent: fully). clone()'s
@@ -31,10 +31,7 @@ extern pid_t __fork(void);
 extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 pid_t _Fork(void);
 
-/* A half-done freeze must not be tried again: what is private already would lose its stores. Set
- * under the heap's locks. */
-static int freeze_error;
-
+static int freeze_error; /* of the fork in progress; under the heap's locks */
 static pid_t (*next_fork_raw)(void);
 
 static bool is_shared(void)
@@ -49,12 +46,11 @@ static int freeze(void)
 {
 	if (!is_shared())
 		return 0;
-	if (!freeze_error)
-		freeze_error = window_freeze(&preload.window);
-	if (freeze_error) {
-		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; this process cannot "
-		    "fork any more", strerrordesc_np(-freeze_error));
-		return freeze_error;
+	const int error = window_freeze(&preload.window);
+	if (error) {
+		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; free some memory",
+		    strerrordesc_np(-error));
+		return error;
 	}
 	say(SAY_INFO, "fork", "the heap is private memory from here on; %s is no longer written",
 	    preload.pool.path);
@@ -86,7 +82,7 @@ static void fork_prepare(void)
 	if (!malloc_is_active)
 		return;
 	heap_prefork();
-	freeze();
+	freeze_error = freeze();
 }
 
 static void fork_parent(void)

@@ -119,7 +119,7 @@ static void *alloc_aligned(size_t alignment, size_t size)
 		return __libc_memalign(alignment, size);
 	if (unlikely(size > PTRDIFF_MAX))
 		return no_memory(size);
-	return or_no_memory(heap_alloc_aligned(alignment, size), size);
+	return or_no_memory(heap_alloc_aligned(alignment, size), size | alignment);
 }
 
 INTERPOSE void *aligned_alloc(size_t alignment, size_t size)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "layout.h"
 #include "os.h"
 #include "say.h"
 
@@ -57,7 +58,7 @@ const struct heap_memory memory_of_window = {
 void memory_warn_full(size_t size)
 {
 	static atomic_flag is_told = ATOMIC_FLAG_INIT;
-	if (size > PTRDIFF_MAX || atomic_flag_test_and_set(&is_told))
+	if (size >= LAYOUT_ADDRESS_END || atomic_flag_test_and_set(&is_told))
 		return;
 	if (grow_error)
 		say(SAY_WARN, preload.pool.path,
