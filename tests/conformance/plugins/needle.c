@@ -1,0 +1,7 @@
+/* Only to be found. */
+int needle_value(void);
+
+int needle_value(void)
+{
+	return 1;
+}

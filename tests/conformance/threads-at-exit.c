@@ -1,0 +1,23 @@
+/*
+ * DESIGN 5: threads still allocate while exit runs.
+ */
+#include "must.h"
+
+static void *thread(void *arg)
+{
+	for (;;) {
+		void *p = malloc(rand() % 3000), *q = malloc(100000);
+		free(p);
+		free(q);
+	}
+	return arg;
+}
+
+int main(void)
+{
+	pthread_t id;
+	for (unsigned i = 0; i < 4; i++)
+		MUST(pthread_create(&id, NULL, thread, NULL) == 0);
+	usleep(20000);
+	return 0;
+}
