@@ -1,10 +1,10 @@
 /*
  * The heap's face: malloc's family in terms of thread caches, slabs and spans.
  *
- * The fast paths are here, whole: malloc is a size class, a pop and one state byte; free is the
- * pagemap (which span?), a multiplication (which slot?), the state byte (is it live?) and a push.
- * No user byte is touched. Each has one unlikely branch, behind which all else happens: no cache
- * yet, empty, full, large, invalid.
+ * The fast paths are here, whole: malloc is a size class, a pop from the thread's stack or run,
+ * and one state byte; free is the pagemap (which span?), a multiplication (which slot?), the state
+ * byte (is it live?) and a push. No user byte is touched. All else stands behind their unlikely
+ * branches: no cache yet, an empty one, a full one, large blocks, invalid pointers.
  */
 #include "heap.h"
 
@@ -126,13 +126,11 @@ static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(
 	if (unlikely(size > SIZECLASS_MAX_BYTES))
 		return slow(size);
 	struct layout_bin *bin = &tcache_self->bins[sizeclass_of(size)];
-	struct layout_entry *entry = bin->top;
-	if (unlikely(entry == bin->entries))
-		return slow(size);
-	bin->top = --entry;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	slot_state_set(entry->state, SLOT_LIVE);
-	return entry->slot;
+	if (likely(bin->top != bin->entries))
+		return stack_pop(bin);
+	if (likely(!run_is_empty(bin->run)))
+		return run_pop(bin);
+	return slow(size);
 }
 
 static inline void *alloc(size_t size)

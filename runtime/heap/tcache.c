@@ -94,12 +94,6 @@ static bool tcache_start(void)
 	return true;
 }
 
-static void *slot_hand_out(char *slot, uint8_t *slot_state)
-{
-	slot_state_set(slot_state, SLOT_LIVE);
-	return slot;
-}
-
 /* For threads on their way out: one slot, no cache. */
 static void *alloc_uncached(unsigned class)
 {
@@ -161,23 +155,7 @@ static bool refill(struct layout_tcache *cache, unsigned class)
 	return any;
 }
 
-static void *run_pop(struct layout_bin *bin)
-{
-	const uint32_t next = run_next(bin->run);
-	bin->run++;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return slot_hand_out(bin->run_slots + (size_t)next * bin->slot_bytes,
-			     bin->run_states + next);
-}
-
-static void *stack_pop(struct layout_bin *bin)
-{
-	const struct layout_entry *entry = --bin->top;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return slot_hand_out(entry->slot, entry->state);
-}
-
-static __attribute__((noinline)) void *alloc_refill(unsigned class)
+void *tcache_alloc_slow(unsigned class)
 {
 	if (tcache_self == &tcache_gone || (tcache_self == &tcache_unset && !tcache_start()))
 		return alloc_uncached(class);
@@ -185,17 +163,9 @@ static __attribute__((noinline)) void *alloc_refill(unsigned class)
 	struct layout_tcache *cache = tcache_self;
 	struct layout_bin *bin = &cache->bins[class];
 	/* An adopted cache has slots already. */
-	if (bin->top == bin->entries && run_next(bin->run) == run_stop(bin->run) && !refill(cache, class))
+	if (bin->top == bin->entries && run_is_empty(bin->run) && !refill(cache, class))
 		return NULL;
 	return bin->top != bin->entries ? stack_pop(bin) : run_pop(bin);
-}
-
-void *tcache_alloc_slow(unsigned class)
-{
-	struct layout_bin *bin = &tcache_self->bins[class];
-	if (likely(run_next(bin->run) != run_stop(bin->run)))
-		return run_pop(bin);
-	return alloc_refill(class);
 }
 
 /* How many of the entries, from the first on, are slots of its slab. */

@@ -12,7 +12,7 @@
 extern _Thread_local struct layout_tcache *tcache_self
 	__attribute__((tls_model("initial-exec")));
 
-/* tcache_alloc_slow() - the stack is empty: a slot from the run, else refill; NULL: no memory */
+/* tcache_alloc_slow() - the stack and the run are empty: refill; NULL: no memory */
 void *tcache_alloc_slow(unsigned class);
 
 /* tcache_free_slow() - the stack is full: give the older half to the slabs, then cache this one,
@@ -36,4 +36,33 @@ static inline uint32_t run_next(uint64_t run)
 static inline uint32_t run_stop(uint64_t run)
 {
 	return (uint32_t)(run >> 32);
+}
+
+static inline bool run_is_empty(uint64_t run)
+{
+	return run_next(run) == run_stop(run);
+}
+
+static inline void *slot_hand_out(char *slot, uint8_t *slot_state)
+{
+	slot_state_set(slot_state, SLOT_LIVE);
+	return slot;
+}
+
+/* Neither is empty: see struct layout_bin for the order of the stores. */
+static inline void *stack_pop(struct layout_bin *bin)
+{
+	const struct layout_entry *entry = bin->top - 1;
+	bin->top--;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return slot_hand_out(entry->slot, entry->state);
+}
+
+static inline void *run_pop(struct layout_bin *bin)
+{
+	const uint32_t next = run_next(bin->run);
+	bin->run++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return slot_hand_out(bin->run_slots + (size_t)next * bin->slot_bytes,
+			     bin->run_states + next);
 }
