@@ -137,6 +137,10 @@ static int pool_attach(const struct config *config, struct refusal *ret_why)
 		status = pool_set_keep(pool, KEEP_NONE, ret_why);
 	if (!status && config->has_size)
 		status = pool_grow(pool, config->size_bytes, ret_why);
+	if (!status && config->size_bytes + LAYOUT_CHUNK_BYTES <= pool_size_bytes(pool) &&
+	    config->has_size && !config->is_quiet)
+		say(SAY_WARN, pool->path, "has %llu MiB, more than the size asked for; a pool is never "
+		    "made smaller", (unsigned long long)pool_size_bytes(pool) >> 20);
 	return status;
 }
 

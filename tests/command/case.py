@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 COMMAND = os.environ["HEAPSAKE_TEST_COMMAND"]
@@ -128,14 +127,6 @@ def patch(path, offset, data):
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(data)
-
-
-def wait_for(condition, what):
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("never: " + what)
 
 
 def main():

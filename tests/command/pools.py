@@ -1,12 +1,10 @@
 """create, rm, info and check, on good pools and on everything else that can have a pool's name."""
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 
-from case import NOBODY, Case, fingerprint, main, patch, wait_for
+from case import COMMAND, NOBODY, Case, fingerprint, main, patch
 
 VERBS = [["info"], ["check"], ["rm"], ["run", "-qk", "none", "-p"]]
 
@@ -204,15 +202,21 @@ class Info(Case):
             self.assertRegex(self.expect(0, "info", "pool").out, "(?m)^used by +an unknown process$")
             self.expect(3, "rm", "pool")
 
-    def test_a_fork_is_told(self):
+    def test_a_fork_is_told_and_so_are_children_that_outlive_the_owner(self):
         self.create()
-        owner = subprocess.Popen(["bash", "-c", 'exec "$0" run -qk none -p pool perl -e "'
-                                  'if (!fork) { exit } wait; sleep 600"',
-                                  os.environ["HEAPSAKE_TEST_COMMAND"]], cwd=self.dir,
-                                 env=self.environ, stderr=subprocess.PIPE)
+        perl = "if (!fork) { sleep 600 } print STDERR qq(forked\\n); sleep 600"
+        owner = subprocess.Popen([COMMAND, "run", "-qk", "none", "-p", "pool", "perl", "-e", perl],
+                                 cwd=self.dir, env=self.environ, stderr=subprocess.PIPE,
+                                 start_new_session=True)
         self.started.append(owner)
-        wait_for(lambda: "forked" in self.json("info", "--json", "pool").get("why", ""),
-                 "info tells of the fork")
+        self.assertEqual(owner.stderr.readline(), b"forked\n")
+        self.assertIn("forked", self.json("info", "--json", "pool")["why"])
+        owner.kill()
+        owner.wait()
+        self.assertIn("children", self.json("info", "--json", "pool")["why"])
+        self.expect(3, "run", "-qk", "none", "-p", "pool", "true")
+        os.killpg(owner.pid, signal.SIGKILL)
+        self.expect(0, "run", "-qk", "none", "-p", "pool", "true")
 
     def test_names_with_any_bytes(self):
         self.create("a\tb\x1b[31m")

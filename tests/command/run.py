@@ -120,6 +120,16 @@ class Program(Run):
         self.assertNotEqual(self.json("info", "--json", "pool")["uuid"], uuid)
 
 
+    def test_a_smaller_size_is_ignored_with_a_line(self):
+        self.create(size="64M")
+        result = self.expect(0, "run", "-k", "none", "-p", "pool", "-s", "32M", "true", out="")
+        self.assertRegex(result.err, r"(?m)^heapsake: .*/pool: has 64 MiB, more than the size asked for; ")
+        self.expect(0, "run", "-k", "none", "-qp", "pool", "-s", "32M", "true", err="")
+        result = self.expect(0, "run", "-k", "none", "-p", "pool", "-s", "64M", "true")
+        self.assert_one_line(result.err)
+        self.assertEqual(self.json("info", "--json", "pool")["size_bytes"], 64 << 20)
+
+
 class NotStarted(Run):
     def test_125_126_127_as_env(self):
         plain = self.path("plain")

@@ -30,17 +30,28 @@ struct info {
 	char uuid[40];
 };
 
-/* A checker's lock is no owner's: ask as if we wanted to read. */
-static bool info_has_owner(const struct pool *pool)
+/* Does somebody hold a lock that keeps one of this type out? */
+static bool info_is_locked(const struct pool *pool, short type, uint64_t offset, uint64_t len)
 {
 	struct flock lock = {
-		.l_type = F_RDLCK,
+		.l_type = type,
 		.l_whence = SEEK_SET,
-		.l_start = (off_t)LAYOUT_LOCK_OWNER_OFFSET,
-		.l_len = (off_t)LAYOUT_LOCK_OWNER_LEN,
+		.l_start = (off_t)offset,
+		.l_len = (off_t)len,
 	};
 
 	return fcntl(pool->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* A checker's lock is no owner's: ask as if we wanted to read. */
+static bool info_has_owner(const struct pool *pool)
+{
+	return info_is_locked(pool, F_RDLCK, LAYOUT_LOCK_OWNER_OFFSET, LAYOUT_LOCK_OWNER_LEN);
+}
+
+static bool info_has_views(const struct pool *pool)
+{
+	return info_is_locked(pool, F_WRLCK, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN);
 }
 
 static void info_format_uuid(const uint8_t uuid[16], char ret_text[40])
@@ -64,6 +75,8 @@ static void info_gather(struct info *info, const struct pool *pool)
 	info->state = info->has_owner ? INFO_OK : INFO_EMPTY;
 	if (info->knows_owner && (info->owner.flags & CONTROL_PRIVATE))
 		info->why = "its owner has forked: from then on its memory is private to it";
+	else if (!info->has_owner && info_has_views(pool))
+		info->why = "forked children of its last owner still use its memory";
 	else if (!info->has_owner && pool->sb.keep == KEEP_NONE)
 		info->why = "keep none: what its last program stored does not come back";
 }
