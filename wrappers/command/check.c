@@ -1,10 +1,10 @@
 /*
  * `heapsake check`: is every byte that describes the pool what it should be?
  *
- * A pool opens with one good superblock, so that it opens does not say that it is whole: each slot,
- * the reserved bytes of the head and the control page are looked at by themselves. A pool that
- * cannot be opened is corrupt (4); one that can, but has a finding, is inconsistent (1). Nothing
- * is ever repaired here; the next update of the pool writes the older slot anew.
+ * A pool opens with one good superblock, so that it opens does not say that it is whole: each
+ * slot, the reserved bytes of the head and the control page are looked at by themselves. A pool
+ * that cannot be opened is corrupt (4); one that can, but has a finding, is inconsistent (1).
+ * Nothing is ever repaired here; the next update of the pool writes the older slot anew.
  */
 #include "command.h"
 
@@ -55,7 +55,8 @@ static void check_add_number(struct check *check, const char *where, uint64_t of
 {
 	struct finding *finding = check_add(check, where, offset);
 
-	snprintf(finding->found, sizeof(finding->found), "0x%016llx", (unsigned long long)found);
+	snprintf(finding->found, sizeof(finding->found), "0x%016llx",
+		 (unsigned long long)found);
 	snprintf(finding->expected, sizeof(finding->expected), "0x%016llx",
 		 (unsigned long long)expected);
 }
@@ -94,7 +95,8 @@ static void check_superblock(struct check *check, int slot)
 	if (sb.magic != LAYOUT_MAGIC)
 		check_add_number(check, where, offset, sb.magic, LAYOUT_MAGIC);
 	else if (sb.checksum != superblock_checksum(&sb))
-		check_add_number(check, where, offset + offsetof(struct layout_superblock, checksum),
+		check_add_number(check, where,
+				 offset + offsetof(struct layout_superblock, checksum),
 				 sb.checksum, superblock_checksum(&sb));
 	else if (superblock_verify(&sb, slot, check->file_bytes, check->path, &why) != 0)
 		check_add_text(check, where, offset, why.line, "fields within their bounds");
@@ -104,7 +106,8 @@ static void check_control(struct check *check)
 {
 	struct control control;
 
-	if (!check_read(check, "control page", LAYOUT_CONTROL_OFFSET, &control, sizeof(control)))
+	if (!check_read(check, "control page", LAYOUT_CONTROL_OFFSET, &control,
+			sizeof(control)))
 		return;
 	if (control.magic == 0) /* no owner yet */
 		return;
@@ -115,15 +118,16 @@ static void check_control(struct check *check)
 
 static void check_reserved(struct check *check)
 {
-	for (uint64_t at = LAYOUT_CONTROL_OFFSET + LAYOUT_BLOCK_BYTES; at < LAYOUT_HEAD_WRITTEN_BYTES;
-	     at += LAYOUT_BLOCK_BYTES) {
+	for (uint64_t at = LAYOUT_CONTROL_OFFSET + LAYOUT_BLOCK_BYTES;
+	     at < LAYOUT_HEAD_WRITTEN_BYTES; at += LAYOUT_BLOCK_BYTES) {
 		uint64_t words[LAYOUT_BLOCK_BYTES / sizeof(uint64_t)];
 		if (!check_read(check, "reserved head", at, words, sizeof(words)))
 			return;
 		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 			if (!words[i])
 				continue;
-			check_add_number(check, "reserved head", at + i * sizeof(words[0]), words[i], 0);
+			check_add_number(check, "reserved head", at + i * sizeof(words[0]),
+					 words[i], 0);
 			return;
 		}
 	}
@@ -142,7 +146,8 @@ static void check_damaged(struct check *check)
 {
 	struct stat st;
 
-	check->fd = open(check->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	check->fd =
+		open(check->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (check->fd < 0)
 		return;
 	if (fstat(check->fd, &st) == 0 && S_ISREG(st.st_mode)) {

@@ -34,16 +34,17 @@ int version_main(int argc, char **argv);
 
 /* usage.c */
 
-/* The next option as getopt_long() gives it, or -1 when they are over; --help and everything that
- * is not in `letters` and `longs` (ended by a zero entry, without --help) is answered here:
- * *ret_status is then what the verb returns, and the result USAGE_ANSWERED. */
+/* The next option as getopt_long() gives it, or -1 when they are over; --help and everything
+ * that is not in `letters` and `longs` (ended by a zero entry, without --help) is answered
+ * here: *ret_status is then what the verb returns, and the result USAGE_ANSWERED. */
 #define USAGE_ANSWERED 0
 struct option;
 int usage_next_option(int argc, char **argv, const char *letters, const struct option *longs,
 		      int *ret_status);
 /* usage_refuse() - say what is wrong with the command line of `verb`; STATUS_USAGE */
-int usage_refuse(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Options of a verb that has none but --json: true, or false and the verb returns *ret_status. */
+int usage_refuse(const char *verb, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* For a verb with no option but --json: true, or false and the verb returns *ret_status. */
 bool usage_read_json_option(int argc, char **argv, bool *ret_is_json, int *ret_status);
 /* The verb's one operand, or NULL after it was said that none or several were given. */
 const char *usage_one_operand(int argc, char **argv, const char *name);

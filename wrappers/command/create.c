@@ -21,22 +21,22 @@ static bool create_parse_address(const char *text, uint64_t *ret_address)
 
 static bool create_read_options(int argc, char **argv, struct pool_plan *plan, int *ret_status)
 {
-	static const struct option longs[] = {{"base", required_argument, NULL, OPTION_BASE}, {0}};
+	static const struct option longs[] = {{"base", required_argument, NULL, OPTION_BASE},
+					      {0}};
 	int option;
 
 	while ((option = usage_next_option(argc, argv, "s:", longs, ret_status)) != -1) {
-		bool is_good;
-		if (option == USAGE_ANSWERED)
-			return false;
-		if (option == 's')
-			is_good = config_parse_size(optarg, &plan->size_bytes) == 0 && plan->size_bytes;
-		else
-			is_good = create_parse_address(optarg, &plan->base);
-		if (is_good)
+		if (option == 's' && config_parse_size(optarg, &plan->size_bytes) == 0 &&
+		    plan->size_bytes)
 			continue;
-		*ret_status = usage_refuse(argv[0], option == 's' ?
-			"-s: '%.128s' is not a size, which is digits and K, M, G or T" :
-			"--base: '%.128s' is not an address, like 0x200000000000", optarg);
+		if (option == OPTION_BASE && create_parse_address(optarg, &plan->base))
+			continue;
+		if (option == 's')
+			*ret_status = usage_refuse(argv[0], "-s: '%.128s' is not a size, which is "
+						   "digits and K, M, G or T", optarg);
+		else if (option == OPTION_BASE)
+			*ret_status = usage_refuse(argv[0], "--base: '%.128s' is not an address, "
+						   "like 0x200000000000", optarg);
 		return false;
 	}
 	return true;

@@ -42,11 +42,14 @@ static const struct file_system file_systems[] = {
 	{EXT4_SUPER_MAGIC, "ext4", VERDICT_OK, "a pool here survives the end of the program"},
 	{XFS_SUPER_MAGIC, "xfs", VERDICT_OK, "a pool here survives the end of the program"},
 	{BTRFS_SUPER_MAGIC, "btrfs", VERDICT_OK, "a pool here survives the end of the program"},
-	{TMPFS_MAGIC, "tmpfs", VERDICT_WARN, "memory: fastest; a pool here does not survive a reboot"},
+	{TMPFS_MAGIC, "tmpfs", VERDICT_WARN,
+	 "memory: fastest; a pool here does not survive a reboot"},
 	{OVERLAYFS_SUPER_MAGIC, "overlayfs", VERDICT_WARN,
 	 "a container's layer: a pool here goes with the container"},
-	{FUSE_SUPER_MAGIC, "fuse", VERDICT_WARN, "not tried by us; locks and holes are up to its server"},
-	{NFS_MAGIC, "nfs", VERDICT_WARN, "a network: another machine can change the file under a program"},
+	{FUSE_SUPER_MAGIC, "fuse", VERDICT_WARN,
+	 "not tried by us; locks and holes are up to its server"},
+	{NFS_MAGIC, "nfs", VERDICT_WARN,
+	 "a network: another machine can change the file under a program"},
 	{(long)CIFS_MAGIC, "cifs", VERDICT_WARN,
 	 "a network: another machine can change the file under a program"},
 };
@@ -77,10 +80,12 @@ static void look_at_space(struct doctor *doctor, const char *path)
 		return;
 	uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (free_bytes >= LAYOUT_HEAP_MIN_BYTES)
-		doctor_tell(doctor, VERDICT_OK, "free space", NULL, "%s", text_size(free_bytes, size));
+		doctor_tell(doctor, VERDICT_OK, "free space", NULL, "%s",
+			    text_size(free_bytes, size));
 	else
-		doctor_tell(doctor, VERDICT_NO, "free space", "free some, or use another directory",
-			    "%s", text_size(free_bytes, size));
+		doctor_tell(doctor, VERDICT_NO, "free space",
+			    "free some, or use another directory", "%s",
+			    text_size(free_bytes, size));
 }
 
 static int open_nameless(const char *path)
@@ -104,7 +109,8 @@ static uint64_t disk_bytes(int fd)
 	return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : UINT64_MAX;
 }
 
-static void tell_tried(struct doctor *doctor, bool has_worked, const char *what, const char *fact)
+static void tell_tried(struct doctor *doctor, bool has_worked, const char *what,
+		       const char *fact)
 {
 	if (has_worked)
 		doctor_tell(doctor, VERDICT_OK, what, NULL, "%s", fact);
@@ -125,9 +131,11 @@ static void look_at_reflink(struct doctor *doctor, const char *path, int fd)
 	int copy = open_nameless(path);
 
 	if (copy >= 0 && ioctl(copy, FICLONE, fd) == 0)
-		doctor_tell(doctor, VERDICT_OK, "reflink", NULL, "a copy of a pool (cp --reflink) is instant");
+		doctor_tell(doctor, VERDICT_OK, "reflink", NULL,
+			    "a copy of a pool (cp --reflink) is instant");
 	else
-		doctor_tell(doctor, VERDICT_OK, "reflink", NULL, "none: a copy of a pool takes its size");
+		doctor_tell(doctor, VERDICT_OK, "reflink", NULL,
+			    "none: a copy of a pool takes its size");
 	if (copy >= 0)
 		close(copy);
 }
@@ -138,24 +146,27 @@ static void look_at_dax(struct doctor *doctor, int fd)
 	bool is_dax = statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) == 0 &&
 		      (st.stx_attributes & STATX_ATTR_DAX);
 
-	doctor_tell(doctor, VERDICT_OK, "DAX", NULL, "%s", is_dax ? "yes: memory is mapped directly" :
-		    "no: an ordinary file");
+	doctor_tell(doctor, VERDICT_OK, "DAX", NULL, "%s",
+		    is_dax ? "yes: memory is mapped directly" : "no: an ordinary file");
 }
 
 static void look_at_features(struct doctor *doctor, const char *path, int fd)
 {
 	off_t offset = (off_t)LAYOUT_CHUNK_BYTES, len = (off_t)LAYOUT_CHUNK_BYTES;
-	bool has_holes = ftruncate(fd, (off_t)PROBE_BYTES) == 0 && disk_bytes(fd) < LAYOUT_CHUNK_BYTES;
+	bool has_holes =
+		ftruncate(fd, (off_t)PROBE_BYTES) == 0 && disk_bytes(fd) < LAYOUT_CHUNK_BYTES;
 
 	tell_tried(doctor, has_holes, "holes", "an unused pool takes no space");
 	bool has_allocate = fallocate(fd, 0, offset, len) == 0;
 	if (!has_allocate && (errno == ENOSPC || errno == EDQUOT)) {
-		doctor_tell(doctor, VERDICT_NO, "fallocate", "free some space", "%s", strerror(errno));
+		doctor_tell(doctor, VERDICT_NO, "fallocate", "free some space", "%s",
+			    strerror(errno));
 		return;
 	}
 	tell_tried(doctor, has_allocate, "fallocate", "space is taken before it is used");
-	bool has_punch = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len) == 0 &&
-			 disk_bytes(fd) < LAYOUT_CHUNK_BYTES;
+	bool has_punch =
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len) == 0 &&
+		disk_bytes(fd) < LAYOUT_CHUNK_BYTES;
 	tell_tried(doctor, has_punch, "hole punch", "memory given back leaves the file");
 	tell_tried(doctor, try_lock(fd), "locks", "a pool has one owner");
 	look_at_reflink(doctor, path, fd);
@@ -177,7 +188,8 @@ void doctor_look_at_directory(struct doctor *doctor, const char *path)
 			    "%s: anybody may replace files in it", absolute);
 	int fd = open_nameless(absolute);
 	if (fd < 0) {
-		doctor_tell(doctor, VERDICT_NO, "directory", "use another directory for the pool",
+		doctor_tell(doctor, VERDICT_NO, "directory",
+			    "use another directory for the pool",
 			    "%s: no file can be made in it: %s", absolute, strerror(errno));
 		return;
 	}

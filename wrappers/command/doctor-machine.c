@@ -69,7 +69,8 @@ static int try_write_tracking(char *page, size_t page_bytes, int uffd, int pagem
 static int probe_write_tracking(void)
 {
 	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	char *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	int error = uffd < 0 || pagemap < 0 || page == MAP_FAILED ? -errno : 0;
@@ -114,14 +115,19 @@ static void look_at_tracking(struct doctor *doctor)
 	int error = probe_write_tracking();
 
 	if (!error)
-		doctor_tell(doctor, VERDICT_OK, "tracking", NULL,
-			    "userfaultfd WP_ASYNC and PAGEMAP_SCAN work (keep none needs neither)");
+		doctor_tell(
+			doctor, VERDICT_OK, "tracking", NULL,
+			"userfaultfd WP_ASYNC and PAGEMAP_SCAN work (keep none needs neither)");
 	else
-		doctor_tell(doctor, VERDICT_WARN, "tracking", "run Linux 6.7 or newer, and let the "
-			    "container call userfaultfd", "userfaultfd WP_ASYNC with PAGEMAP_SCAN: %s "
-			    "(keep none does not need it)", strerror(-error));
+		doctor_tell(doctor, VERDICT_WARN, "tracking",
+			    "run Linux 6.7 or newer, and let the "
+			    "container call userfaultfd",
+			    "userfaultfd WP_ASYNC with PAGEMAP_SCAN: %s "
+			    "(keep none does not need it)",
+			    strerror(-error));
 	if (probe_soft_dirty())
-		doctor_tell(doctor, VERDICT_OK, "soft-dirty", NULL, "works (keep none does not need it)");
+		doctor_tell(doctor, VERDICT_OK, "soft-dirty", NULL,
+			    "works (keep none does not need it)");
 	else
 		doctor_tell(doctor, VERDICT_WARN, "soft-dirty", NULL,
 			    "not to be had (keep none does not need it)");
@@ -150,14 +156,19 @@ static void look_at_memory(struct doctor *doctor)
 	if (!read_setting("/sys/kernel/mm/transparent_hugepage/enabled", text))
 		doctor_tell(doctor, VERDICT_WARN, "huge pages", NULL, "this kernel has none");
 	else if (!strcmp(text, "never"))
-		doctor_tell(doctor, VERDICT_WARN, "huge pages", "echo madvise > "
-			    "/sys/kernel/mm/transparent_hugepage/enabled", "transparent ones: never");
+		doctor_tell(doctor, VERDICT_WARN, "huge pages",
+			    "echo madvise > "
+			    "/sys/kernel/mm/transparent_hugepage/enabled",
+			    "transparent ones: never");
 	else
-		doctor_tell(doctor, VERDICT_OK, "huge pages", NULL, "transparent ones: %s", text);
+		doctor_tell(doctor, VERDICT_OK, "huge pages", NULL, "transparent ones: %s",
+			    text);
 	if (!read_setting("/proc/sys/vm/overcommit_memory", text))
-		doctor_tell(doctor, VERDICT_WARN, "overcommit", "mount /proc", "cannot be read");
+		doctor_tell(doctor, VERDICT_WARN, "overcommit", "mount /proc",
+			    "cannot be read");
 	else if (!strcmp(text, "2"))
-		doctor_tell(doctor, VERDICT_WARN, "overcommit", NULL, "2: memory a program's children "
+		doctor_tell(doctor, VERDICT_WARN, "overcommit", NULL,
+			    "2: memory a program's children "
 			    "may come to need is counted; fork of a big program may fail");
 	else
 		doctor_tell(doctor, VERDICT_OK, "overcommit", NULL, "%s", text);
@@ -170,28 +181,33 @@ static void look_at_personality(struct doctor *doctor)
 	if (persona >= 0 && personality((unsigned long)persona | ADDR_NO_RANDOMIZE) >= 0 &&
 	    (personality(0xffffffff) & ADDR_NO_RANDOMIZE)) {
 		personality((unsigned long)persona);
-		doctor_tell(doctor, VERDICT_OK, "personality", NULL,
-			    "address randomisation can be switched off (keep none leaves it on)");
+		doctor_tell(
+			doctor, VERDICT_OK, "personality", NULL,
+			"address randomisation can be switched off (keep none leaves it on)");
 		return;
 	}
-	doctor_tell(doctor, VERDICT_WARN, "personality", "let the container call personality(2)",
+	doctor_tell(doctor, VERDICT_WARN, "personality",
+		    "let the container call personality(2)",
 		    "address randomisation cannot be switched off (keep none does not)");
 }
 
 static void look_at_base(struct doctor *doctor)
 {
 	void *wanted = (void *)LAYOUT_BASE_DEFAULT;
-	void *got = mmap(wanted, CONFIG_SIZE_DEFAULT, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	void *got =
+		mmap(wanted, CONFIG_SIZE_DEFAULT, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	char size[TEXT_SIZE_BYTES];
 
 	text_size(CONFIG_SIZE_DEFAULT, size);
 	if (got == wanted)
-		doctor_tell(doctor, VERDICT_OK, "addresses", NULL, "%s from 0x%llx are free", size,
-			    (unsigned long long)LAYOUT_BASE_DEFAULT);
+		doctor_tell(doctor, VERDICT_OK, "addresses", NULL, "%s from 0x%llx are free",
+			    size, (unsigned long long)LAYOUT_BASE_DEFAULT);
 	else
-		doctor_tell(doctor, VERDICT_WARN, "addresses", "make pools with a smaller -s, or with "
-			    "heapsake create --base", "%s from 0x%llx cannot be had: %s", size,
+		doctor_tell(doctor, VERDICT_WARN, "addresses",
+			    "make pools with a smaller -s, or with "
+			    "heapsake create --base",
+			    "%s from 0x%llx cannot be had: %s", size,
 			    (unsigned long long)LAYOUT_BASE_DEFAULT,
 			    got == MAP_FAILED ? strerror(errno) : "the kernel is too old");
 	if (got != MAP_FAILED)
@@ -203,16 +219,16 @@ void doctor_look_at_machine(struct doctor *doctor)
 	struct utsname name;
 
 	if (uname(&name) == 0)
-		doctor_tell(doctor, VERDICT_OK, "kernel", NULL, "%s %s, %s", name.sysname, name.release,
-			    name.machine);
+		doctor_tell(doctor, VERDICT_OK, "kernel", NULL, "%s %s, %s", name.sysname,
+			    name.release, name.machine);
 	look_at_base(doctor);
 	look_at_memory(doctor);
 	look_at_personality(doctor);
 	look_at_tracking(doctor);
 }
 
-static void look_at_limit(struct doctor *doctor, int resource, const char *what, const char *option,
-			  uint64_t wanted_bytes, const char *effect)
+static void look_at_limit(struct doctor *doctor, int resource, const char *what,
+			  const char *option, uint64_t wanted_bytes, const char *effect)
 {
 	struct rlimit limit;
 	char size[TEXT_SIZE_BYTES], remedy[64];
@@ -225,9 +241,9 @@ static void look_at_limit(struct doctor *doctor, int resource, const char *what,
 	}
 	snprintf(remedy, sizeof(remedy), "ulimit %s unlimited", option);
 	bool is_enough = limit.rlim_cur >= wanted_bytes;
-	doctor_tell(doctor, is_enough ? VERDICT_OK : VERDICT_WARN, what, is_enough ? NULL : remedy,
-		    "%s%s%s", text_size(limit.rlim_cur, size), is_enough ? "" : ": ",
-		    is_enough ? "" : effect);
+	doctor_tell(doctor, is_enough ? VERDICT_OK : VERDICT_WARN, what,
+		    is_enough ? NULL : remedy, "%s%s%s", text_size(limit.rlim_cur, size),
+		    is_enough ? "" : ": ", is_enough ? "" : effect);
 }
 
 void doctor_look_at_limits(struct doctor *doctor)

@@ -15,22 +15,23 @@ static void doctor_tell_kind(struct doctor *doctor, const struct program *progra
 
 	switch (program->kind) {
 	case PROGRAM_ELF:
-		doctor_tell(doctor, VERDICT_OK, "program", NULL, "%s, %s, %s%s%s", program->path,
-			    program_machine_name(program->machine, machine),
+		doctor_tell(doctor, VERDICT_OK, "program", NULL, "%s, %s, %s%s%s",
+			    program->path, program_machine_name(program->machine, machine),
 			    program->is_pie ? "position-independent" : "at a fixed address",
 			    program->allocator[0] ? ", linked with " : "", program->allocator);
 		break;
 	case PROGRAM_SCRIPT:
 		doctor_tell(doctor, VERDICT_OK, "program", NULL, "%s, a script for %s%s%s",
-			    program->path, program->interpreter, program->argument[0] ? " " : "",
-			    program->argument);
+			    program->path, program->interpreter,
+			    program->argument[0] ? " " : "", program->argument);
 		break;
 	case PROGRAM_OTHER:
 		doctor_tell(doctor, VERDICT_OK, "program", NULL,
 			    "%s, of no known format: left to /bin/sh", program->path);
 		break;
 	case PROGRAM_UNREADABLE:
-		doctor_tell(doctor, VERDICT_WARN, "program", "look with 'heapsake info' while it runs",
+		doctor_tell(doctor, VERDICT_WARN, "program",
+			    "look with 'heapsake info' while it runs",
 			    "%s may not be read, so nothing is known of it", program->path);
 		break;
 	}
@@ -45,7 +46,8 @@ static void doctor_tell_allocator(struct doctor *doctor, const struct program *p
 			    "%s defines its own, which no preload replaces", program->path);
 	else if (program->allocator[0])
 		doctor_tell(doctor, VERDICT_WARN, "malloc", NULL,
-			    "%s is replaced; what it hands out by names of its own is not in the pool",
+			    "%s is replaced; what it hands out by names of its own is not in "
+			    "the pool",
 			    program->allocator);
 }
 
@@ -62,7 +64,8 @@ static void doctor_tell_preload(struct doctor *doctor, const char *name, const c
 	    program_check(command.path, &warning, &why) != 0)
 		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
 	else
-		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s", command.path);
+		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s",
+			    command.path);
 }
 
 void doctor_look_at_program(struct doctor *doctor, const char *name)
@@ -78,7 +81,8 @@ void doctor_look_at_program(struct doctor *doctor, const char *name)
 		return;
 	}
 	doctor_tell_preload(doctor, name, path);
-	for (int depth = 0; depth < PROGRAM_DEPTH_MAX && program_read(program, path) == 0; depth++) {
+	for (int depth = 0; depth < PROGRAM_DEPTH_MAX && program_read(program, path) == 0;
+	     depth++) {
 		doctor_tell_kind(doctor, program);
 		doctor_tell_allocator(doctor, program);
 		if (!program_next(program, path))

@@ -2,8 +2,8 @@
  * `heapsake doctor`: what will work here, found by trying.
  *
  * A version number or a mount option says what should work; containers, seccomp filters and odd
- * file systems decide what does. So everything is tried, on memory and nameless files of its own.
- * "no" is for what stops this version; what only later keeps need is at most "warn".
+ * file systems decide what does. So everything is tried, on memory and nameless files of its
+ * own. "no" is for what stops this version; what only later keeps need is at most "warn".
  */
 #include "doctor.h"
 
@@ -32,8 +32,8 @@ static void doctor_add_json(struct doctor *doctor, enum verdict verdict, const c
 	json_object_array_add(doctor->findings, finding);
 }
 
-void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what, const char *remedy,
-		 const char *format, ...)
+void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what,
+		 const char *remedy, const char *format, ...)
 {
 	char fact[PATH_MAX + 512];
 	va_list args;
@@ -77,7 +77,8 @@ static int doctor_finish(struct doctor *doctor)
 	if (doctor->is_json) {
 		struct json_object *object = json_object_new_object();
 		json_object_object_add(object, "schema", json_object_new_int(1));
-		json_object_object_add(object, "ok", json_object_new_boolean(!doctor->no_count));
+		json_object_object_add(object, "ok",
+				       json_object_new_boolean(!doctor->no_count));
 		json_object_object_add(object, "findings", doctor->findings);
 		text_print_json(object);
 	}

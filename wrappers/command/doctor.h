@@ -16,8 +16,9 @@ struct doctor {
 };
 
 /* doctor_tell() - one finding; remedy NULL: none is needed, or there is none */
-void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what, const char *remedy,
-		 const char *format, ...) __attribute__((format(printf, 5, 6)));
+void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what,
+		 const char *remedy, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* The parts of the examination, one file each. */
 void doctor_look_at_machine(struct doctor *doctor);

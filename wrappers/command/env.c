@@ -41,8 +41,9 @@ static int env_set_pool(const char *path, struct refusal *ret_why)
 		return 0;
 	}
 	if (!getcwd(dir, sizeof(dir)) || launch_quote_pool(dir, quoted) != 0)
-		return refuse(ret_why, STATUS_FAILED, path,
-			      "the working directory has no usable name; give an absolute path");
+		return refuse(
+			ret_why, STATUS_FAILED, path,
+			"the working directory has no usable name; give an absolute path");
 	snprintf(value, sizeof(value), "%s/%s", quoted, path);
 	setenv("HEAPSAKE_POOL", value, 1);
 	return 0;
@@ -66,9 +67,11 @@ int env_main(int argc, char **argv)
 		return usage_refuse(argv[0], "'%s' is not expected", argv[optind]);
 	if (!pool)
 		return usage_refuse(argv[0], "no -p POOL given");
-	/* The one keep of this version; a user who has set another gets the library's refusal. */
+	/* The one keep of this version; a user who has set another gets the library's refusal.
+	 */
 	setenv("HEAPSAKE_KEEP", "none", 0);
-	if (env_set_pool(pool, &why) != 0 || config_from_environment(&config, environ, &why) != 0 ||
+	if (env_set_pool(pool, &why) != 0 ||
+	    config_from_environment(&config, environ, &why) != 0 ||
 	    launch_find_library(library, &why) != 0)
 		return text_say_refusal(&why);
 	env_print("HEAPSAKE_POOL", getenv("HEAPSAKE_POOL"));

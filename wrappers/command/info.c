@@ -59,7 +59,8 @@ static void info_format_uuid(const uint8_t uuid[16], char ret_text[40])
 	char *end = ret_text;
 
 	for (int i = 0; i < 16; i++)
-		end += sprintf(end, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+		end += sprintf(end, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+			       uuid[i]);
 }
 
 static void info_gather(struct info *info, const struct pool *pool)
@@ -95,14 +96,15 @@ static void info_print_text(const struct info *info)
 
 	text_print_field("pool", "%s", info->pool->path);
 	text_print_field("uuid", "%s", info->uuid);
-	text_print_field("state", "%s%s%s", info_state_names[info->state], info->why ? ", " : "",
-			 info->why ? info->why : "");
+	text_print_field("state", "%s%s%s", info_state_names[info->state],
+			 info->why ? ", " : "", info->why ? info->why : "");
 	text_print_field("keep", "%s", config_keep_name((enum keep)sb->keep));
 	if (info->knows_owner)
 		text_print_field("used by", "%s, pid %d", info->owner.owner.program,
 				 info->owner.owner.pid);
 	else
-		text_print_field("used by", "%s", info->has_owner ? "an unknown process" : "nobody");
+		text_print_field("used by", "%s",
+				 info->has_owner ? "an unknown process" : "nobody");
 	text_print_field("size", "%s (%llu bytes)", text_size(sb->size_bytes, size),
 			 (unsigned long long)sb->size_bytes);
 	text_print_field("used", "%s (%llu bytes)", text_size(used_bytes, size),
@@ -118,7 +120,8 @@ static void add_number(struct json_object *object, const char *key, uint64_t val
 	json_object_object_add(object, key, json_object_new_uint64(value));
 }
 
-static struct json_object *info_new_json(const char *path, enum info_state state, const char *why)
+static struct json_object *info_new_json(const char *path, enum info_state state,
+					 const char *why)
 {
 	struct json_object *object = json_object_new_object();
 

@@ -1,7 +1,7 @@
 /*
- * Where the library is. The command and its library belong together, so the library is looked for
- * relative to the command's own file and nowhere else: an installation may be moved or unpacked
- * anywhere, and two of them on one machine do not mix.
+ * Where the library is. The command and its library belong together, so the library is looked
+ * for relative to the command's own file and nowhere else: an installation may be moved or
+ * unpacked anywhere, and two of them on one machine do not mix.
  */
 #include "launch.h"
 
@@ -43,14 +43,16 @@ static int launch_check_library(const char *path, struct refusal *ret_why)
 	struct statvfs fs;
 
 	if (access(path, R_OK) < 0)
-		return refuse(ret_why, STATUS_LAUNCH, path, "cannot be read: %s; install heapsake anew",
-			      strerror(errno));
-	if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_NOEXEC))
 		return refuse(ret_why, STATUS_LAUNCH, path,
-			      "lies on a file system mounted noexec; install heapsake elsewhere");
+			      "cannot be read: %s; install heapsake anew", strerror(errno));
+	if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_NOEXEC))
+		return refuse(
+			ret_why, STATUS_LAUNCH, path,
+			"lies on a file system mounted noexec; install heapsake elsewhere");
 	if (strpbrk(path, " :\t\n"))
 		return refuse(ret_why, STATUS_LAUNCH, path,
-			      "LD_PRELOAD cannot carry a path with blanks or colons; install heapsake "
+			      "LD_PRELOAD cannot carry a path with blanks or colons; install "
+			      "heapsake "
 			      "elsewhere");
 	return 0;
 }
@@ -61,8 +63,8 @@ int launch_find_library(char ret_path[PATH_MAX], struct refusal *ret_why)
 	int error = launch_own_directory(dir);
 
 	if (error)
-		return refuse(ret_why, STATUS_LAUNCH, "/proc/self/exe", "cannot be read: %s; mount /proc",
-			      strerror(-error));
+		return refuse(ret_why, STATUS_LAUNCH, "/proc/self/exe",
+			      "cannot be read: %s; mount /proc", strerror(-error));
 	if (LIBRARY_PLACE[0] == '/')
 		snprintf(wanted, sizeof(wanted), "%s/" LIBRARY_NAME, LIBRARY_PLACE);
 	else
@@ -70,7 +72,8 @@ int launch_find_library(char ret_path[PATH_MAX], struct refusal *ret_why)
 	if (ends_with(dir, BUILD_TREE_PLACE))
 		snprintf(wanted, sizeof(wanted), "%s/../../preload/" LIBRARY_NAME, dir);
 	if (!realpath(wanted, ret_path))
-		return refuse(ret_why, STATUS_LAUNCH, wanted, "%s; install heapsake anew", strerror(errno));
+		return refuse(ret_why, STATUS_LAUNCH, wanted, "%s; install heapsake anew",
+			      strerror(errno));
 	return launch_check_library(ret_path, ret_why);
 }
 
@@ -83,7 +86,8 @@ int launch_set_preload(struct refusal *ret_why)
 
 	if (status)
 		return status;
-	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") < 0)
+	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "",
+		     others ? others : "") < 0)
 		return refuse(ret_why, STATUS_LAUNCH, "LD_PRELOAD", "out of memory; try again");
 	setenv("LD_PRELOAD", value, 1);
 	free(value);

@@ -13,5 +13,6 @@ int launch_find_library(char ret_path[PATH_MAX], struct refusal *ret_why);
 /* launch_set_preload() - put our library before whatever LD_PRELOAD names already */
 int launch_set_preload(struct refusal *ret_why);
 
-/* launch_quote_pool() - a path as HEAPSAKE_POOL takes it, where % is special; 0 or -ENAMETOOLONG */
+/* launch_quote_pool() - a path as HEAPSAKE_POOL takes it, where % is special; 0 or
+ * -ENAMETOOLONG */
 int launch_quote_pool(const char *path, char ret_value[CONFIG_PATH_MAX]);

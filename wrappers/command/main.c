@@ -1,9 +1,9 @@
 /*
  * One table of verbs, and what is common to all of them.
  *
- * Standard descriptors that the caller has closed are filled first: else a pool would be opened as
- * descriptor 1 and our own output written into it. The fillers cannot be written to and close at
- * exec, so that a program started by `run` finds things as it would without us.
+ * Standard descriptors that the caller has closed are filled first: else a pool would be opened
+ * as descriptor 1 and our own output written into it. The fillers cannot be written to and
+ * close at exec, so that a program started by `run` finds things as it would without us.
  */
 #include "command.h"
 
@@ -26,7 +26,8 @@ const struct verb verbs[] = {
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
 	{"check", "[--json] POOL", "verify a pool that nobody uses", check_main},
 	{"env", "-p POOL", "the environment of `run`, for a shell to eval", env_main},
-	{"doctor", "[--json] [PROG]", "what will work on this machine, and with PROG", doctor_main},
+	{"doctor", "[--json] [PROG]", "what will work on this machine, and with PROG",
+	 doctor_main},
 	{"version", "[--json]", "print the version", version_main},
 };
 const unsigned verb_count = sizeof(verbs) / sizeof(verbs[0]);
@@ -51,7 +52,8 @@ static int main_finish_output(int status)
 	errno = 0;
 	if (fflush(stdout) == 0 && !has_failed)
 		return status;
-	say(SAY_ERROR, "standard output", "cannot be written: %s; what was asked for is not all there",
+	say(SAY_ERROR, "standard output",
+	    "cannot be written: %s; what was asked for is not all there",
 	    errno ? strerror(errno) : "error");
 	return status == STATUS_OK ? STATUS_FAILED : status;
 }

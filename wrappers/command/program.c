@@ -2,10 +2,11 @@
  * What a program is, before it is started.
  *
  * The problem: the dynamic loader drops LD_PRELOAD without a word where it cannot or may not
- * honour it (static programs, privileged ones, another architecture, another libc), and a program
- * would run without its pool. So the file is looked at first: found as execvp() finds it, its
- * interpreters followed as the kernel follows them, its ELF headers read with libelf, which knows
- * both word sizes and byte orders and has met more broken files than a reader of ours would.
+ * honour it (static programs, privileged ones, another architecture, another libc), and a
+ * program would run without its pool. So the file is looked at first: found as execvp() finds
+ * it, its interpreters followed as the kernel follows them, its ELF headers read with libelf,
+ * which knows both word sizes and byte orders and has met more broken files than a reader of
+ * ours would.
  *
  * Between this look and the exec the file may change: then the library is missing, not misled.
  */
@@ -55,7 +56,8 @@ int program_find(const char *name, char ret_path[PATH_MAX])
 	}
 	for (;;) {
 		int len = (int)strcspn(dir, ":");
-		if (snprintf(ret_path, PATH_MAX, "%.*s%s%s", len, dir, len ? "/" : "", name) < PATH_MAX) {
+		if (snprintf(ret_path, PATH_MAX, "%.*s%s%s", len, dir, len ? "/" : "", name) <
+		    PATH_MAX) {
 			int result = program_is_executable(ret_path);
 			if (result == 0)
 				return 0;
@@ -100,7 +102,7 @@ static void program_read_privilege(struct program *program, int fd, const struct
 static void program_note_library(struct program *program, const char *name)
 {
 	static const char *const allocators[] = {"libjemalloc", "libtcmalloc", "libmimalloc",
-						 "libvmmalloc", "libhoard", "libsnmalloc"};
+						 "libvmmalloc", "libhoard",    "libsnmalloc"};
 
 	for (unsigned i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++)
 		if (!strncmp(name, allocators[i], strlen(allocators[i])))
@@ -192,8 +194,8 @@ static int program_read_elf(struct program *program, int fd)
 	}
 	program->kind = PROGRAM_ELF;
 	program->machine = header.e_machine;
-	program->is_foreign = header.e_machine != OWN_MACHINE ||
-			      header.e_ident[EI_CLASS] != ELFCLASS64;
+	program->is_foreign =
+		header.e_machine != OWN_MACHINE || header.e_ident[EI_CLASS] != ELFCLASS64;
 	program->is_pie = header.e_type == ET_DYN;
 	program_read_loader(program, elf);
 	program_read_sections(program, elf);
@@ -209,11 +211,13 @@ static void program_read_script(struct program *program, const char *line)
 	line += 2;
 	line += strspn(line, " \t");
 	path_len = strcspn(line, " \t");
-	snprintf(program->interpreter, sizeof(program->interpreter), "%.*s", (int)path_len, line);
+	snprintf(program->interpreter, sizeof(program->interpreter), "%.*s", (int)path_len,
+		 line);
 	line += path_len;
 	line += strspn(line, " \t");
 	snprintf(program->argument, sizeof(program->argument), "%s", line);
-	for (size_t len = strlen(program->argument); len && strchr(" \t", program->argument[len - 1]);)
+	for (size_t len = strlen(program->argument);
+	     len && strchr(" \t", program->argument[len - 1]);)
 		program->argument[--len] = 0;
 	program->kind = PROGRAM_SCRIPT;
 }
@@ -258,7 +262,8 @@ static bool program_find_after_env(const char *argument, char ret_path[PATH_MAX]
 	char *rest = NULL;
 
 	snprintf(words, sizeof(words), "%s", argument);
-	for (char *word = strtok_r(words, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+	for (char *word = strtok_r(words, " \t", &rest); word;
+	     word = strtok_r(NULL, " \t", &rest)) {
 		if (!strncmp(word, "-S", 2) && word[2])
 			word += 2; /* -SPROG */
 		if (word[0] != '-' && !strchr(word, '='))
@@ -281,7 +286,8 @@ bool program_next(const struct program *program, char ret_path[PATH_MAX])
 		return snprintf(ret_path, PATH_MAX, "/bin/sh") > 0;
 	if (program->kind != PROGRAM_SCRIPT)
 		return false;
-	if (program_is_env_script(program) && program_find_after_env(program->argument, ret_path))
+	if (program_is_env_script(program) &&
+	    program_find_after_env(program->argument, ret_path))
 		return true;
 	return snprintf(ret_path, PATH_MAX, "%s", program->interpreter) > 0;
 }
@@ -292,25 +298,30 @@ static int program_check_one(const struct program *program, const char **ret_war
 	char machine[32], own[32];
 
 	if (program->kind == PROGRAM_UNREADABLE)
-		*ret_warning = "may not be read, so it is not known whether it can use a pool; see "
-			       "'heapsake info' on the pool while it runs";
+		*ret_warning =
+			"may not be read, so it is not known whether it can use a pool; see "
+			"'heapsake info' on the pool while it runs";
 	if (program->kind != PROGRAM_ELF)
 		return 0;
 	if (program->is_foreign)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, program->path,
-			      "is built for %s, heapsake for %s; use a program or a heapsake of the "
-			      "same kind",
-			      program_machine_name(program->machine, machine),
-			      program_machine_name(OWN_MACHINE, own));
+		return refuse(
+			ret_why, STATUS_INCOMPATIBLE, program->path,
+			"is built for %s, heapsake for %s; use a program or a heapsake of the "
+			"same kind",
+			program_machine_name(program->machine, machine),
+			program_machine_name(OWN_MACHINE, own));
 	if (program->is_static)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, program->path,
-			      "is statically linked, nothing can be preloaded into it; link it dynamically");
+			      "is statically linked, nothing can be preloaded into it; link it "
+			      "dynamically");
 	if (program->is_other_libc)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, program->path,
-			      "is built for another C library than glibc; use a build for glibc");
+		return refuse(
+			ret_why, STATUS_INCOMPATIBLE, program->path,
+			"is built for another C library than glibc; use a build for glibc");
 	if (program->privilege[0])
 		return refuse(ret_why, STATUS_INCOMPATIBLE, program->path,
-			      "%s, so the loader ignores preloaded libraries; start it as the user it "
+			      "%s, so the loader ignores preloaded libraries; start it as the "
+			      "user it "
 			      "becomes, or use a copy without the privilege",
 			      program->privilege);
 	return 0;
@@ -323,11 +334,13 @@ int program_check(const char *path, const char **ret_warning, struct refusal *re
 	int status = 0;
 
 	if (!program)
-		return refuse(ret_why, STATUS_LAUNCH, path, "cannot be examined: out of memory; try again");
+		return refuse(ret_why, STATUS_LAUNCH, path,
+			      "cannot be examined: out of memory; try again");
 	*ret_warning = NULL;
 	snprintf(next, sizeof(next), "%s", path);
 	for (int depth = 0; depth < PROGRAM_DEPTH_MAX; depth++) {
-		/* What cannot be opened cannot be executed either: exec says so, as env(1) would. */
+		/* What cannot be opened cannot be executed either: exec says so, as env(1)
+		 * would. */
 		if (program_read(program, next) < 0)
 			break;
 		status = program_check_one(program, ret_warning, ret_why);
@@ -343,9 +356,10 @@ const char *program_machine_name(uint16_t machine, char buffer[32])
 	static const struct {
 		uint16_t machine;
 		const char *name;
-	} names[] = {{EM_X86_64, "x86_64"}, {EM_386, "i386"},	{EM_AARCH64, "aarch64"},
-		     {EM_ARM, "arm"},	    {EM_RISCV, "riscv"}, {EM_PPC64, "ppc64"},
-		     {EM_S390, "s390"}};
+	} names[] = {
+		{EM_X86_64, "x86_64"}, {EM_386, "i386"},     {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
+		{EM_RISCV, "riscv"},   {EM_PPC64, "ppc64"},  {EM_S390, "s390"},
+	};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i].machine == machine)

@@ -30,15 +30,15 @@ struct program {
 	bool is_static;  /* asks for no dynamic loader */
 	bool is_pie;
 	bool is_other_libc;  /* its loader is not glibc's */
-	bool defines_malloc; /* exports its own, so ours is not used: the library refuses that */
+	bool defines_malloc; /* exports its own, not replaced by ours: refused by the library */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
 
-	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD; empty: it
-	 * will not. */
+	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD;
+	 * empty: it will not. */
 	char privilege[96];
 };
 
-/* program_find() - the path execvp() would use for `name`; 0, -ENOENT, -EACCES or -ENAMETOOLONG */
+/* program_find() - the path execvp() would use for `name`; 0, -ENOENT, -EACCES, -ENAMETOOLONG */
 int program_find(const char *name, char ret_path[PATH_MAX]);
 
 /* program_read() - what the file is; 0 or -errno */
@@ -48,8 +48,8 @@ int program_read(struct program *ret_program, const char *path);
 bool program_is_env_script(const struct program *program);
 
 /* program_next() - the program that really runs when this one is started: a script's
- * interpreter, the program that `env` of "#!/usr/bin/env PROG" starts, or the shell for what has no
- * format. False: this one, or it cannot be found. */
+ * interpreter, the program that `env` of "#!/usr/bin/env PROG" starts, or the shell for what
+ * has no format. False: this one, or it cannot be found. */
 bool program_next(const struct program *program, char ret_path[PATH_MAX]);
 
 /* program_check() - can a preloaded library get into this program? Follows interpreters.

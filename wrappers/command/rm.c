@@ -39,16 +39,20 @@ static int rm_sync_directory(const struct pool *pool)
 static int rm_remove(const struct pool *pool, struct refusal *ret_why)
 {
 	if (!rm_is_still_there(pool))
-		return refuse(ret_why, STATUS_FAILED, pool->path,
-			      "another file has taken its name; look what is there, and try again");
+		return refuse(
+			ret_why, STATUS_FAILED, pool->path,
+			"another file has taken its name; look what is there, and try again");
 	if (unlink(pool->path) < 0)
-		return refuse(ret_why, STATUS_FAILED, pool->path, "cannot be removed: %s; look at the "
-			      "rights of its directory", strerror(errno));
+		return refuse(ret_why, STATUS_FAILED, pool->path,
+			      "cannot be removed: %s; look at the "
+			      "rights of its directory",
+			      strerror(errno));
 	int error = rm_sync_directory(pool);
 	if (error)
-		return refuse(ret_why, STATUS_FAILED, pool->path,
-			      "is removed, but its directory cannot be synced: %s; look at the disk",
-			      strerror(-error));
+		return refuse(
+			ret_why, STATUS_FAILED, pool->path,
+			"is removed, but its directory cannot be synced: %s; look at the disk",
+			strerror(-error));
 	return 0;
 }
 

@@ -2,9 +2,9 @@
  * `heapsake run`: set the environment, make sure the library will get in, become the program.
  *
  * Every flag is a variable and the library reads only variables, so the same refusals come from
- * the same code whether a program is started by `run` or with LD_PRELOAD by hand; what is checked
- * here is what the library cannot check because it would never be loaded. The program is exec()ed
- * in place: its pid, signals and status are its own.
+ * the same code whether a program is started by `run` or with LD_PRELOAD by hand; what is
+ * checked here is what the library cannot check because it would never be loaded. The program
+ * is exec()ed in place: its pid, signals and status are its own.
  */
 #include "command.h"
 
@@ -35,8 +35,8 @@ static int run_set_size(const char *value)
 	uint64_t bytes;
 
 	if (config_parse_size(value, &bytes) != 0) {
-		refuse(&why, STATUS_USAGE, "-s", "\"%.128s\" is not a size; give digits and K, M, G or T",
-		       value);
+		refuse(&why, STATUS_USAGE, "-s",
+		       "\"%.128s\" is not a size; give digits and K, M, G or T", value);
 		return run_refuse(&why);
 	}
 	setenv("HEAPSAKE_SIZE", value, 1);
@@ -98,7 +98,8 @@ static int run_set_default_pool(const char *name, struct refusal *ret_why)
 	if (getenv("HEAPSAKE_POOL"))
 		return 0;
 	if (launch_quote_pool(slash ? slash + 1 : name, quoted) != 0)
-		return refuse(ret_why, STATUS_USAGE, "PROG", "its name is too long for a pool's; use -p");
+		return refuse(ret_why, STATUS_USAGE, "PROG",
+			      "its name is too long for a pool's; use -p");
 	snprintf(value, sizeof(value), "%s.heapsake", quoted);
 	setenv("HEAPSAKE_POOL", value, 1);
 	return 0;
@@ -140,7 +141,8 @@ static void run_exec(const struct script_command *command)
 		return;
 	shell_argv[0] = command->argv[0];
 	shell_argv[1] = (char *)command->path;
-	memcpy(shell_argv + 2, command->argv + 1, count * sizeof(char *)); /* the NULL as well */
+	memcpy(shell_argv + 2, command->argv + 1,
+	       count * sizeof(char *)); /* the NULL as well */
 	execv("/bin/sh", shell_argv);
 	free(shell_argv);
 }

@@ -1,15 +1,17 @@
 /*
- * The problem: of "#!/usr/bin/env python3" the first process to run is env. It would get the pool,
- * use it for nothing, and exec a python3 that knows nothing of it, as all that a program starts
- * runs without heapsake. The trick: do what env does, find PROG and put it in front of the script,
- * before the one exec. The guarantee: PROG gets the pool, and sees the arguments env would give it.
+ * The problem: of "#!/usr/bin/env python3" the first process to run is env. It would get the
+ * pool, use it for nothing, and exec a python3 that knows nothing of it, as all that a program
+ * starts runs without heapsake. The trick: do what env does, find PROG and put it in front of
+ * the script, before the one exec. The guarantee: PROG gets the pool, and sees the arguments
+ * env would give it.
  */
 #include "script.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* "-S" splits at blanks; quotes, escapes, options and assignments mean more, and are left to env. */
+/* "-S" splits at blanks; quotes, escapes, options and assignments mean more, and are left to
+ * env. */
 static bool script_is_plain(const char *words)
 {
 	return words[0] && !strpbrk(words, "\"'\\$#=") && words[0] != '-';
@@ -43,10 +45,12 @@ static char **script_join(char *words, const char *script, char **argv)
 
 	if (!joined)
 		return NULL;
-	for (char *word = strtok_r(words, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
+	for (char *word = strtok_r(words, " \t", &rest); word;
+	     word = strtok_r(NULL, " \t", &rest))
 		joined[count++] = word;
 	joined[count++] = strdup(script);
-	memcpy(joined + count, argv + 1, script_count(argv) * sizeof(char *)); /* the NULL as well */
+	memcpy(joined + count, argv + 1,
+	       script_count(argv) * sizeof(char *)); /* the NULL as well */
 	return joined;
 }
 
@@ -61,13 +65,15 @@ static int script_skip_one(struct script_command *command, const struct program 
 		return 0;
 	char *words = script_words(program->argument);
 	if (!words)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, command->path,
-			      "its first line has env do more than start a program: \"%s\"; run the "
-			      "script's interpreter by name",
-			      program->argument);
+		return refuse(
+			ret_why, STATUS_INCOMPATIBLE, command->path,
+			"its first line has env do more than start a program: \"%s\"; run the "
+			"script's interpreter by name",
+			program->argument);
 	char **joined = script_join(words, command->path, command->argv);
 	if (!joined)
-		return refuse(ret_why, STATUS_LAUNCH, command->path, "out of memory; try again");
+		return refuse(ret_why, STATUS_LAUNCH, command->path,
+			      "out of memory; try again");
 	if (program_find(joined[0], next) != 0) /* env says so itself */
 		return 0;
 	memcpy(command->path, next, sizeof(next));
@@ -81,7 +87,8 @@ int script_skip_env(struct script_command *command, struct refusal *ret_why)
 	int status = 0;
 
 	if (!program)
-		return refuse(ret_why, STATUS_LAUNCH, command->path, "out of memory; try again");
+		return refuse(ret_why, STATUS_LAUNCH, command->path,
+			      "out of memory; try again");
 	for (int depth = 0; !status && depth < PROGRAM_DEPTH_MAX; depth++) {
 		if (program_read(program, command->path) < 0 || !program_is_env_script(program))
 			break;

@@ -12,6 +12,6 @@ struct script_command {
 };
 
 /* script_skip_env() - turn a script for `env PROG` into what env would execute in the end: PROG
- * with the script as its argument. Anything else is left as it is. 0, or STATUS_INCOMPATIBLE for a
- * line only env itself can read. argv is replaced, never freed: exec follows. */
+ * with the script as its argument. Anything else is left as it is. 0, or STATUS_INCOMPATIBLE
+ * for a line only env itself can read. argv is replaced, never freed: exec follows. */
 int script_skip_env(struct script_command *command, struct refusal *ret_why);

@@ -11,8 +11,12 @@
 static size_t utf8_sequence_len(const unsigned char *text)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 :
-		     text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+	size_t len = text[0] < 0x80   ? 1
+		     : text[0] < 0xc2 ? 0
+		     : text[0] < 0xe0 ? 2
+		     : text[0] < 0xf0 ? 3
+		     : text[0] < 0xf5 ? 4
+				      : 0;
 	uint32_t code = len > 1 ? text[0] & (0x7fu >> len) : text[0];
 
 	for (size_t i = 1; i < len; i++) {
@@ -78,8 +82,8 @@ const char *text_size(uint64_t bytes, char buffer[TEXT_SIZE_BYTES])
 	if (unit < 0)
 		snprintf(buffer, TEXT_SIZE_BYTES, "%llu", (unsigned long long)bytes);
 	else if (bytes % divisor == 0)
-		snprintf(buffer, TEXT_SIZE_BYTES, "%llu%c", (unsigned long long)(bytes / divisor),
-			 units[unit]);
+		snprintf(buffer, TEXT_SIZE_BYTES, "%llu%c",
+			 (unsigned long long)(bytes / divisor), units[unit]);
 	else
 		snprintf(buffer, TEXT_SIZE_BYTES, "%.1f%c", (double)bytes / (double)divisor,
 			 units[unit]);

@@ -20,7 +20,8 @@ void usage_print(FILE *out)
 	for (unsigned i = 0; i < verb_count; i++)
 		fprintf(out, "  %-8s %s\n           %s\n", verbs[i].name, verbs[i].arguments,
 			verbs[i].summary);
-	fprintf(out, "\nThis version puts heaps into pools (-k none); it keeps nothing yet over the end\n"
+	fprintf(out, "\nThis version puts heaps into pools (-k none); it keeps nothing yet "
+		     "over the end\n"
 		     "of a program. See heapsake(1) and heapsake(7).\n");
 }
 
@@ -143,7 +144,8 @@ int usage_unknown_verb(const char *name)
 	for (unsigned i = 1; i < verb_count; i++)
 		if (usage_distance(bare, verbs[i].name) < usage_distance(bare, nearest))
 			nearest = verbs[i].name;
-	if (usage_distance(bare, nearest) < 4 && usage_distance(bare, nearest) < strlen(nearest))
+	if (usage_distance(bare, nearest) < 4 &&
+	    usage_distance(bare, nearest) < strlen(nearest))
 		say(SAY_ERROR, name, "unknown verb; did you mean 'heapsake %s'?", nearest);
 	else
 		say(SAY_ERROR, name, "unknown verb; see 'heapsake --help'");
