@@ -46,6 +46,14 @@ class Usage(Case):
                 self.expect(2, verb, flag, out="", err=f"heapsake: {verb}: unknown option '{flag}'; "
                                                        f"see 'heapsake {verb} --help'\n")
 
+    def test_an_unknown_letter_inside_a_word_is_named(self):
+        for words in [["--new", "-Zq"], ["-qZ"], ["--new", "-qZ", "true"]]:
+            result = self.expect(2, "run", *words, out="")
+            self.assertIn("unknown option '-Z';", result.err)
+        self.assertIn("'--new=1'", self.expect(2, "run", "--new=1", "true").err)
+        self.assertIn("'--base' needs", self.expect(2, "create", "--base").err)
+        self.assertIn("'-s' needs", self.expect(2, "create", "-s").err)
+
     def test_a_missing_value_or_operand_is_one_line(self):
         for words in [["run", "-p"], ["run"], ["run", "--"], ["create", "-s"], ["create", "-s", "1G"],
                       ["create", "pool"], ["create", "--base"], ["rm"], ["info"], ["check"], ["env"],

@@ -32,11 +32,12 @@ static bool create_read_options(int argc, char **argv, struct pool_plan *plan, i
 		if (option == OPTION_BASE && create_parse_address(optarg, &plan->base))
 			continue;
 		if (option == 's')
-			*ret_status = usage_refuse(argv[0], "-s: '%.128s' is not a size, which is "
-						   "digits and K, M, G or T", optarg);
+			*ret_status = usage_refuse(
+				argv[0], "-s: '%.128s' is not digits and K, M, G or T", optarg);
 		else if (option == OPTION_BASE)
-			*ret_status = usage_refuse(argv[0], "--base: '%.128s' is not an address, "
-						   "like 0x200000000000", optarg);
+			*ret_status = usage_refuse(
+				argv[0], "--base: '%.128s' is no address like 0x200000000000",
+				optarg);
 		return false;
 	}
 	return true;

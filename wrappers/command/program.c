@@ -357,8 +357,9 @@ const char *program_machine_name(uint16_t machine, char buffer[32])
 		uint16_t machine;
 		const char *name;
 	} names[] = {
-		{EM_X86_64, "x86_64"}, {EM_386, "i386"},     {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
-		{EM_RISCV, "riscv"},   {EM_PPC64, "ppc64"},  {EM_S390, "s390"},
+		{EM_X86_64, "x86_64"}, {EM_386, "i386"},   {EM_AARCH64, "aarch64"},
+		{EM_ARM, "arm"},       {EM_RISCV, "riscv"}, {EM_PPC64, "ppc64"},
+		{EM_S390, "s390"},
 	};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)

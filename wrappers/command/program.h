@@ -30,7 +30,7 @@ struct program {
 	bool is_static;  /* asks for no dynamic loader */
 	bool is_pie;
 	bool is_other_libc;  /* its loader is not glibc's */
-	bool defines_malloc; /* exports its own, not replaced by ours: refused by the library */
+	bool defines_malloc; /* exports its own malloc: the library refuses that */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
 
 	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD;
