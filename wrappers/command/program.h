@@ -30,7 +30,7 @@ struct program {
 	bool is_static;  /* asks for no dynamic loader */
 	bool is_pie;
 	bool is_other_libc;  /* its loader is not glibc's */
-	bool defines_malloc; /* exports its own malloc: the library refuses that */
+	bool defines_malloc; /* its own, exported: the library refuses that */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
 
 	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD;
@@ -38,7 +38,7 @@ struct program {
 	char privilege[96];
 };
 
-/* program_find() - the path execvp() would use for `name`; 0, -ENOENT, -EACCES, -ENAMETOOLONG */
+/* program_find() - the path execvp() would use; 0, -ENOENT, -EACCES or -ENAMETOOLONG */
 int program_find(const char *name, char ret_path[PATH_MAX]);
 
 /* program_read() - what the file is; 0 or -errno */

@@ -45,8 +45,8 @@ int usage_refuse(const char *verb, const char *format, ...)
 	return STATUS_USAGE;
 }
 
-/* The option getopt_long() has just stumbled over, as it was typed: a letter is in optopt, and may
- * stand in the middle of a word. */
+/* The option getopt_long() has just stumbled over, as it was typed: a letter is in optopt, and
+ * may stand in the middle of a word. */
 static const char *usage_bad_option(char **argv, char letter_text[3])
 {
 	if (optopt <= 0 || optopt > 127)
