@@ -41,6 +41,11 @@ int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len)
 	return (int)os_syscall4(SYS_fallocate, fd, mode, (long)offset, (long)len);
 }
 
+int64_t os_lseek(int fd, int64_t offset, int whence)
+{
+	return os_syscall3(SYS_lseek, fd, offset, whence);
+}
+
 int os_fchmod(int fd, unsigned mode)
 {
 	return (int)os_syscall3(SYS_fchmod, fd, mode, 0);

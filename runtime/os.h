@@ -21,6 +21,7 @@ int os_fstat(int fd, struct stat *ret_stat);
 int os_ftruncate(int fd, uint64_t size_bytes);
 int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len);
 int os_fchmod(int fd, unsigned mode);
+int64_t os_lseek(int fd, int64_t offset, int whence); /* the new offset */
 int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fcntl(int fd, int op, void *arg);

@@ -83,6 +83,9 @@ int pool_reset(struct pool *pool, struct refusal *ret_why);
 /* pool_punch() - give the file's blocks of the heap's range [offset, offset+len) back */
 int pool_punch(struct pool *pool, uint64_t offset, uint64_t len);
 
+/* pool_empty() - make the whole heap read as zeros; fast when there is little in it */
+int pool_empty(struct pool *pool);
+
 /* Bytes of the heap's extent, and where in the file offset `offset` of the heap lies. */
 uint64_t pool_size_bytes(const struct pool *pool);
 uint64_t pool_file_offset(const struct pool *pool, uint64_t offset, uint64_t *ret_contiguous);

@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "os.h"
 
 TestSuite(pool, .init = scratch_open, .fini = scratch_close);
 
@@ -272,6 +273,52 @@ Test(pool, emptying_gives_the_space_back_and_makes_it_another_pool)
 	cr_assert_eq(fstat(pool.fd, &st), 0);
 	cr_assert_lt(st.st_blocks * 512, 1 << 20);
 	cr_assert_eq((uint64_t)st.st_size, LAYOUT_HEAD_BYTES + CRAFTED_BYTES);
+	pool_close(&pool);
+}
+
+static bool is_zero_in_file(uint64_t offset, size_t len)
+{
+	char bytes[4096];
+	uint64_t run;
+	cr_assert_eq(os_pread_all(pool.fd, bytes, len, pool_file_offset(&pool, offset, &run)), 0);
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+static void store_in_file(uint64_t offset, size_t len)
+{
+	char bytes[4096];
+	uint64_t run;
+	memset(bytes, 0xab, sizeof(bytes));
+	for (size_t done = 0; done < len; done += sizeof(bytes))
+		cr_assert_eq(os_pwrite_all(pool.fd, bytes, sizeof(bytes),
+					   pool_file_offset(&pool, offset + done, &run)), 0);
+}
+
+Test(pool, an_emptied_heap_reads_as_zeros_and_keeps_what_it_is)
+{
+	struct stat st;
+
+	own(crafted_pool("a"));
+	const struct layout_superblock before = pool.sb;
+	const uint64_t end = pool_size_bytes(&pool);
+	const size_t lens[] = {4096, 4 << 20}; /* overwritten, punched */
+	for (unsigned i = 0; i < 2; i++) {
+		store_in_file(0, 4096);
+		store_in_file(5 << 20, lens[i]);
+		store_in_file(end - 4096, 4096);
+		cr_assert_not(is_zero_in_file(end - 4096, 4096));
+		cr_assert_eq(pool_empty(&pool), 0);
+		cr_assert(is_zero_in_file(0, 4096));
+		for (size_t at = 0; at < lens[i]; at += 4096)
+			cr_assert(is_zero_in_file((5 << 20) + at, 4096));
+		cr_assert(is_zero_in_file(end - 4096, 4096));
+	}
+	cr_assert_eq(fstat(pool.fd, &st), 0);
+	cr_assert_lt(st.st_blocks * 512, 1 << 20);
+	cr_assert_eq(memcmp(&before, &pool.sb, sizeof(before)), 0);
 	pool_close(&pool);
 }
 
