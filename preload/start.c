@@ -131,39 +131,43 @@ static int pool_attach(const struct config *config, struct refusal *ret_why)
 				     ret_why);
 	if (!status || pool_exists(path))
 		status = pool_open(pool, path, POOL_OWN, ret_why);
-	if (!status && config->is_new)
-		status = pool_reset(pool, ret_why);
-	if (!status)
+	if (!status && !config->is_new)
 		status = pool_set_keep(pool, KEEP_NONE, ret_why);
 	if (!status && config->has_size)
 		status = pool_grow(pool, config->size_bytes, ret_why);
-	if (!status && config->size_bytes + LAYOUT_CHUNK_BYTES <= pool_size_bytes(pool) &&
-	    config->has_size && !config->is_quiet)
-		say(SAY_WARN, pool->path, "has %llu MiB, more than the size asked for; a pool is never "
-		    "made smaller", (unsigned long long)pool_size_bytes(pool) >> 20);
 	return status;
 }
 
-/* keep=none: what an earlier run left is nobody's. */
-static int heap_attach(struct refusal *ret_why)
+/* keep=none: what an earlier run left is nobody's. Emptied last, after all that may be refused. */
+static int window_attach(const struct config *config, struct refusal *ret_why)
 {
 	struct pool *pool = &preload.pool;
-	struct window *window = &preload.window;
-
-	int error = pool_punch(pool, 0, pool_size_bytes(pool));
+	int status = window_open(&preload.window, choice_window_kind, pool, pool->sb.base,
+				 pool_size_bytes(pool), ret_why);
+	if (!status && config->is_new) {
+		status = pool_reset(pool, ret_why);
+		if (!status)
+			status = pool_set_keep(pool, KEEP_NONE, ret_why);
+	}
+	if (status)
+		return status;
+	const int error = pool_empty(pool);
 	if (error)
 		return refuse(ret_why, STATUS_FAILED, pool->path, "cannot be emptied: %s; "
 			      "make a new pool", strerrordesc_np(-error));
-	const int status = window_open(window, choice_window_kind, pool, pool->sb.base,
-				       pool_size_bytes(pool), ret_why);
-	if (status)
-		return status;
+	return 0;
+}
+
+static int heap_attach(struct refusal *ret_why)
+{
+	const struct window *window = &preload.window;
+
 	preload.owner = os_getpid();
-	error = heap_create(&memory_of_window, window->base, window->size_bytes,
-			    window->size_bytes);
+	const int error = heap_create(&memory_of_window, window->base, window->size_bytes,
+				      window->size_bytes);
 	if (error)
 		return refuse(ret_why, error == -EINVAL ? STATUS_INCOMPATIBLE : STATUS_NO_SPACE,
-			      pool->path, "no heap can be made in it: %s; make room",
+			      preload.pool.path, "no heap can be made in it: %s; make room",
 			      strerrordesc_np(-error));
 	return 0;
 }
@@ -200,6 +204,8 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	if (!status)
 		status = pool_attach(config, ret_why);
 	if (!status)
+		status = window_attach(config, ret_why);
+	if (!status)
 		status = heap_attach(ret_why);
 	if (status)
 		return status;
@@ -224,6 +230,8 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
 	if (!is_inert && start(config, envp, &why) != 0) {
 		say_refusal(&why);
+		if (preload.pool.control)
+			pool_close(&preload.pool);
 		os_exit_group((int)why.status);
 	}
 	dlopen_init(malloc_is_active);
