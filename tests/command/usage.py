@@ -92,7 +92,7 @@ class Output(Case):
         path = self.create()
         with open(path, "rb") as file:
             before = file.read(65536)
-        for words in [["info", "pool"], ["check", "pool"]]:
+        for words in [["info", "pool"], ["check", "pool"], ["doctor"], ["doctor", "--json", "sh"]]:
             done = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&- 2>&- <&-', COMMAND, *words],
                                   cwd=self.dir, env=self.environ, timeout=60)
             self.assertEqual(done.returncode, 1)

@@ -1,18 +1,14 @@
 /*
- * One table of verbs, and what is common to all of them.
+ * One table of verbs, and what is common to all of them: output that was lost is a failure.
  *
- * Standard descriptors that the caller has closed are filled first: else a pool would be opened
- * as descriptor 1 and our own output written into it. The fillers cannot be written to and
- * close at exec, so that a program started by `run` finds things as it would without us.
+ * A full disk, a closed pipe and a closed descriptor all show when stdout is flushed at the end;
+ * SIGPIPE is ignored, so that a reader who went away is told apart from success too.
  */
 #include "command.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <locale.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Tells the library, should it be preloaded into us, to leave us alone: preload/start.c. */
 extern const char heapsake_is_command;
@@ -32,17 +28,6 @@ const struct verb verbs[] = {
 };
 const unsigned verb_count = sizeof(verbs) / sizeof(verbs[0]);
 
-static void main_fill_standard_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_PATH | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
 /* The status the caller sees: a verb whose output was lost has failed. */
 static int main_finish_output(int status)
 {
@@ -60,7 +45,6 @@ static int main_finish_output(int status)
 
 int main(int argc, char **argv)
 {
-	main_fill_standard_descriptors();
 	if (argc < 2) {
 		usage_print(stderr);
 		return STATUS_USAGE;
