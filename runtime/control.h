@@ -24,7 +24,8 @@ enum control_flags {
 	CONTROL_PRIVATE = 2, /* keep=none: the first fork has made the heap private */
 };
 
-void control_enter_owner(struct control *control, const struct control_owner *owner, enum keep keep);
+void control_enter_owner(struct control *control, const struct control_owner *owner,
+			 enum keep keep);
 void control_leave_owner(struct control *control);
 void control_set_flag(struct control *control, uint32_t flag);
 /* Heap counters for `info`, stored by whoever grows the heap. */

@@ -39,7 +39,8 @@ long os_read(int fd, void *buffer, size_t len); /* 0 at end of file */
 /* One read until end of file or the buffer is full; returns the count. */
 long os_read_file(const char *path, char *buffer, size_t len);
 
-void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset); /* os_is_error */
+/* os_is_error */
+void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset);
 int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
 void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */

@@ -46,7 +46,7 @@ void pool_directory_of(char *ret_directory, const char *absolute);
 /* pool_check_file_limit() - RLIMIT_FSIZE kills with SIGXFSZ whoever passes it: refuse first (6) */
 int pool_check_file_limit(const char *path, uint64_t file_bytes, struct refusal *ret_why);
 
-/* pool_check_directory() - may the directory of path hold a pool? Not if anybody may rename in it. */
+/* pool_check_directory() - may path's directory hold a pool? Not if all may rename in it. */
 int pool_check_directory(const char *path, struct refusal *ret_why);
 
 /* pool_sync_directory() - make the entry of path durable */

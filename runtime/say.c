@@ -35,7 +35,8 @@ static void line_add_args(struct line *line, const char *format, va_list args)
 		line->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-__attribute__((format(printf, 2, 3))) static void line_add(struct line *line, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void
+line_add(struct line *line, const char *format, ...)
 {
 	va_list args;
 

@@ -8,7 +8,8 @@
 #include <valgrind/memcheck.h>
 #define memcheck_alloc(p, size, is_zero) VALGRIND_MALLOCLIKE_BLOCK(p, size, 0, is_zero)
 #define memcheck_free(p) VALGRIND_FREELIKE_BLOCK(p, 0)
-#define memcheck_resize(p, old_size, new_size) VALGRIND_RESIZEINPLACE_BLOCK(p, old_size, new_size, 0)
+#define memcheck_resize(p, old_size, new_size) \
+	VALGRIND_RESIZEINPLACE_BLOCK(p, old_size, new_size, 0)
 #else
 #define memcheck_alloc(p, size, is_zero) ((void)(is_zero))
 #define memcheck_free(p) ((void)0)

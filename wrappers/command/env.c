@@ -16,7 +16,7 @@
 static void env_print_quoted(const char *value)
 {
 	putchar('\'');
-	for (; *value; value++)
+	for (; value && *value; value++)
 		if (*value == '\'')
 			fputs("'\\''", stdout);
 		else

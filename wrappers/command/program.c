@@ -42,7 +42,8 @@ static int program_is_executable(const char *path)
 
 int program_find(const char *name, char ret_path[PATH_MAX])
 {
-	const char *dir = getenv("PATH") ? getenv("PATH") : "/bin:/usr/bin";
+	const char *path = getenv("PATH");
+	const char *dir = path ? path : "/bin:/usr/bin";
 	int error = -ENOENT;
 
 	if (!*name)
