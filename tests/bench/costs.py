@@ -28,7 +28,8 @@ def start_cases(chosen):
         for kind in ('new', 'existing'):
             pool = allocator.pool_path(f'bench-start-{os.getpid()}-{allocator.name}-{kind}')
             pools.append(pool)
-            cases += ['--', f'{allocator.name}:{kind}-64G', *(['-' + pool] if kind == 'new' else []),
+            removed_before = ['-' + pool] if kind == 'new' else []
+            cases += ['--', f'{allocator.name}:{kind}-64G', *removed_before,
                       *words_of({**allocator.environment(pool), 'HEAPSAKE_SIZE': '64G'})]
     return cases, pools
 

@@ -1,14 +1,15 @@
 /*
- * How many pages does free() write? An epoch copies every page written since the last one, so an
- * allocator that keeps its free lists inside freed blocks makes each free of a long-lived block cost
- * a page of its neighbours; one whose metadata stands apart and dense makes thousands share one.
+ * How many pages does free() write? An epoch copies every page written since the last one, so
+ * an allocator that keeps its free lists inside freed blocks makes each free of a long-lived
+ * block cost a page of its neighbours; where metadata stands apart and dense, thousands share
+ * one.
  *
  * usage: dirtied SIZE|0 COUNT STEP
  *
- * Allocates COUNT blocks of SIZE bytes (0: mixed), touches all, lets a moment of ordinary life pass,
- * then frees one block in STEP, picked at random, and counts the pages written: *user* pages hold
- * bytes of some block of ours, all others are *metadata*. A run without any free gives the noise,
- * printed beside. One line: frees, user pages, metadata pages, noise.
+ * Allocates COUNT blocks of SIZE bytes (0: mixed), touches all, lets a moment of ordinary life
+ * pass, then frees one block in STEP, picked at random, and counts the pages written: *user*
+ * pages hold bytes of some block of ours, all others are *metadata*. A run without any free
+ * gives the noise, printed beside. One line: frees, user pages, metadata pages, noise.
  */
 #include "micro/bench.h"
 #include "writtenpages.h"
@@ -21,7 +22,7 @@
 
 /* All that the measuring itself writes, in one mapping that is not watched. */
 static struct notes {
-	void **blocks;       /* in random order: those freed come first */
+	void **blocks; /* in random order: those freed come first */
 	size_t *sizes;
 	uintptr_t *written;  /* page numbers */
 	uint32_t *user_bits; /* a bit per page between first_page and last_page */
@@ -48,10 +49,10 @@ static void notes_open(size_t count)
 
 	own_bytes = (size_t)1 << 40; /* addresses only */
 	guarded_bytes = own_bytes + 2 * PAGE;
-	/* Fenced in, else the kernel may merge it with a mapping of the allocator's, which would
-	 * then go unwatched with it. */
-	guarded = mmap(NULL, guarded_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	/* Fenced in, else the kernel may merge it with a mapping of the allocator's, which
+	 * would then go unwatched with it. */
+	guarded = mmap(NULL, guarded_bytes, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	bench_check(guarded != MAP_FAILED, "no memory of our own");
 	own_memory = guarded + PAGE;
 	bench_check(mprotect(own_memory, own_bytes, PROT_READ | PROT_WRITE) == 0,
@@ -94,7 +95,8 @@ static void user_pages_note(size_t count)
 	for (size_t i = 0; i < count; i++) {
 		uintptr_t end = (uintptr_t)notes.blocks[i] + notes.sizes[i];
 
-		for (uintptr_t at = (uintptr_t)notes.blocks[i] & -(uintptr_t)PAGE; at < end; at += PAGE)
+		for (uintptr_t at = (uintptr_t)notes.blocks[i] & -(uintptr_t)PAGE; at < end;
+		     at += PAGE)
 			notes.user_bits[(at / PAGE - notes.first_page) / 32] |=
 				1u << (at / PAGE - notes.first_page) % 32;
 	}
@@ -104,7 +106,8 @@ static int page_is_user(uintptr_t page)
 {
 	if (page < notes.first_page || page > notes.last_page)
 		return 0;
-	return notes.user_bits[(page - notes.first_page) / 32] >> (page - notes.first_page) % 32 & 1;
+	page -= notes.first_page;
+	return notes.user_bits[page / 32] >> page % 32 & 1;
 }
 
 /* Every cache and list the later frees will meet is in its usual state, not brand-new. */
@@ -138,7 +141,7 @@ int main(int argc, char **argv)
 	size_t count = bench_argument(argc, argv, 2, 200000);
 	size_t free_count = count / bench_argument(argc, argv, 3, 100);
 	size_t user, meta, noise_user, noise_meta;
-	struct bench_random random = { 37 };
+	struct bench_random random = {37};
 
 	notes_open(count);
 	blocks_allocate(count, size, &random);

@@ -3,13 +3,13 @@
  *
  * usage: measure REPORT SMAPS [NAME=VALUE...] PROGRAM [ARGUMENT...]
  *
- * A child starts with the peak memory of the process it was forked from, so whoever measures peak
- * RSS must be smaller than anything measured; the runner, a Python program, is not. REPORT gets one
- * line: wall seconds, user seconds, system seconds, peak RSS in KiB, wait status. The rusage is
- * that of the program and of the children it waited for.
+ * A child starts with the peak memory of the process it was forked from, so whoever measures
+ * peak RSS must be smaller than anything measured; the runner, a Python program, is not. REPORT
+ * gets one line: wall seconds, user seconds, system seconds, peak RSS in KiB, wait status. The
+ * rusage is that of the program and of the children it waited for.
  *
- * SMAPS is "-", or a file that gets the program's /proc/PID/smaps at the instant of its exit (by
- * ptrace): the proof of which malloc it used. A traced run is not a measured run.
+ * SMAPS is "-", or a file that gets the program's /proc/PID/smaps at the instant of its exit
+ * (by ptrace): the proof of which malloc it used. A traced run is not a measured run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +92,8 @@ int main(int argc, char **argv)
 	pid_t pid;
 
 	if (argc < 4) {
-		fputs("usage: measure REPORT SMAPS [NAME=VALUE...] PROGRAM [ARGUMENT...]\n", stderr);
+		fputs("usage: measure REPORT SMAPS [NAME=VALUE...] PROGRAM [ARGUMENT...]\n",
+		      stderr);
 		return 125;
 	}
 	is_traced = strcmp(argv[2], "-") != 0;

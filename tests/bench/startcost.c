@@ -1,11 +1,12 @@
 /*
  * What does starting a program cost, with this environment and with that one?
  *
- * usage: startcost COUNT PROGRAM -- NAME [-FILE] [VARIABLE=VALUE...] [-- NAME ...]
+ * usage: startcost COUNT PROGRAM (-- NAME [-FILE] [VARIABLE=VALUE...])...
  *
- * Starts PROGRAM COUNT times in each environment, one after the other in turn, by posix_spawn() from
- * a process of a megabyte, and waits for its end. -FILE is removed before each start, outside the
- * measured time. One line per environment: name, median, 10th and 90th percentile in microseconds.
+ * Starts PROGRAM COUNT times in each environment, one after the other in turn, by posix_spawn()
+ * from a process of a megabyte, and waits for its end. -FILE is removed before each start,
+ * outside the measured time. One line per environment: name, median, 10th and 90th percentile
+ * in microseconds.
  */
 #include <errno.h>
 #include <spawn.h>
@@ -42,7 +43,7 @@ static int compare_doubles(const void *a, const void *b)
 
 static void start_once(struct start_case *start, char *program, unsigned long turn)
 {
-	char *arguments[] = { program, NULL };
+	char *arguments[] = {program, NULL};
 	double started;
 	int status, ret;
 	pid_t pid;
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
 	int case_count = count ? parse_cases(argc, argv, cases, count) : -1;
 
 	if (case_count < 1) {
-		fputs("usage: startcost COUNT PROGRAM -- NAME [-FILE] [VARIABLE=VALUE...] [-- ...]\n",
+		fputs("usage: startcost COUNT PROGRAM (-- NAME [-FILE] [NAME=VALUE...])...\n",
 		      stderr);
 		return 2;
 	}
@@ -101,7 +102,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < case_count; i++) {
 		qsort(cases[i].taken_us, count, sizeof(double), compare_doubles);
 		printf("%s %.1f %.1f %.1f\n", cases[i].name, cases[i].taken_us[count / 2],
-		       cases[i].taken_us[count / 10], cases[i].taken_us[count - 1 - count / 10]);
+		       cases[i].taken_us[count / 10],
+		       cases[i].taken_us[count - 1 - count / 10]);
 	}
 	return 0;
 }

@@ -1,11 +1,11 @@
 /*
- * Every writable mapping is registered for asynchronous write-protection: the kernel notes the
- * first write to a page by dropping the protection, without a signal or a handler. PAGEMAP_SCAN then
- * lists the pages that lost it.
+ * Every writable mapping is registered with a userfaultfd for asynchronous write-protection:
+ * the kernel notes the first write to a page by dropping the protection, without a signal or a
+ * handler. PAGEMAP_SCAN then lists the pages that lost it.
  *
  * Pages that were never touched have nothing to protect and would all count as written; so only
- * PRESENT or SWAPPED ones are asked for. An allocator that gives a page back is thereby not counted
- * as having written it.
+ * PRESENT or SWAPPED ones are asked for. An allocator that gives a page back is thereby not
+ * counted as having written it.
  *
  * libc's headers may be older than the kernel; the definitions are the kernel's interface.
  */
@@ -110,7 +110,7 @@ static long range_scan(const struct range *range, uint64_t flags, struct scan_re
 
 int written_arm(const void *own, size_t own_len)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = FEATURE_WP_ASYNC };
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_ASYNC};
 	int ret = maps_read((uintptr_t)own, (uintptr_t)own + own_len);
 
 	if (ret < 0)
@@ -121,7 +121,7 @@ int written_arm(const void *own, size_t own_len)
 		return -errno;
 	for (size_t i = 0; i < range_count; i++) {
 		struct uffdio_register registration = {
-			.range = { ranges[i].start, ranges[i].end - ranges[i].start },
+			.range = {ranges[i].start, ranges[i].end - ranges[i].start},
 			.mode = UFFDIO_REGISTER_MODE_WP,
 		};
 		if (ioctl(watch_fd, UFFDIO_REGISTER, &registration) < 0)
@@ -129,7 +129,8 @@ int written_arm(const void *own, size_t own_len)
 	}
 	/* Protecting comes last and by scan: what is not present needs none. */
 	for (size_t i = 0; i < range_count; i++) {
-		long count = range_scan(&ranges[i], SCAN_WP_MATCHING, NULL, ranges[i].start, NULL);
+		long count =
+			range_scan(&ranges[i], SCAN_WP_MATCHING, NULL, ranges[i].start, NULL);
 		if (count < 0)
 			return (int)count;
 	}
@@ -148,7 +149,8 @@ size_t written_collect(uintptr_t *ret_pages, size_t room)
 			long count = range_scan(&ranges[i], 0, regions, from, &next);
 
 			for (long r = 0; r < count; r++)
-				for (uintptr_t at = regions[r].start; at < regions[r].end; at += PAGE)
+				for (uintptr_t at = regions[r].start; at < regions[r].end;
+				     at += PAGE)
 					if (page_count < room)
 						ret_pages[page_count++] = at / PAGE;
 			if (count < 0)

@@ -24,7 +24,8 @@ static void block_replace(struct block *block, struct bench_random *random)
 	if (bench_below(random, 2))
 		bytes = aligned_alloc(alignment, (block->size + alignment - 1) & -alignment);
 	else
-		bench_check(posix_memalign(&bytes, alignment, block->size) == 0, "out of memory");
+		bench_check(posix_memalign(&bytes, alignment, block->size) == 0,
+			    "out of memory");
 	bench_check(((uintptr_t)bytes & (alignment - 1)) == 0, "a block is not aligned");
 	bench_mark(bytes, block->size, block->size);
 	block->bytes = bytes;
@@ -34,7 +35,7 @@ int main(int argc, char **argv)
 {
 	unsigned long steps = bench_scaled(argc, argv, 6000000);
 	static struct block blocks[SLOTS];
-	struct bench_random random = { 13 };
+	struct bench_random random = {13};
 
 	for (unsigned long step = 0; step < steps; step++)
 		block_replace(&blocks[bench_below(&random, SLOTS)], &random);

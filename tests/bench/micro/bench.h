@@ -22,7 +22,8 @@ static inline void bench_check(int is_right, const char *what)
 }
 
 /* argv[index] as a number; every program's argv[1] is the amount of work in percent. */
-static inline unsigned long bench_argument(int argc, char **argv, int index, unsigned long unset)
+static inline unsigned long bench_argument(int argc, char **argv, int index,
+					   unsigned long unset)
 {
 	return index < argc ? strtoul(argv[index], NULL, 10) : unset;
 }
@@ -54,8 +55,8 @@ static inline uint32_t bench_below(struct bench_random *random, uint32_t limit)
 }
 
 /*
- * Sizes as programs ask for them: mostly under 128 bytes, a long thin tail. The shares follow what
- * interpreters, compilers and servers have in common, not any one of them.
+ * Sizes as programs ask for them: mostly under 128 bytes, a long thin tail. The shares follow
+ * what interpreters, compilers and servers have in common, not any one of them.
  */
 static inline size_t bench_size(struct bench_random *random)
 {
@@ -63,9 +64,11 @@ static inline size_t bench_size(struct bench_random *random)
 		uint8_t share; /* of 256, cumulated */
 		uint16_t low, high;
 	} bands[] = {
-		{ 46, 8, 24 },	    { 118, 24, 48 },   { 164, 48, 64 },	  { 198, 64, 128 },
-		{ 226, 128, 256 },  { 242, 256, 512 }, { 250, 512, 1024 }, { 253, 1024, 4096 },
-		{ 254, 4096, 16384 }, { 255, 16384, 65535 },
+		/* clang-format off */
+		{46, 8, 24}, {118, 24, 48}, {164, 48, 64}, {198, 64, 128}, {226, 128, 256},
+		{242, 256, 512}, {250, 512, 1024}, {253, 1024, 4096}, {254, 4096, 16384},
+		{255, 16384, 65535},
+		/* clang-format on */
 	};
 	uint64_t number = bench_random(random);
 	uint8_t draw = (uint8_t)number;
@@ -80,7 +83,8 @@ static inline size_t bench_size(struct bench_random *random)
 	       (size_t)((number >> 32) * (bands[band].high - bands[band].low) >> 32);
 }
 
-/* Write a block's both ends, as its owner would; bench_verify() finds whoever else wrote there. */
+/* Write a block's both ends, as its owner would; bench_verify() finds whoever else wrote there.
+ */
 static inline void bench_mark(void *block, size_t size, uint64_t tag)
 {
 	unsigned char *bytes = block;
@@ -123,7 +127,7 @@ static inline void bench_parallel(unsigned count, void (*body)(unsigned index))
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		workers[i] = (struct bench_worker){ body, i };
+		workers[i] = (struct bench_worker){body, i};
 		bench_check(pthread_create(&threads[i], NULL, bench_enter, &workers[i]) == 0,
 			    "no thread");
 	}

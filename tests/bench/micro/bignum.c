@@ -3,9 +3,9 @@
  *
  * usage: bignum PERCENT
  *
- * Fibonacci numbers by addition, then factorials by small factors, both checked modulo a prime. The
- * live set is tiny and lifetimes shortest of all: an allocator's best case, where only its path
- * length counts.
+ * Fibonacci numbers by addition, then factorials by small factors, both checked modulo a prime.
+ * The live set is tiny and lifetimes shortest of all: an allocator's best case, where only its
+ * path length counts.
  */
 #include "bench.h"
 

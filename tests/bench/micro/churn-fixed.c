@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 	unsigned long steps = bench_scaled(argc, argv, 40000000);
 	size_t size = bench_argument(argc, argv, 2, 64);
 	uint32_t slot_count = (uint32_t)bench_argument(argc, argv, 3, 4096);
-	struct bench_random random = { 1 };
+	struct bench_random random = {1};
 	void **slots = calloc(slot_count, sizeof(*slots));
 
 	bench_check(slots != NULL, "out of memory");

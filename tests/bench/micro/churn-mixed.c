@@ -3,9 +3,9 @@
  *
  * usage: churn-mixed PERCENT THREADS SLOTS
  *
- * Each thread keeps SLOTS live blocks and replaces a random one per step, the new size drawn from
- * bench_size(). With more threads than cores it shows what a descheduled thread's locks cost. The
- * work is divided, so CPU time over any number of threads compares.
+ * Each thread keeps SLOTS live blocks and replaces a random one per step, the new size drawn
+ * from bench_size(). With more threads than cores it shows what a descheduled thread's locks
+ * cost. The work is divided, so CPU time over any number of threads compares.
  */
 #include "bench.h"
 
@@ -19,7 +19,7 @@ struct block {
 
 static void churn(unsigned index)
 {
-	struct bench_random random = { index + 1 };
+	struct bench_random random = {index + 1};
 	struct block *blocks = calloc(slot_count, sizeof(*blocks));
 
 	bench_check(blocks != NULL, "out of memory");

@@ -1,5 +1,5 @@
 /*
- * The standard containers: operator new and delete through map, unordered_map, string, vector, deque.
+ * The standard containers: operator new and delete by way of maps, strings, vectors, deques.
  *
  * usage: containers PERCENT
  *
@@ -83,7 +83,8 @@ void fill_queue(unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		queue.push_back(std::make_unique<std::string>(make_string(i)));
 		if (queue.size() > 1000) {
-			check(*queue.front() == make_string(i - 1000), "a queue lost its order");
+			check(*queue.front() == make_string(i - 1000),
+			      "a queue lost its order");
 			queue.pop_front();
 			taken++;
 		}

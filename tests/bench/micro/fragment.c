@@ -3,9 +3,9 @@
  *
  * usage: fragment PERCENT THREADS
  *
- * Every thread holds live blocks up to a fixed number of bytes and replaces random ones, while the
- * sizes it asks for drift from phase to phase. The bytes in use stay level, so whatever peak memory
- * grows by is fragmentation: space freed in one size that serves no other.
+ * Every thread holds live blocks up to a fixed number of bytes and replaces random ones, while
+ * the sizes it asks for drift from phase to phase. The bytes in use stay level, so whatever
+ * peak memory grows by is fragmentation: space freed in one size that serves no other.
  */
 #include "bench.h"
 
@@ -30,8 +30,8 @@ struct population {
 
 static void population_drop(struct population *population)
 {
-	struct block *block = &population->blocks[bench_below(&population->random,
-							      population->live_count)];
+	struct block *block =
+		&population->blocks[bench_below(&population->random, population->live_count)];
 
 	bench_verify(block->bytes, block->size, block->size);
 	free(block->bytes);
@@ -60,7 +60,7 @@ static void drift(unsigned index)
 	struct population population = {
 		.slot_count = SLOTS / thread_count,
 		.limit_bytes = LIVE_BYTES / thread_count,
-		.random = { index + 31 },
+		.random = {index + 31},
 	};
 
 	population.blocks = malloc(population.slot_count * sizeof(*population.blocks));

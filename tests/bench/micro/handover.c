@@ -28,7 +28,7 @@ static struct ring {
 
 static void produce(struct ring *ring, unsigned index)
 {
-	struct bench_random random = { index + 1 };
+	struct bench_random random = {index + 1};
 
 	for (unsigned long n = 0; n < batches_each; n++) {
 		struct block batch[BATCH];

@@ -3,9 +3,9 @@
  *
  * usage: hashmap PERCENT
  *
- * Two blocks per entry (the entry and its key of 5 to 40 bytes) live long and die scattered, while
- * the bucket array moves through every large size: the way a dictionary, a symbol table or a
- * key-value store uses malloc.
+ * Two blocks per entry (the entry and its key of 5 to 40 bytes) live long and die scattered,
+ * while the bucket array moves through every large size: the way a dictionary, a symbol table
+ * or a key-value store uses malloc.
  */
 #include "bench.h"
 
@@ -78,7 +78,7 @@ static void map_insert(struct map *map, uint64_t number)
 		return;
 	entry = malloc(sizeof(*entry));
 	bench_check(entry != NULL, "out of memory");
-	*entry = (struct entry){ .key = malloc(len + 1), .hash = number, .value = ~number };
+	*entry = (struct entry){.key = malloc(len + 1), .hash = number, .value = ~number};
 	bench_check(entry->key != NULL, "out of memory");
 	memcpy(entry->key, key, len + 1);
 	*link = entry;
@@ -104,7 +104,7 @@ static void map_each(struct map *map, uint64_t seed, unsigned long from, unsigne
 		     void (*act)(struct map *map, uint64_t number))
 {
 	for (unsigned long i = from; i < from + count; i++) {
-		struct bench_random random = { seed + i * 977 };
+		struct bench_random random = {seed + i * 977};
 		act(map, bench_random(&random));
 	}
 }
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
 	unsigned long entries = bench_scaled(argc, argv, 400000);
 
 	for (uint64_t seed = 1; seed <= 3; seed++) {
-		struct map map = { 0 };
+		struct map map = {0};
 
 		map_each(&map, seed, 0, entries, map_insert);
 		map_each(&map, seed, 0, entries / 2, map_remove);

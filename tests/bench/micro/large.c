@@ -3,9 +3,9 @@
  *
  * usage: large PERCENT THREADS
  *
- * Each block has every fourth page touched. An allocator that returns memory at each free pays a
- * page fault per page again and again; one that never does pays in peak memory. Both columns are
- * the result.
+ * Each block has every fourth page touched. An allocator that returns memory at each free pays
+ * a page fault per page again and again; one that never does pays in peak memory. Both columns
+ * are the result.
  */
 #include "bench.h"
 
@@ -43,8 +43,8 @@ static size_t draw_size(struct bench_random *random)
 
 static void churn(unsigned index)
 {
-	struct bench_random random = { index + 21 };
-	struct block blocks[SLOTS] = { 0 };
+	struct bench_random random = {index + 21};
+	struct block blocks[SLOTS] = {0};
 
 	for (unsigned long step = 0; step < steps_each; step++) {
 		struct block *block = &blocks[bench_below(&random, SLOTS)];

@@ -3,9 +3,9 @@
  *
  * usage: list PERCENT
  *
- * After the sort, walking the list is walking memory at random; every third node is then replaced
- * by one of another size. What an allocator saves in the space between nodes shows here as cache
- * misses saved.
+ * After the sort, walking the list is walking memory at random; every third node is then
+ * replaced by one of another size. What an allocator saves in the space between nodes shows
+ * here as cache misses saved.
  */
 #include "bench.h"
 
@@ -42,7 +42,7 @@ static struct item *list_merge(struct item *a, struct item *b)
 
 static struct item *list_sort(struct item *list)
 {
-	struct item *runs[64] = { 0 };
+	struct item *runs[64] = {0};
 	struct item *sorted = NULL;
 
 	while (list) {
@@ -95,7 +95,7 @@ static unsigned long list_free(struct item *list)
 int main(int argc, char **argv)
 {
 	unsigned long count = bench_scaled(argc, argv, 300000);
-	struct bench_random random = { 3 };
+	struct bench_random random = {3};
 
 	for (unsigned round = 0; round < 4; round++) {
 		struct item *list = NULL;

@@ -4,8 +4,8 @@
  * usage: lru PERCENT
  *
  * Values from 20 bytes to 32 KiB, popular keys read often and rewritten sometimes, the oldest
- * evicted when the bytes run over. Lifetimes follow popularity, so short- and long-lived blocks of
- * all sizes lie side by side.
+ * evicted when the bytes run over. Lifetimes follow popularity, so short- and long-lived blocks
+ * of all sizes lie side by side.
  */
 #include "bench.h"
 
@@ -78,7 +78,7 @@ static uint32_t draw_size(struct bench_random *random)
 int main(int argc, char **argv)
 {
 	unsigned long requests = bench_scaled(argc, argv, 8000000);
-	struct bench_random random = { 29 };
+	struct bench_random random = {29};
 
 	for (unsigned long n = 0; n < requests; n++) {
 		uint32_t key = draw_key(&random);

@@ -3,9 +3,9 @@
  *
  * usage: phases PERCENT
  *
- * A compiler's or a batch job's life. Nothing is reused within a phase, so memory comes fresh and
- * goes back whole: the path from the operating system and back, and how well runs of free blocks
- * find together again.
+ * A compiler's or a batch job's life. Nothing is reused within a phase, so memory comes fresh
+ * and goes back whole: the path from the operating system and back, and how well runs of free
+ * blocks find together again.
  */
 #include "bench.h"
 
@@ -50,7 +50,7 @@ static void run_phase(struct block *blocks, uint32_t count, enum order order,
 int main(int argc, char **argv)
 {
 	uint32_t count = (uint32_t)bench_scaled(argc, argv, 300000);
-	struct bench_random random = { 23 };
+	struct bench_random random = {23};
 	struct block *blocks = malloc(count * sizeof(*blocks));
 
 	bench_check(blocks != NULL, "out of memory");

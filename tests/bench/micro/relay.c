@@ -3,8 +3,9 @@
  *
  * usage: relay PERCENT THREADS
  *
- * A thread fills a batch, lays it on the pile, takes whichever batch lies on top and frees it. So
- * frees of own and foreign blocks mix in every thread, unlike the one-way street of handover.
+ * A thread fills a batch, lays it on the pile, takes whichever batch lies on top and frees it.
+ * So frees of own and foreign blocks mix in every thread, unlike the one-way street of
+ * handover.
  */
 #include "bench.h"
 
@@ -65,7 +66,7 @@ static void batch_free(struct batch *batch)
 
 static void run(unsigned index)
 {
-	struct bench_random random = { index + 11 };
+	struct bench_random random = {index + 11};
 
 	for (unsigned long round = 0; round < rounds_each; round++) {
 		struct batch *taken = pile_exchange(batch_new(&random), round % 3);

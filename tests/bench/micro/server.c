@@ -4,8 +4,8 @@
  * usage: server PERCENT THREADS
  *
  * A thread replaces random blocks of its set, hands the set to a new thread and ends. So most
- * blocks are freed by another thread than the one that made them, and thread caches die full: what
- * Larson and Krishnan saw in long-running servers.
+ * blocks are freed by another thread than the one that made them, and thread caches die full:
+ * what Larson and Krishnan saw in long-running servers.
  */
 #include "bench.h"
 
@@ -21,7 +21,7 @@ static struct block {
 static void serve(unsigned index)
 {
 	static uint64_t generation;
-	struct bench_random random = { __atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED) };
+	struct bench_random random = {__atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED)};
 
 	for (unsigned long step = 0; step < steps_each; step++) {
 		struct block *block = &sets[index][bench_below(&random, SET_BLOCKS)];

@@ -3,10 +3,10 @@
  *
  * usage: sharing PERCENT THREADS passive|active
  *
- * Active: every thread allocates small blocks of its own at the same time and writes them. Passive:
- * one thread allocates neighbours and gives one to each thread, which frees it first; if the next
- * malloc returns that very block, the lines stay shared for good. Wall time shows it on machines
- * with true cores; CPU time shows it everywhere.
+ * Active: every thread allocates small blocks of its own at the same time and writes them.
+ * Passive: one thread allocates neighbours and gives one to each thread, which frees it first;
+ * if the next malloc returns that very block, the lines stay shared for good. Wall time shows
+ * it on machines with true cores; CPU time shows it everywhere.
  */
 #include "bench.h"
 

@@ -3,8 +3,8 @@
  *
  * usage: threads PERCENT
  *
- * Counts what a thread's first malloc and its end cost: making a cache, giving it back, and whether
- * dead threads' memory is found again.
+ * Counts what a thread's first malloc and its end cost: making a cache, giving it back, and
+ * whether dead threads' memory is found again.
  */
 #include "bench.h"
 
@@ -15,7 +15,7 @@ static unsigned char *kept[TOGETHER];
 
 static void handle_request(unsigned index)
 {
-	struct bench_random random = { index };
+	struct bench_random random = {index};
 	unsigned char *blocks[BLOCKS];
 	size_t sizes[BLOCKS];
 

@@ -1,5 +1,5 @@
 /*
- * Text cut into words, words kept, joined and dropped: string handling as scripts and parsers do it.
+ * Text cut into words, words kept, joined, dropped: strings as scripts and parsers handle them.
  *
  * usage: tokens PERCENT
  *
@@ -38,7 +38,7 @@ static void line_split(struct line *line, const char *text)
 	unsigned room = 0;
 
 	bench_check(copy != NULL, "out of memory");
-	*line = (struct line){ 0 };
+	*line = (struct line){0};
 	while ((word = strsep(&rest, " "))) {
 		if (line->word_count == room) {
 			room = room ? room * 2 : 4;
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 {
 	unsigned long count = bench_scaled(argc, argv, 600000);
 	static struct line window[WINDOW];
-	struct bench_random random = { 17 };
+	struct bench_random random = {17};
 
 	for (unsigned long n = 0; n < count; n++) {
 		struct line *line = &window[n % WINDOW];

@@ -4,8 +4,8 @@
  * usage: tree PERCENT THREADS
  *
  * One long-lived tree stands while many short-lived ones of mixed depths come and go, as syntax
- * trees do in a compiler. They are felled right to left, so that blocks come back in another order
- * than they were taken.
+ * trees do in a compiler. They are felled right to left, so that blocks come back in another
+ * order than they were taken.
  */
 #include "bench.h"
 
@@ -43,7 +43,7 @@ static void tree_free(struct node *node)
 
 static void grow_and_fell(unsigned index)
 {
-	struct bench_random random = { index + 7 };
+	struct bench_random random = {index + 7};
 	struct node *old_tree = tree_build(17);
 
 	for (unsigned long round = 0; round < rounds_each; round++) {

@@ -4,8 +4,8 @@
  * usage: vector PERCENT small|large
  *
  * Small: strings and vectors appended to in turn, by half their size each time. Large: buffers
- * grown side by side, so that none can simply be extended in place; moving pages instead of bytes
- * (mremap) is the way out where the memory allows it.
+ * grown side by side, so that none can simply be extended in place; moving pages instead of
+ * bytes (mremap) is the way out where the memory allows it.
  */
 #include "bench.h"
 
@@ -29,14 +29,14 @@ static void vector_clear(struct vector *vector, uint64_t first)
 	for (size_t i = 0; i < vector->count; i++)
 		bench_check(vector->items[i] == first + i, "realloc lost bytes");
 	free(vector->items);
-	*vector = (struct vector){ 0 };
+	*vector = (struct vector){0};
 }
 
 static void grow_small(unsigned long steps)
 {
 	enum { COUNT = 4096 };
 	static struct vector vectors[COUNT];
-	struct bench_random random = { 5 };
+	struct bench_random random = {5};
 
 	for (unsigned long step = 0; step < steps; step++) {
 		uint32_t which = bench_below(&random, COUNT);
@@ -54,7 +54,7 @@ static void grow_small(unsigned long steps)
 static void grow_large(unsigned long rounds)
 {
 	enum { COUNT = 4, ITEMS = 3 << 20, STRIDE = 4096 };
-	struct vector vectors[COUNT] = { 0 };
+	struct vector vectors[COUNT] = {0};
 
 	for (unsigned long round = 0; round < rounds; round++) {
 		for (size_t from = 0; from < ITEMS; from += STRIDE)

@@ -3,8 +3,8 @@
  *
  * usage: zeroed PERCENT
  *
- * Small blocks must be cleared; fresh pages need not be, and an allocator that knows which pages
- * are fresh saves writing them.
+ * Small blocks must be cleared; fresh pages need not be, and an allocator that knows which
+ * pages are fresh saves writing them.
  */
 #include "bench.h"
 
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 {
 	unsigned long steps = bench_scaled(argc, argv, 6000000);
 	static struct block blocks[SLOTS];
-	struct bench_random random = { 9 };
+	struct bench_random random = {9};
 
 	for (unsigned long step = 0; step < steps; step++)
 		block_replace(&blocks[bench_below(&random, SLOTS)], &random);
