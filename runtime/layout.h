@@ -64,7 +64,9 @@
  *    104     4  number of extents, 1..LAYOUT_EXTENT_MAX
  *    108     4  reserved
  *    112  3072  extents, 24 bytes each; those beyond the number are zero
- *   3184   904  reserved
+ *   3184     8  bytes of a log segment (checkpoint/log-layout.h); 0: no epoch was ever kept
+ *   3192    48  trim: where replay of the log starts; zeros: at its very first record
+ *   3240   848  reserved
  *   4088     8  checksum: XXH3-64 of bytes 0..4087 with seed LAYOUT_CHECKSUM_SEED
  */
 #define LAYOUT_MAGIC UINT64_C(0x656b617370616568) /* "heapsake" */
@@ -73,12 +75,16 @@
 #define LAYOUT_FEATURES_READ_ONLY UINT64_C(0) /* likewise */
 #define LAYOUT_CHECKSUM_SEED UINT64_C(0x48505350)
 #define LAYOUT_EXTENT_MAX 128u
+#define LAYOUT_SEGMENT_MIN_BYTES UINT64_C(16384)
+#define LAYOUT_SEGMENT_MAX_BYTES (UINT64_C(8) << 20)
 
 enum layout_use {
 	LAYOUT_USE_NONE = 0, /* only in unused entries */
 	LAYOUT_USE_HEAP = 1,
 	LAYOUT_USE_REGIONS = 2,
 	LAYOUT_USE_LOG = 3,
+	LAYOUT_USE_HEAP_SUMS = 4,   /* 8 bytes a page of the heap: its checksum in home */
+	LAYOUT_USE_REGION_SUMS = 5, /* likewise of the regions */
 };
 
 /*
@@ -95,6 +101,31 @@ struct layout_extent {
 	uint32_t reserved;
 };
 static_assert(sizeof(struct layout_extent) == 24, "on media");
+
+/*
+ * Home holds everything up to and with the record named here; what the log holds before it is
+ * free. All zeros as long as nothing was merged.
+ *
+ * OFFSET  SIZE  MEANING
+ *      0     8  offset in the log (the concatenation of its extents) behind that record
+ *      8     8  seq of that record
+ *     16     8  checksum of that record
+ *     24     8  seq of the segment it stands in
+ *     32     8  epoch it completes: what home holds
+ *     40     4  branch of that epoch
+ *     44     4  reserved
+ */
+struct layout_trim {
+	uint64_t offset;
+	uint64_t seq;
+	uint64_t checksum;
+	uint64_t segment_seq;
+	uint64_t epoch;
+	uint32_t branch;
+	uint32_t reserved;
+};
+static_assert(sizeof(struct layout_trim) == 48, "on media");
+static_assert(offsetof(struct layout_trim, branch) == 40, "on media");
 
 struct layout_superblock {
 	uint64_t magic;
@@ -117,7 +148,9 @@ struct layout_superblock {
 	uint32_t extent_count;
 	uint32_t reserved1;
 	struct layout_extent extents[LAYOUT_EXTENT_MAX];
-	uint8_t reserved2[904];
+	uint64_t segment_bytes;
+	struct layout_trim trim;
+	uint8_t reserved2[848];
 	uint64_t checksum;
 };
 static_assert(sizeof(struct layout_superblock) == LAYOUT_BLOCK_BYTES, "on media");
@@ -138,7 +171,9 @@ static_assert(offsetof(struct layout_superblock, maker_uid) == 92, "on media");
 static_assert(offsetof(struct layout_superblock, created_unix_ns) == 96, "on media");
 static_assert(offsetof(struct layout_superblock, extent_count) == 104, "on media");
 static_assert(offsetof(struct layout_superblock, extents) == 112, "on media");
-static_assert(offsetof(struct layout_superblock, reserved2) == 3184, "on media");
+static_assert(offsetof(struct layout_superblock, segment_bytes) == 3184, "on media");
+static_assert(offsetof(struct layout_superblock, trim) == 3192, "on media");
+static_assert(offsetof(struct layout_superblock, reserved2) == 3240, "on media");
 static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, for ever");
 
 /*

@@ -114,10 +114,10 @@ static int verify_extent(const struct verdict *verdict, const struct layout_supe
 	size_t field = FIELD(extents) + index * sizeof(*extent);
 	size_t len_field = field + offsetof(struct layout_extent, len);
 
-	if (extent->use < LAYOUT_USE_HEAP || extent->use > LAYOUT_USE_LOG)
+	if (extent->use < LAYOUT_USE_HEAP || extent->use > LAYOUT_USE_REGION_SUMS)
 		return refuse_field(verdict, STATUS_CORRUPT,
 				    field + offsetof(struct layout_extent, use), extent->use,
-				    "a use of 1 to 3", DAMAGED);
+				    "a use of 1 to 5", DAMAGED);
 	if (extent->reserved)
 		return refuse_field(verdict, STATUS_CORRUPT,
 				    field + offsetof(struct layout_extent, reserved),
@@ -190,8 +190,41 @@ static int verify_reserved(const struct verdict *verdict, const struct layout_su
 	if (!status)
 		status = verify_zeros(verdict, sb, FIELD(reserved1), FIELD(extents));
 	if (!status)
-		status = verify_zeros(verdict, sb, unused, FIELD(checksum));
+		status = verify_zeros(verdict, sb, unused, FIELD(segment_bytes));
+	if (!status)
+		status = verify_zeros(verdict, sb, FIELD(trim.reserved), FIELD(checksum));
 	return status;
+}
+
+static bool is_segment_size(uint64_t bytes)
+{
+	return bytes >= LAYOUT_SEGMENT_MIN_BYTES && bytes <= LAYOUT_SEGMENT_MAX_BYTES &&
+	       (bytes & (bytes - 1)) == 0;
+}
+
+/* The log is an array of segments: each of its extents is a whole number of them. */
+static int verify_log(const struct verdict *verdict, const struct layout_superblock *sb)
+{
+	uint64_t log_bytes = 0;
+
+	if (sb->segment_bytes && !is_segment_size(sb->segment_bytes))
+		return refuse_field(verdict, STATUS_CORRUPT, FIELD(segment_bytes), sb->segment_bytes,
+				    "0 or a power of two, 16 KiB to 8 MiB", DAMAGED);
+	for (uint32_t i = 0; sb->segment_bytes && i < sb->extent_count; i++) {
+		if (sb->extents[i].use != LAYOUT_USE_LOG)
+			continue;
+		if (sb->extents[i].len % sb->segment_bytes)
+			return refuse_field(verdict, STATUS_CORRUPT,
+					    FIELD(extents) + i * sizeof(sb->extents[0]) +
+						    offsetof(struct layout_extent, len),
+					    sb->extents[i].len, "a length of whole log segments",
+					    DAMAGED);
+		log_bytes += sb->extents[i].len;
+	}
+	if (sb->trim.offset > log_bytes || sb->trim.offset % LAYOUT_BLOCK_BYTES)
+		return refuse_field(verdict, STATUS_CORRUPT, FIELD(trim.offset), sb->trim.offset,
+				    "a 4 KiB-aligned place in the log", DAMAGED);
+	return 0;
 }
 
 int superblock_verify(const struct layout_superblock *sb, int slot, uint64_t file_bytes,
@@ -212,6 +245,8 @@ int superblock_verify(const struct layout_superblock *sb, int slot, uint64_t fil
 		status = verify_extents(&verdict, sb, file_bytes);
 	if (!status)
 		status = verify_reserved(&verdict, sb);
+	if (!status)
+		status = verify_log(&verdict, sb);
 	return status;
 }
 
@@ -240,7 +275,6 @@ int superblock_load(int fd, uint64_t file_bytes, const char *path,
 		    struct layout_superblock *ret_sb, int *ret_slot, struct refusal *ret_why)
 {
 	struct layout_superblock slots[2];
-	int newest = -1;
 
 	if (file_bytes < LAYOUT_HEAD_BYTES) {
 		slots[0].magic = 0;
@@ -260,6 +294,15 @@ int superblock_load(int fd, uint64_t file_bytes, const char *path,
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, path,
 			      "cannot read the superblocks: error %d; " DAMAGED, -error);
+	return superblock_choose(slots, file_bytes, path, ret_sb, ret_slot, ret_why);
+}
+
+int superblock_choose(const struct layout_superblock slots[2], uint64_t file_bytes,
+		      const char *path, struct layout_superblock *ret_sb, int *ret_slot,
+		      struct refusal *ret_why)
+{
+	int newest = -1;
+
 	for (int slot = 0; slot < 2; slot++) {
 		if (slots[slot].magic != LAYOUT_MAGIC ||
 		    slots[slot].checksum != superblock_checksum(&slots[slot]))

@@ -21,5 +21,10 @@ int superblock_verify(const struct layout_superblock *sb, int slot, uint64_t fil
 int superblock_load(int fd, uint64_t file_bytes, const char *path,
 		    struct layout_superblock *ret_sb, int *ret_slot, struct refusal *ret_why);
 
+/* superblock_choose() - the same of two blocks already read */
+int superblock_choose(const struct layout_superblock slots[2], uint64_t file_bytes,
+		      const char *path, struct layout_superblock *ret_sb, int *ret_slot,
+		      struct refusal *ret_why);
+
 /* superblock_store() - seal *sb with its seq and write it to its slot; the caller syncs */
 int superblock_store(int fd, struct layout_superblock *sb);

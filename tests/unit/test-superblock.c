@@ -50,7 +50,7 @@ CHANGE(keep_unknown, sb->keep = 4)
 CHANGE(no_extent, sb->extent_count = 0)
 CHANGE(many_extents, sb->extent_count = UINT32_MAX)
 CHANGE(use_none, sb->extents[0].use = LAYOUT_USE_NONE)
-CHANGE(use_unknown, sb->extents[0].use = 4)
+CHANGE(use_unknown, sb->extents[0].use = 6)
 CHANGE(extent_reserved, sb->extents[0].reserved = 1)
 CHANGE(extent_in_head, sb->extents[0].file_offset = 0)
 CHANGE(extent_odd, sb->extents[0].file_offset += 4096)
@@ -63,7 +63,7 @@ CHANGE(overlap, (sb->extents[1] = sb->extents[0], sb->extent_count = 2))
 CHANGE(unused_extent, sb->extents[1].len = 1)
 CHANGE(reserved_start, sb->reserved0 = 1)
 CHANGE(reserved_middle, sb->reserved1 = 1)
-CHANGE(reserved_end, sb->reserved2[903] = 255)
+CHANGE(reserved_end, sb->reserved2[847] = 255)
 
 /* At offset: in the superblock that is read, slot 0 (seq 2). */
 #define FOUND(offset, found, expected) \
@@ -92,8 +92,8 @@ static const struct bad_field bad_fields[] = {
 	{"keep", make_keep_unknown, 4, FOUND(88, 0x4, "a keep of 0 to 3" DAMAGED)},
 	{"no-extent", make_no_extent, 4, FOUND(104, 0x0, "1 to 0x80 extents" DAMAGED)},
 	{"many-extents", make_many_extents, 4, FOUND(104, 0xffffffff, "1 to 0x80 extents" DAMAGED)},
-	{"use-none", make_use_none, 4, FOUND(128, 0x0, "a use of 1 to 3" DAMAGED)},
-	{"use-unknown", make_use_unknown, 4, FOUND(128, 0x4, "a use of 1 to 3" DAMAGED)},
+	{"use-none", make_use_none, 4, FOUND(128, 0x0, "a use of 1 to 5" DAMAGED)},
+	{"use-unknown", make_use_unknown, 4, FOUND(128, 0x6, "a use of 1 to 5" DAMAGED)},
 	{"extent-reserved", make_extent_reserved, 4, FOUND(132, 0x1, "0" DAMAGED)},
 	{"extent-in-head", make_extent_in_head, 4, FOUND(112, 0x0, OFFSETS)},
 	{"extent-odd", make_extent_odd, 4, FOUND(112, 0x201000, OFFSETS)},
