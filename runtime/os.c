@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "os-x86_64.h"
 
@@ -116,6 +117,26 @@ int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset)
 
 	while (len) {
 		long n = os_syscall4(SYS_pwrite64, fd, (long)at, (long)len, (long)offset);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int os_pwrite_synced(int fd, const void *buffer, size_t len, uint64_t offset)
+{
+	const char *at = buffer;
+
+	while (len) {
+		struct iovec piece = {.iov_base = (void *)(uintptr_t)at, .iov_len = len};
+		long n = os_syscall6(SYS_pwritev2, fd, (long)&piece, 1, (long)offset, 0, RWF_DSYNC);
 		if (n == -EINTR)
 			continue;
 		if (n < 0)

@@ -1,0 +1,184 @@
+/*
+ * The problem: an append must be on media when it returns, within a quarter of a millisecond,
+ * while the pages of a merge wait in the page cache of the same file; and the program may close
+ * our descriptors at any time, and open its own files under their numbers. The trick: appends
+ * have a description of their own, O_DIRECT, and RWF_DSYNC, which waits for its own bytes only,
+ * while fdatasync would wait for everybody's; and before each use a descriptor is asked which
+ * file it stands for. The guarantee: no byte goes to another file than the pool's, and none of it
+ * without the owner's lock.
+ *
+ * Where O_DIRECT or RWF_DSYNC is refused, by trying, appends are slower and no less durable.
+ */
+#include "medium-file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+
+#include "os.h"
+#include "pool.h"
+
+#define FD_UNKNOWN (-1)
+
+static struct medium_file *file_of(struct medium *medium)
+{
+	return (struct medium_file *)medium; /* its first member */
+}
+
+static bool is_the_pool(const struct medium_file *file, int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && os_fstat(fd, &st) == 0 && st.st_dev == file->pool->dev &&
+	       st.st_ino == file->pool->ino;
+}
+
+/* Refused at once by file systems that know no O_DIRECT, and by others only when it is used: so
+ * read a block, which harms nobody. */
+static bool accepts_direct(int fd)
+{
+	static char block[4096] __attribute__((aligned(4096)));
+
+	return os_fcntl(fd, F_SETFL, (void *)(intptr_t)O_DIRECT) >= 0 &&
+	       os_pread_all(fd, block, sizeof(block), 0) == 0;
+}
+
+static int log_fd_open(struct medium_file *file)
+{
+	int fd = pool_reopen(file->pool);
+
+	if (fd < 0)
+		return fd;
+	/* Far from the numbers programs close or count on. */
+	int moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)512);
+	if (moved >= 0) {
+		os_close(fd);
+		fd = moved;
+	}
+	if (file->is_direct && !accepts_direct(fd)) {
+		os_fcntl(fd, F_SETFL, (void *)(intptr_t)0);
+		file->is_direct = false;
+	}
+	file->log_fd = fd;
+	return fd;
+}
+
+static int log_fd(struct medium_file *file)
+{
+	return is_the_pool(file, file->log_fd) ? file->log_fd : log_fd_open(file);
+}
+
+static int file_read(struct medium *medium, void *buffer, size_t len, uint64_t offset)
+{
+	int fd = pool_fd(file_of(medium)->pool);
+
+	return fd < 0 ? fd : os_pread_all(fd, buffer, len, offset);
+}
+
+static int file_write(struct medium *medium, const void *buffer, size_t len, uint64_t offset)
+{
+	int fd = pool_fd(file_of(medium)->pool);
+
+	return fd < 0 ? fd : os_pwrite_all(fd, buffer, len, offset);
+}
+
+static int file_punch(struct medium *medium, uint64_t offset, uint64_t len)
+{
+	int fd = pool_fd(file_of(medium)->pool);
+	int error = fd;
+
+	if (fd < 0)
+		return fd;
+	do
+		error = os_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
+	while (error == -EINTR);
+	return error;
+}
+
+static int file_sync(struct medium *medium)
+{
+	int fd = pool_fd(file_of(medium)->pool);
+
+	return fd < 0 ? fd : os_fdatasync(fd);
+}
+
+static int append_buffered(struct medium_file *file, const void *buffer, size_t len,
+			   uint64_t offset)
+{
+	int error = os_pwrite_all(file->log_fd, buffer, len, offset);
+
+	return error ? error : os_fdatasync(file->log_fd);
+}
+
+static int file_append(struct medium *medium, const void *buffer, size_t len, uint64_t offset)
+{
+	struct medium_file *file = file_of(medium);
+	int owned = pool_fd(file->pool); /* locked again, should the program have closed it */
+	int fd = owned < 0 ? owned : log_fd(file);
+
+	if (fd < 0)
+		return fd;
+	if (!file->has_synced_write)
+		return append_buffered(file, buffer, len, offset);
+	int error = os_pwrite_synced(fd, buffer, len, offset);
+	/* Refused as a whole, nothing was written: not a failure that could be forgotten. */
+	if (error == -EOPNOTSUPP || error == -ENOSYS) {
+		file->has_synced_write = false;
+		return append_buffered(file, buffer, len, offset);
+	}
+	return error;
+}
+
+static int file_size(struct medium *medium, uint64_t *ret_bytes)
+{
+	struct stat st;
+	int fd = pool_fd(file_of(medium)->pool);
+	int error = fd < 0 ? fd : os_fstat(fd, &st);
+
+	if (!error)
+		*ret_bytes = (uint64_t)st.st_size;
+	return error;
+}
+
+static int file_extend(struct medium *medium, uint64_t file_bytes)
+{
+	uint64_t have;
+	int error = file_size(medium, &have);
+
+	if (error || have >= file_bytes)
+		return error;
+	int fd = pool_fd(file_of(medium)->pool);
+	error = fd < 0 ? fd : os_ftruncate(fd, file_bytes);
+	return error ? error : os_fsync(fd); /* the size is what a superblock will promise */
+}
+
+static const struct medium_table file_table = {
+	.read = file_read,
+	.write = file_write,
+	.punch = file_punch,
+	.sync = file_sync,
+	.append = file_append,
+	.extend = file_extend,
+	.size = file_size,
+};
+
+int medium_file_open(struct medium_file *ret_file, struct pool *pool)
+{
+	*ret_file = (struct medium_file){
+		.medium = {.table = &file_table, .name = pool->path},
+		.pool = pool,
+		.log_fd = FD_UNKNOWN,
+		.is_direct = true,
+		.has_synced_write = true,
+	};
+	int fd = log_fd_open(ret_file);
+	return fd < 0 ? fd : 0;
+}
+
+void medium_file_close(struct medium_file *file)
+{
+	if (is_the_pool(file, file->log_fd))
+		os_close(file->log_fd);
+	file->log_fd = FD_UNKNOWN;
+}

@@ -1,0 +1,20 @@
+/* The medium of a pool in a file. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "medium.h"
+
+struct pool;
+
+struct medium_file {
+	struct medium medium;
+	struct pool *pool;    /* owned by us: its lock is re-asserted before every append */
+	int log_fd;           /* a description of its own: O_DIRECT where the file system takes it */
+	bool is_direct;       /* appends go past the page cache */
+	bool has_synced_write; /* RWF_DSYNC is known here; else fdatasync after each append */
+};
+
+/* medium_file_open() - a medium over an owned pool, which must outlive it; 0 or -errno */
+int medium_file_open(struct medium_file *ret_file, struct pool *pool);
+void medium_file_close(struct medium_file *file);
