@@ -95,7 +95,7 @@ int heap_create(const struct heap_memory *memory, void *base, size_t size, size_
 		.limit = limit,
 		.memory = *memory,
 	};
-	heap_range = (struct heap_range){base, size};
+	heap_range = (struct heap_range){base, header->data_end};
 	return 0;
 }
 

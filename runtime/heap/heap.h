@@ -43,7 +43,9 @@ void *heap_realloc(void *p, size_t size);                /* p not NULL, size not
 void heap_free(void *p);                                 /* p not NULL */
 size_t heap_usable_size(const void *p);
 
-/* The heap's range; size 0 while there is none. Constant after heap_create(). */
+/* Where this heap's pointers lie: from the base to the end of what it has opened, so that a wild
+ * pointer is not looked up in tables that are not there. size 0 while there is no heap; it grows
+ * before a pointer to what is new is handed out. */
 struct heap_range {
 	char *base;
 	size_t size;

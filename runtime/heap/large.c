@@ -16,7 +16,7 @@ static uint32_t pages_of(size_t size)
 
 void *large_alloc(size_t size, size_t align_pages, bool *ret_is_zero)
 {
-	if (size > heap_range.size || align_pages > heap_range.size / HEAP_PAGE_BYTES)
+	if (size > state.limit || align_pages > state.limit / HEAP_PAGE_BYTES)
 		return NULL;
 	lock_acquire(&state.page_lock);
 	struct layout_span *span = span_new(size ? pages_of(size) : 1, (uint32_t)align_pages,
@@ -42,7 +42,7 @@ bool large_resize(struct layout_span *span, size_t size)
 {
 	const uint32_t pages = pages_of(size);
 	bool ok = true;
-	if (size > heap_range.size)
+	if (size > state.limit)
 		return false;
 	/* Up to a quarter may be room that realloc left for growth. */
 	if (pages <= span->page_count && pages >= span->page_count - span->page_count / 4)

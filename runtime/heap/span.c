@@ -281,6 +281,7 @@ static bool grow(uint32_t pages)
 	span->start = heap_pointer(header->data_end);
 	span->page_count = heap_page_of(step);
 	header->data_end += step;
+	heap_range.size = header->data_end;
 	file_joined(span);
 	return true;
 }
