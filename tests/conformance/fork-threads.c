@@ -1,5 +1,6 @@
 /*
- * POSIX fork, glibc: in a threaded program the child may use malloc (no lock stays behind).
+ * POSIX fork, glibc: in a threaded program the child may use malloc: no lock stays behind, and the
+ * heap is whole.
  */
 #include <stdatomic.h>
 
@@ -30,6 +31,7 @@ int main(void)
 			alarm(30);
 			for (unsigned i = 0; i < 2000; i++)
 				free(malloc(i * 50));
+			MUST(heap_violations() == 0);
 			exit(6);
 		}
 		MUST(pid > 0 && child_status(pid) == 6);

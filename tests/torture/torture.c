@@ -13,7 +13,6 @@
  *
  * usage: torture POOL [SEED [OPERATIONS]]
  */
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -191,6 +190,7 @@ static void fork_standing(void)
 		alarm(60);
 		free_everything();
 		child_allocate();
+		MUST(heap_violations() == 0);
 		exit(21);
 	}
 	MUST(pid > 0 && child_status(pid) == 21);
@@ -202,16 +202,10 @@ static void fork_running(void)
 	if (pid == 0) {
 		alarm(60);
 		child_allocate();
+		MUST(heap_violations() == 0);
 		exit(22);
 	}
 	MUST(pid > 0 && child_status(pid) == 22);
-}
-
-static void heap_validate(void)
-{
-	size_t (*check)(void) = (size_t (*)(void))dlsym(RTLD_DEFAULT, "hsk_test_check");
-	if (check)
-		MUST(check() == 0);
 }
 
 int main(int argc, char **argv)
@@ -232,8 +226,8 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(workers[i].id, NULL);
-	heap_validate();
+	MUST(heap_violations() == 0);
 	free_everything();
-	heap_validate();
+	MUST(heap_violations() == 0);
 	return 0;
 }
