@@ -32,19 +32,33 @@ static int root_set_locked(const char *name, void *p)
 	return 0;
 }
 
+static bool name_is_valid(const char *name)
+{
+	return name[0] != '\0' && strlen(name) <= HEAP_ROOT_NAME_MAX;
+}
+
+/* The tables are the heap's own. The page lock is held. */
+static bool lies_in_data(const void *p)
+{
+	return heap_has(p) && heap_offset(p) >= state.header->data_start &&
+	       heap_offset(p) < state.header->data_end;
+}
+
 int heap_set_root(const char *name, void *p)
 {
-	if (name[0] == '\0' || strlen(name) > HEAP_ROOT_NAME_MAX || (p && !heap_has(p)))
+	if (!name_is_valid(name))
 		return -EINVAL;
+	if (heap_range.size == 0)
+		return p ? -EINVAL : -ENOENT;
 	lock_acquire(&state.page_lock);
-	const int error = root_set_locked(name, p);
+	const int error = p && !lies_in_data(p) ? -EINVAL : root_set_locked(name, p);
 	lock_release(&state.page_lock);
 	return error;
 }
 
 void *heap_get_root(const char *name)
 {
-	if (name[0] == '\0' || strlen(name) > HEAP_ROOT_NAME_MAX)
+	if (!name_is_valid(name) || heap_range.size == 0)
 		return NULL;
 	lock_acquire(&state.page_lock);
 	const struct layout_root *root = root_find(name);
@@ -55,7 +69,8 @@ void *heap_get_root(const char *name)
 
 bool heap_list_root(unsigned index, const char **ret_name, void **ret_p)
 {
-	for (unsigned i = 0; i < HEAP_ROOTS; i++) {
+	const unsigned roots = heap_range.size != 0 ? HEAP_ROOTS : 0;
+	for (unsigned i = 0; i < roots; i++) {
 		if (state.roots[i].name[0] == '\0' || index-- != 0)
 			continue;
 		*ret_name = state.roots[i].name;
