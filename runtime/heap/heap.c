@@ -49,20 +49,26 @@ static uint32_t shards_wanted(void)
 	return shards;
 }
 
-static void layout_fill(struct layout_heap *header, uint64_t size)
+static uint64_t spans_of(uint64_t size)
 {
-	const uint64_t pages = size / HEAP_PAGE_BYTES;
+	return round_up(PAGEMAP_OFFSET + (size / HEAP_PAGE_BYTES + 1) * sizeof(uint32_t), 65536);
+}
+
+static uint64_t data_start_of(uint64_t size)
+{
+	const uint64_t capacity = size / HEAP_PAGE_BYTES / PAGES_PER_SPAN;
+	return round_up(spans_of(size) + capacity * sizeof(struct layout_span), 65536);
+}
+
+/* What a header says that follows from the size alone. */
+void heap_layout_fill(struct layout_heap *header, uint64_t size)
+{
 	header->magic = HEAP_MAGIC;
 	header->size_bytes = size;
 	header->pagemap = PAGEMAP_OFFSET;
-	header->spans = round_up(header->pagemap + (pages + 1) * sizeof(uint32_t), 65536);
-	header->span_capacity = (uint32_t)(pages / PAGES_PER_SPAN);
-	header->data_start = round_up(
-		header->spans + header->span_capacity * sizeof(struct layout_span), 65536);
-	header->data_end = header->data_start;
-	header->span_top = 1; /* record 0 stands for "no span" */
-	header->shard_count = shards_wanted();
-	header->generation = 1;
+	header->spans = spans_of(size);
+	header->span_capacity = (uint32_t)(size / HEAP_PAGE_BYTES / PAGES_PER_SPAN);
+	header->data_start = data_start_of(size);
 	sizeclass_fill(header->classes);
 }
 
@@ -71,12 +77,19 @@ int heap_create(const struct heap_memory *memory, void *base, size_t size, size_
 	if (size < HEAP_SIZE_MIN || limit > size || limit < HEAP_SIZE_MIN ||
 	    size / HEAP_PAGE_BYTES > UINT32_MAX / 2)
 		return -EINVAL;
+	limit -= limit % HEAP_PAGE_BYTES;
+	struct layout_heap *header = base;
+	if (data_start_of(size) >= limit)
+		return -EINVAL;
 	int error = memory->grow(memory->context, 0, PAGEMAP_OFFSET);
 	if (error)
 		return error;
 
-	struct layout_heap *header = base;
-	layout_fill(header, size);
+	heap_layout_fill(header, size);
+	header->data_end = header->data_start;
+	header->span_top = 1; /* record 0 stands for "no span" */
+	header->shard_count = shards_wanted();
+	header->generation = 1;
 	const uint64_t first = 65536;
 	error = memory->grow(memory->context, header->pagemap, first);
 	if (!error)
@@ -200,11 +213,12 @@ static _Noreturn void bad_pointer(const char *call, const void *p)
 	const struct layout_span *span = heap_span_of(p);
 	const uint64_t inside = (uint64_t)((const char *)p - span->start);
 
-	if (span->kind == SPAN_SLAB && inside % span->slot_bytes == 0 &&
-	    inside / span->slot_bytes < span->slot_count)
+	const bool is_in_slot = span->kind == SPAN_SLAB &&
+				inside / span->slot_bytes < span->slot_count;
+	if (is_in_slot && inside % span->slot_bytes == 0)
 		say_die(call, "%p: the block of %u bytes is not allocated (freed twice?); "
 			"run the program under valgrind to find who freed it", p, span->slot_bytes);
-	if (span->kind == SPAN_SLAB)
+	if (is_in_slot)
 		say_die(call, "%p: points %u bytes into a block of %u; pass the pointer malloc gave",
 			p, (unsigned)(inside % span->slot_bytes), span->slot_bytes);
 	say_die(call, "%p: no block begins here (freed twice?); pass the pointer malloc gave", p);
@@ -298,6 +312,7 @@ bool heap_trim(void)
 	if (heap_range.size == 0)
 		return false;
 	tcache_flush();
+	slab_trim();
 	lock_acquire(&state.page_lock);
 	const bool any = span_purge_all();
 	lock_release(&state.page_lock);

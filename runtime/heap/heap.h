@@ -28,7 +28,8 @@ struct heap_memory {
 };
 
 /* heap_create() - an empty heap in [base, base+size); limit <= size is how far this run may go.
- * 0, -EINVAL (size under HEAP_SIZE_MIN), or what grow returned. */
+ * 0, -EINVAL (size under HEAP_SIZE_MIN, or its tables do not fit below limit), or what grow
+ * returned. */
 int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit);
 #define HEAP_SIZE_MIN (UINT64_C(16) << 20)
 void heap_destroy(void); /* forget the heap; its bytes stay. Tests. */
@@ -94,8 +95,9 @@ struct heap_finding {
 size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context);
 
 /* Named roots: pointers into the heap, in its first pages, so they roll with epochs.
- * 0, -EINVAL (name empty or over 63 bytes), -ENOENT (removing what is not there), -ENOSPC (1024
- * are there). heap_get_root: NULL when there is none. heap_list_roots: index 0.. until false. */
+ * 0, -EINVAL (name empty or over 63 bytes, p not in the heap's data), -ENOENT (removing what is
+ * not there), -ENOSPC (1024 are there). heap_get_root: NULL when there is none. heap_list_root:
+ * index 0.. until false; no other thread may change roots meanwhile. */
 int heap_set_root(const char *name, void *p);
 void *heap_get_root(const char *name);
 bool heap_list_root(unsigned index, const char **ret_name, void **ret_p);

@@ -147,3 +147,25 @@ void slab_give(struct layout_span *span, const struct layout_entry *entries, uin
 		slab_free(span);
 	}
 }
+
+static void list_trim(struct layout_span_list *list)
+{
+	for (uint32_t id = list->head, next; id != 0; id = next) {
+		struct layout_span *span = &state.spans[id];
+		next = span->next;
+		if (span->free_count == span->slot_count) {
+			list_remove(list, span);
+			slab_free(span);
+		}
+	}
+}
+
+void slab_trim(void)
+{
+	for (unsigned shard = 0; shard < state.header->shard_count; shard++)
+		for (unsigned class = 1; class < HEAP_CLASSES; class++) {
+			lock_acquire(&state.slab_locks[shard][class]);
+			list_trim(&state.header->slabs[shard][class]);
+			lock_release(&state.slab_locks[shard][class]);
+		}
+}

@@ -22,3 +22,6 @@ bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 /* slab_give() - CACHED slots of one slab are free again; the slab goes when it is wholly free and
  * not the last of its list */
 void slab_give(struct layout_span *span, const struct layout_entry *entries, uint32_t count);
+
+/* slab_trim() - release every wholly free slab, the last of a list as well. Takes the locks. */
+void slab_trim(void);

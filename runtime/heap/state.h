@@ -29,6 +29,8 @@ struct heap_state {
 };
 extern struct heap_state state;
 
+void heap_layout_fill(struct layout_heap *header, uint64_t size);
+
 static inline char *heap_pointer(uint64_t offset)
 {
 	return heap_range.base + offset;
