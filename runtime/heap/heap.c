@@ -162,9 +162,9 @@ void *heap_alloc_zeroed(size_t size)
 {
 	bool is_zero = false;
 	void *p = size <= SIZECLASS_MAX_BYTES ? alloc(size) : large_alloc(size, 1, &is_zero);
+	memcheck_alloc(p, size, is_zero);
 	if (p && !is_zero)
 		memset(p, 0, size);
-	memcheck_alloc(p, size, 1);
 	return p;
 }
 
@@ -285,7 +285,7 @@ static void *realloc_moved(void *p, size_t old_size, size_t size)
 	memcheck_alloc(moved, size, 0);
 	if (old_size > SIZECLASS_MAX_BYTES)
 		large_populate(moved, old_size < size ? old_size : size);
-	memcpy(moved, p, old_size < size ? old_size : size);
+	memcheck_copy(moved, p, old_size < size ? old_size : size);
 	heap_free(p);
 	return moved;
 }
@@ -295,13 +295,12 @@ void *heap_realloc(void *p, size_t size)
 	const struct block block = block_live("realloc()", p);
 	const size_t old_size = block_bytes(block.span);
 
+	if (MEMCHECK_ON) /* in place it would want the size once asked for, which nobody keeps */
+		return realloc_moved(p, old_size, size);
 	if (block.span->kind == SPAN_LARGE) {
-		if (size > SIZECLASS_MAX_BYTES && large_resize(block.span, size)) {
-			memcheck_resize(p, old_size, size);
+		if (size > SIZECLASS_MAX_BYTES && large_resize(block.span, size))
 			return p;
-		}
 	} else if (size <= old_size && size >= old_size / 2) {
-		memcheck_resize(p, old_size, size);
 		return p;
 	}
 	return realloc_moved(p, old_size, size);

@@ -4,14 +4,33 @@
  */
 #pragma once
 
+#include <string.h>
+
 #ifdef HEAP_MEMCHECK
 #include <valgrind/memcheck.h>
-#define memcheck_alloc(p, size, is_zero) VALGRIND_MALLOCLIKE_BLOCK(p, size, 0, is_zero)
+enum { MEMCHECK_ON = 1 };
+#define memcheck_alloc(p, size, is_zero)                                   \
+	do {                                                               \
+		if (p)                                                     \
+			VALGRIND_MALLOCLIKE_BLOCK(p, size, 0, is_zero);    \
+	} while (0)
 #define memcheck_free(p) VALGRIND_FREELIKE_BLOCK(p, 0)
-#define memcheck_resize(p, old_size, new_size) \
-	VALGRIND_RESIZEINPLACE_BLOCK(p, old_size, new_size, 0)
+/* A span for blocks is nobody's until they are allocated; one for metadata is the heap's. */
+#define memcheck_hide(p, len) VALGRIND_MAKE_MEM_NOACCESS(p, len)
+#define memcheck_show(p, len) VALGRIND_MAKE_MEM_DEFINED(p, len)
+
+/* Copies whole slots, of which memcheck knows only the bytes the program asked for. */
+static inline void memcheck_copy(void *to, const void *from, size_t len)
+{
+	VALGRIND_DISABLE_ERROR_REPORTING;
+	memcpy(to, from, len);
+	VALGRIND_ENABLE_ERROR_REPORTING;
+}
 #else
+enum { MEMCHECK_ON = 0 };
 #define memcheck_alloc(p, size, is_zero) ((void)(is_zero))
 #define memcheck_free(p) ((void)0)
-#define memcheck_resize(p, old_size, new_size) ((void)0)
+#define memcheck_hide(p, len) ((void)0)
+#define memcheck_show(p, len) ((void)0)
+#define memcheck_copy(to, from, len) memcpy(to, from, len)
 #endif

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "check.h"
+#include "memcheck.h"
 
 #define DIRTY_BYTES_MIN (UINT64_C(64) << 20)
 #define DIRTY_PART_MAX 2 /* one part in, of the pages in use */
@@ -375,6 +376,10 @@ struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kin
 	span->flags = zero;
 	map_ends(span, heap_span_id(span));
 	account_used(page_count);
+	if (kind == SPAN_META)
+		memcheck_show(start, page_count * HEAP_PAGE_BYTES);
+	else
+		memcheck_hide(start, page_count * HEAP_PAGE_BYTES);
 	return span;
 }
 
