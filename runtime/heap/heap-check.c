@@ -20,7 +20,7 @@ struct walk {
 	void *context;
 	size_t findings;
 	uint64_t used_pages, dirty_pages;
-	uint32_t spans, clean, dirty, slabs_open;
+	uint32_t spans, clean, dirty, slabs, slabs_open;
 };
 
 static void expect(struct walk *walk, uint64_t offset, const char *what, uint64_t expected,
@@ -86,6 +86,7 @@ static void check_slab(struct walk *walk, const struct layout_span *span, uint64
 		}
 	}
 	expect(walk, at, "free slots", free_count, span->free_count);
+	walk->slabs++;
 	walk->slabs_open += span->free_count != 0;
 }
 
@@ -200,7 +201,7 @@ static uint32_t check_bins(struct walk *walk, const struct layout_span_bins *bin
 static void check_lists(struct walk *walk)
 {
 	const struct layout_heap *header = state.header;
-	uint32_t slabs = 0, aged = 0;
+	uint32_t slabs = 0, slabs_open = 0, aged = 0;
 
 	expect(walk, 0, "clean spans in bins", walk->clean,
 	       check_bins(walk, &header->clean, SPAN_FREE_CLEAN));
@@ -211,9 +212,13 @@ static void check_lists(struct walk *walk)
 		aged++;
 	expect(walk, 0, "dirty spans by age", walk->dirty, aged);
 	for (unsigned shard = 0; shard < header->shard_count; shard++)
-		for (unsigned class = 1; class < HEAP_CLASSES; class++)
-			slabs += check_list(walk, header->slabs[shard][class].head, SPAN_SLAB);
-	expect(walk, 0, "slabs with free slots in lists", walk->slabs_open, slabs);
+		for (unsigned class = 1; class < HEAP_CLASSES; class++) {
+			const struct layout_slab_list *list = &header->slabs[shard][class];
+			slabs += list->count;
+			slabs_open += check_list(walk, list->head, SPAN_SLAB);
+		}
+	expect(walk, 0, "slabs", walk->slabs, slabs);
+	expect(walk, 0, "slabs with free slots in lists", walk->slabs_open, slabs_open);
 	const uint32_t unused = check_list(walk, header->span_free, SPAN_UNUSED);
 	expect(walk, 0, "records in use and unused", header->span_top,
 	       1 + walk->spans + unused);

@@ -93,9 +93,11 @@ struct layout_span {
 };
 static_assert(sizeof(struct layout_span) == 64, "a span record is a cache line");
 
-/* A doubly linked list of spans through next and prev. */
-struct layout_span_list {
+/* A shard's slabs of a class: those with free slots, linked through next and prev, and how many
+ * there are of any kind. */
+struct layout_slab_list {
 	uint32_t head, tail;
+	uint32_t count;
 };
 
 /* Free spans of one kind by size: bin b holds what span.c's bin_of() maps to it. */
@@ -133,7 +135,7 @@ struct layout_heap {
 	uint32_t next_shard;
 	struct layout_class classes[HEAP_CLASSES];
 	struct layout_span_bins clean, dirty;
-	struct layout_span_list slabs[HEAP_SHARDS_MAX][HEAP_CLASSES];
+	struct layout_slab_list slabs[HEAP_SHARDS_MAX][HEAP_CLASSES];
 };
 
 struct layout_root {

@@ -15,7 +15,9 @@
 #include "meta.h"
 #include "span.h"
 
-static void list_append(struct layout_span_list *list, struct layout_span *span)
+#define POPULATE_FROM_SLABS 4
+
+static void list_append(struct layout_slab_list *list, struct layout_span *span)
 {
 	const uint32_t id = heap_span_id(span);
 	span->next = 0;
@@ -24,7 +26,7 @@ static void list_append(struct layout_span_list *list, struct layout_span *span)
 	list->tail = id;
 }
 
-static void list_remove(struct layout_span_list *list, const struct layout_span *span)
+static void list_remove(struct layout_slab_list *list, const struct layout_span *span)
 {
 	*(span->prev ? &state.spans[span->prev].next : &list->head) = span->next;
 	*(span->next ? &state.spans[span->next].prev : &list->tail) = span->prev;
@@ -60,6 +62,22 @@ static struct layout_span *slab_new(unsigned shard, unsigned class)
 		span_map_pages(span, heap_span_id(span));
 	}
 	lock_release(&state.page_lock);
+	return span;
+}
+
+/* slab_add() - one more slab in the list. A class that has some fills its next one before long:
+ * faulting it in with one call costs half of what a fault a page does. */
+static struct layout_span *slab_add(struct layout_slab_list *list, unsigned shard, unsigned class)
+{
+	struct layout_span *span = slab_new(shard, class);
+	if (!span)
+		return NULL;
+	if (list->count >= POPULATE_FROM_SLABS && span->flags & SPAN_ZERO)
+		state.memory.populate(state.memory.context, heap_start_of(span),
+				      span->page_count * HEAP_PAGE_BYTES);
+	span->flags = 0;
+	list->count++;
+	list_append(list, span);
 	return span;
 }
 
@@ -100,16 +118,15 @@ static uint32_t run_end(const uint8_t *states, uint32_t first, uint32_t stop)
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run)
 {
-	struct layout_span_list *list = &state.header->slabs[shard][class];
+	struct layout_slab_list *list = &state.header->slabs[shard][class];
 	struct layout_span *span;
 
 	if (list->head != 0) {
 		span = &state.spans[list->head];
 	} else {
-		span = may_grow ? slab_new(shard, class) : NULL;
+		span = may_grow ? slab_add(list, shard, class) : NULL;
 		if (!span)
 			return false;
-		list_append(list, span);
 	}
 
 	uint8_t *states = span->states;
@@ -130,7 +147,7 @@ bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 
 void slab_give(struct layout_span *span, const struct layout_entry *entries, uint32_t count)
 {
-	struct layout_span_list *list = &state.header->slabs[span->shard][span->class];
+	struct layout_slab_list *list = &state.header->slabs[span->shard][span->class];
 	const uint8_t *states = span->states;
 	const uint8_t *cursor = states + span->cursor;
 
@@ -144,6 +161,7 @@ void slab_give(struct layout_span *span, const struct layout_entry *entries, uin
 	span->free_count += count;
 	if (span->free_count == span->slot_count && list->head != list->tail) {
 		list_remove(list, span);
+		list->count--;
 		slab_free(span);
 	}
 }
