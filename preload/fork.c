@@ -12,7 +12,8 @@
  *
  * _Fork() and clone() without CLONE_VM run no handlers: they freeze first, and the child may use
  * the heap as far as it might have used glibc's (a single-threaded parent: fully). clone()'s
- * child keeps our descriptor, and with it the lock, until it execs or exits. The first _Fork()
+ * child keeps our descriptor, and with it the lock, until it execs or exits. syscall.c does the same
+ * for system calls made by number. The first _Fork()
  * takes the heap's locks for a moment: not from a signal handler that interrupted malloc.
  */
 #include "preload.h"
@@ -57,8 +58,7 @@ static int freeze(void)
 	return 0;
 }
 
-/* For forks we see before libc does. */
-static int freeze_before(void)
+int fork_freeze(void)
 {
 	if (!is_shared())
 		return 0;
@@ -111,7 +111,7 @@ int fork_init(void)
 
 INTERPOSE pid_t fork(void)
 {
-	if (unlikely(freeze_before() != 0)) {
+	if (unlikely(fork_freeze() != 0)) {
 		errno = ENOMEM;
 		return -1;
 	}
@@ -122,7 +122,7 @@ INTERPOSE pid_t _Fork(void)
 {
 	if (!next_fork_raw)
 		next_fork_raw = foreign_symbol("_Fork");
-	if (unlikely(!next_fork_raw || freeze_before() != 0)) {
+	if (unlikely(!next_fork_raw || fork_freeze() != 0)) {
 		errno = next_fork_raw ? ENOMEM : ENOSYS;
 		return -1;
 	}
@@ -141,7 +141,7 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	void *child_tid = va_arg(rest, void *);
 	va_end(rest);
 
-	if (!(flags & CLONE_VM) && freeze_before() != 0) {
+	if (!(flags & CLONE_VM) && fork_freeze() != 0) {
 		errno = ENOMEM;
 		return -1;
 	}

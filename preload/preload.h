@@ -53,10 +53,12 @@ void *foreign_symbol(const char *name);
 int thread_init(void);
 void thread_enter(void *context);
 
-/* fork.c, dlopen.c, backtrace.c, stats.c: before main, with the pool attached or about to be. */
+/* fork.c, dlopen.c, syscall.c, backtrace.c, stats.c: before main, with the pool attached or about to be. */
 int fork_init(void);
+int fork_freeze(void);       /* before a fork that only we see: 0, or -errno and do not fork */
 void fork_forget_pool(void); /* in a child: nothing of the owner's stays open */
 void dlopen_init(bool strips_deepbind);
+void syscall_init(void);
 void backtrace_init(void);
 void stats_init(void);
 void stats_print(enum stats_form form); /* to stderr, now */

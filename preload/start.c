@@ -239,6 +239,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 		os_exit_group((int)why.status);
 	}
 	dlopen_init(malloc_is_active);
+	syscall_init();
 	os_mprotect(&frozen, sizeof(frozen), PROT_READ);
 }
 
