@@ -166,7 +166,7 @@ void slab_give(struct layout_span *span, const struct layout_entry *entries, uin
 	}
 }
 
-static void list_trim(struct layout_span_list *list)
+static void list_trim(struct layout_slab_list *list)
 {
 	for (uint32_t id = list->head, next; id != 0; id = next) {
 		struct layout_span *span = &state.spans[id];
