@@ -49,7 +49,7 @@ struct medium {
 /* medium_read() - what is there now, durable or not; beyond the file's end is -EIO */
 int medium_read(struct medium *medium, void *buffer, size_t len, uint64_t offset);
 int medium_write(struct medium *medium, const void *buffer, size_t len, uint64_t offset);
-/* medium_punch() - [offset, offset+len) reads as zeros; where holes are refused, zeros are written */
+/* medium_punch() - [offset, offset+len) reads as zeros; no holes here: zeros are written */
 int medium_punch(struct medium *medium, uint64_t offset, uint64_t len);
 int medium_sync(struct medium *medium);
 int medium_append(struct medium *medium, const void *buffer, size_t len, uint64_t offset);

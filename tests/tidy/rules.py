@@ -139,7 +139,7 @@ def check_scripts(tree, paths):
             continue
         tools = [["bash", "-n", full]]
         if any(os.access(d + "/shellcheck", os.X_OK) for d in os.environ["PATH"].split(":")):
-            tools.append(["shellcheck", "--severity=warning", full])
+            tools.append(["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", full])
         for tool in tools:
             run = subprocess.run(tool, capture_output=True, text=True, check=False)
             if run.returncode != 0:

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# What every demonstration stands on: sourced, not run.
+#
+# A demonstration tells what it does (tell), shows the commands it runs (show), and claims what
+# came out (claim). A claim that does not hold ends it with status 1: it is a test as well.
+set -u
+command_path=${DEMO_COMMAND:?run this as demos/run NAME}
+PATH=$(dirname "$command_path"):$PATH
+place=$(mktemp -d -t heapsake-demo-XXXXXX)
+started=()
+
+leave() {
+	local pid
+	for pid in "${started[@]}"; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	done
+	[[ -z ${group-} ]] || rmdir "$group" 2>/dev/null
+	rm -rf "$place" ${shm_place:+"$shm_place"}
+}
+trap leave EXIT
+cd "$place" || exit 1
+
+tell() { printf '\n  %s\n' "$@"; }
+
+# show COMMAND...: the command as one would type it, and its output
+show() {
+	printf '    $ %s\n' "$*"
+	"$@" 2>&1 | sed 's/^/    /'
+	return "${PIPESTATUS[0]}"
+}
+
+# claim SENTENCE COMMAND...: holds if the command succeeds
+claim() {
+	local sentence=$1
+	shift
+	if "$@"; then
+		printf '  [ok] %s\n' "$sentence"
+	else
+		printf '  [FAILED] %s\n' "$sentence"
+		exit 1
+	fi
+}
+
+# start COMMAND...: in the background; stopped at the end. Its process id: $!
+start() {
+	printf '    $ %s &\n' "$*"
+	"$@" >>"$place/log" 2>&1 &
+	started+=($!)
+}
+
+# stop PID: as a user would, with SIGTERM
+stop() {
+	kill "$1" && wait "$1" 2>/dev/null
+	true
+}
+
+# until_true COMMAND...: within 20 seconds
+until_true() {
+	local i
+	for ((i = 0; i < 400; i++)); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.05
+	done
+	cat "$place/log"
+	return 1
+}
+
+skip() {
+	printf '  skipped: %s\n' "$*"
+	exit 77
+}
+
+need() {
+	local program
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip "$program is not installed"
+	done
+}
