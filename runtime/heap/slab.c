@@ -173,6 +173,7 @@ static void list_trim(struct layout_slab_list *list)
 		next = span->next;
 		if (span->free_count == span->slot_count) {
 			list_remove(list, span);
+			list->count--;
 			slab_free(span);
 		}
 	}
