@@ -81,8 +81,11 @@ static struct layout_span *slab_add(struct layout_slab_list *list, unsigned shar
 	return span;
 }
 
-static void slab_free(struct layout_span *span)
+/* slab_drop() - a wholly free slab's pages go back */
+static void slab_drop(struct layout_slab_list *list, struct layout_span *span)
 {
+	list_remove(list, span);
+	list->count--;
 	lock_acquire(&state.page_lock);
 	meta_free(heap_offset(span->states), states_bytes(&state.header->classes[span->class]));
 	span_release(span);
@@ -159,11 +162,8 @@ void slab_give(struct layout_span *span, const struct layout_entry *entries, uin
 	if (span->free_count == 0)
 		list_append(list, span);
 	span->free_count += count;
-	if (span->free_count == span->slot_count && list->head != list->tail) {
-		list_remove(list, span);
-		list->count--;
-		slab_free(span);
-	}
+	if (span->free_count == span->slot_count && list->head != list->tail)
+		slab_drop(list, span);
 }
 
 static void list_trim(struct layout_slab_list *list)
@@ -171,11 +171,8 @@ static void list_trim(struct layout_slab_list *list)
 	for (uint32_t id = list->head, next; id != 0; id = next) {
 		struct layout_span *span = &state.spans[id];
 		next = span->next;
-		if (span->free_count == span->slot_count) {
-			list_remove(list, span);
-			list->count--;
-			slab_free(span);
-		}
+		if (span->free_count == span->slot_count)
+			slab_drop(list, span);
 	}
 }
 
