@@ -53,7 +53,12 @@ void *foreign_symbol(const char *name);
 int thread_init(void);
 void thread_enter(void *context);
 
-/* fork.c, dlopen.c, syscall.c, backtrace.c, stats.c: before main, with the pool attached or about to be. */
+/* exec.c: finds libc's own; keeps our part of envp for what the owner execs: 0 or -E2BIG. */
+void exec_init(void);
+int exec_save(char *const *envp);
+
+/* fork.c, dlopen.c, syscall.c, backtrace.c, stats.c: before main, with the pool attached or about
+ * to be. */
 int fork_init(void);
 int fork_freeze(void);       /* before a fork that only we see: 0, or -errno and do not fork */
 void fork_forget_pool(void); /* in a child: nothing of the owner's stays open */

@@ -215,8 +215,12 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 		return status;
 	if (config->stats != STATS_OFF)
 		stats_init();
-	if (!config->children_inherit)
+	if (!config->children_inherit) {
+		if (exec_save(envp) != 0)
+			say(SAY_WARN, "environment", "too large to remember; a program started in "
+			    "place of this one by exec will run without the pool");
 		config_strip_environment(envp);
+	}
 	start_line(config);
 	malloc_is_active = true;
 	return 0;
@@ -231,6 +235,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	struct refusal why;
 	struct config *config = &frozen.config;
 
+	exec_init();
 	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
 	if (!is_inert && start(config, envp, &why) != 0) {
 		say_refusal(&why);

@@ -54,6 +54,21 @@ static bool strip_list(char *list)
 	return !is_stripped || out != list;
 }
 
+const char *config_own_preload(const char *list, size_t *ret_len)
+{
+	while (*list) {
+		while (is_separator(*list))
+			list++;
+		const char *entry = list;
+		while (*list && !is_separator(*list))
+			list++;
+		*ret_len = (size_t)(list - entry);
+		if (is_our_library(entry, *ret_len))
+			return entry;
+	}
+	return NULL;
+}
+
 static bool is_kept(char *entry)
 {
 	static const char preload[] = "LD_PRELOAD=";

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "say.h"
@@ -36,6 +37,8 @@ int config_from_environment(struct config *ret_config, char *const *envp, struct
 
 /* config_strip_environment() - take HEAPSAKE_* and our LD_PRELOAD entry out of envp, in place */
 void config_strip_environment(char **envp);
+/* config_own_preload() - our library's entry in a value of LD_PRELOAD; NULL: it is not there */
+const char *config_own_preload(const char *list, size_t *ret_len);
 
 /* "64G", "4096", "1.5T" is refused: digits, then one of K M G T (powers of 1024) or nothing. */
 int config_parse_size(const char *text, uint64_t *ret_bytes); /* 0 or -EINVAL, -ERANGE */

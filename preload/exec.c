@@ -1,0 +1,230 @@
+/*
+ * execve by the owner itself: a wrapper script's last line, `exec redis-server`, is still the
+ * program the pool was given to, so it takes the pool along.
+ *
+ * Our entries left the environment at start, lest children inherit them; here they go back in, but
+ * only for the very process that owns the pool: a forked or vforked child has another pid, and
+ * posix_spawn does not come by. The program's own LD_PRELOAD stays behind ours. What the new
+ * program finds is a pool whose lock was released by the exec, and its constructor starts over.
+ *
+ * Nothing is allocated: the entries were saved in static memory, and the new environment is an
+ * array on the stack.
+ */
+#include "preload.h"
+
+#include <alloca.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os.h"
+#include "say.h"
+
+#define SAVED_BYTES 32768
+#define SAVED_ENTRIES 16
+
+static const char preload_name[] = "LD_PRELOAD=";
+
+/* Set before main, constant afterwards. saved_preload is "LD_PRELOAD=" and our own entry. */
+static char saved[SAVED_BYTES];
+static size_t saved_len;
+static char *saved_entries[SAVED_ENTRIES];
+static unsigned saved_count;
+static const char *saved_preload;
+
+static int (*next_execve)(const char *, char *const *, char *const *);
+static int (*next_execvpe)(const char *, char *const *, char *const *);
+static int (*next_fexecve)(int, char *const *, char *const *);
+static int (*next_execveat)(int, const char *, char *const *, char *const *, int);
+
+static bool has_prefix(const char *entry, const char *prefix)
+{
+	return strncmp(entry, prefix, strlen(prefix)) == 0;
+}
+
+static char *save(const char *text, size_t len)
+{
+	if (saved_len + len + 1 > sizeof(saved))
+		return NULL;
+	char *copy = saved + saved_len;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	saved_len += len + 1;
+	return copy;
+}
+
+static int save_entry(const char *entry)
+{
+	if (has_prefix(entry, preload_name)) {
+		size_t len;
+		const char *own = config_own_preload(entry + strlen(preload_name), &len);
+		const size_t name_at = saved_len;
+		if (!own)
+			return 0;
+		if (!save(preload_name, strlen(preload_name)))
+			return -E2BIG;
+		saved_len--;
+		if (!save(own, len))
+			return -E2BIG;
+		saved_preload = saved + name_at;
+		return 0;
+	}
+	if (!has_prefix(entry, "HEAPSAKE_"))
+		return 0;
+	if (saved_count == SAVED_ENTRIES)
+		return -E2BIG;
+	saved_entries[saved_count] = save(entry, strlen(entry));
+	return saved_entries[saved_count++] ? 0 : -E2BIG;
+}
+
+void exec_init(void)
+{
+	next_execve = foreign_symbol("execve");
+	next_execvpe = foreign_symbol("execvpe");
+	next_fexecve = foreign_symbol("fexecve");
+	next_execveat = foreign_symbol("execveat");
+}
+
+int exec_save(char *const *envp)
+{
+	int error = 0;
+	for (; envp && *envp && !error; envp++)
+		error = save_entry(*envp);
+	return error;
+}
+
+static bool is_owner(void)
+{
+	return malloc_is_active && saved_preload && os_getpid() == preload.owner;
+}
+
+/* The new program was given a pool, or told to do without, by whoever calls. */
+static bool says_itself(char *const *envp)
+{
+	for (; envp && *envp; envp++)
+		if (has_prefix(*envp, "HEAPSAKE_"))
+			return true;
+	return false;
+}
+
+static size_t count_of(char *const *strings)
+{
+	size_t count = 0;
+	while (strings && strings[count])
+		count++;
+	return count;
+}
+
+/* ours + ':' + the rest of theirs; returns ret_buffer, which has room for both. */
+static char *preload_joined(char *ret_buffer, const char *theirs)
+{
+	char *end = stpcpy(ret_buffer, saved_preload);
+	if (theirs) {
+		*end++ = ':';
+		strcpy(end, theirs + strlen(preload_name));
+	}
+	return ret_buffer;
+}
+
+static const char *find_preload(char *const *envp)
+{
+	for (; envp && *envp; envp++)
+		if (has_prefix(*envp, preload_name))
+			return *envp;
+	return NULL;
+}
+
+static void fill(char **ret_envp, char *const *envp, char *preload_entry)
+{
+	*ret_envp++ = preload_entry;
+	for (unsigned i = 0; i < saved_count; i++)
+		*ret_envp++ = saved_entries[i];
+	for (; envp && *envp; envp++)
+		if (!has_prefix(*envp, preload_name))
+			*ret_envp++ = *envp;
+	*ret_envp = NULL;
+}
+
+/* ENVIRONMENT() - the array the new program gets, on the caller's stack where it must differ. */
+#define ENVIRONMENT(envp) \
+	(!is_owner() || says_itself(envp) ? (envp) : ({ \
+		const char *theirs_ = find_preload(envp); \
+		char *buffer_ = alloca(strlen(saved_preload) + (theirs_ ? strlen(theirs_) : 0) + 2); \
+		char **filled_ = alloca((count_of(envp) + saved_count + 2) * sizeof(char *)); \
+		fill(filled_, envp, preload_joined(buffer_, theirs_)); \
+		(char *const *)filled_; \
+	}))
+
+/* ARGUMENTS() - the arguments after `first` up to the NULL, as an array; leaves `rest` behind it */
+#define ARGUMENTS(first, rest) ({ \
+		size_t count_ = 1; \
+		va_list counting_; \
+		va_copy(counting_, rest); \
+		while (va_arg(counting_, char *)) \
+			count_++; \
+		va_end(counting_); \
+		char **argv_ = alloca((count_ + 1) * sizeof(char *)); \
+		argv_[0] = (char *)(uintptr_t)(first); \
+		for (size_t i_ = 1; i_ <= count_; i_++) \
+			argv_[i_] = va_arg(rest, char *); \
+		argv_; \
+	})
+
+INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
+{
+	return next_execve(path, argv, ENVIRONMENT(envp));
+}
+
+INTERPOSE int execv(const char *path, char *const argv[])
+{
+	return next_execve(path, argv, ENVIRONMENT(environ));
+}
+
+INTERPOSE int execvp(const char *file, char *const argv[])
+{
+	return next_execvpe(file, argv, ENVIRONMENT(environ));
+}
+
+INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	return next_execvpe(file, argv, ENVIRONMENT(envp));
+}
+
+INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	return next_fexecve(fd, argv, ENVIRONMENT(envp));
+}
+
+INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	return next_execveat(dir, path, argv, ENVIRONMENT(envp), flags);
+}
+
+INTERPOSE int execl(const char *path, const char *arg, ...)
+{
+	va_list rest;
+	va_start(rest, arg);
+	char **argv = ARGUMENTS(arg, rest);
+	va_end(rest);
+	return next_execve(path, argv, ENVIRONMENT(environ));
+}
+
+INTERPOSE int execlp(const char *file, const char *arg, ...)
+{
+	va_list rest;
+	va_start(rest, arg);
+	char **argv = ARGUMENTS(arg, rest);
+	va_end(rest);
+	return next_execvpe(file, argv, ENVIRONMENT(environ));
+}
+
+INTERPOSE int execle(const char *path, const char *arg, ...)
+{
+	va_list rest;
+	va_start(rest, arg);
+	char **argv = ARGUMENTS(arg, rest);
+	char *const *envp = va_arg(rest, char *const *);
+	va_end(rest);
+	return next_execve(path, argv, ENVIRONMENT(envp));
+}
