@@ -12,7 +12,7 @@
  *
  * _Fork() and clone() without CLONE_VM run no handlers: they freeze first, and the child may use
  * the heap as far as it might have used glibc's (a single-threaded parent: fully). clone()'s
- * child keeps our descriptor, and with it the lock, until it execs or exits. syscall.c does the same
+ * child keeps our descriptor, and with it the lock, until it execs or exits. syscall.c does so
  * for system calls made by number. The first _Fork()
  * takes the heap's locks for a moment: not from a signal handler that interrupted malloc.
  */

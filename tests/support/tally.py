@@ -3,7 +3,7 @@ the one line that counts: N passed, N failed[, N skipped]. Status 1 if any faile
 import json
 import sys
 
-passed, failed, skipped = 0, [], []
+passed, failed, skipped = 0, [], {}
 for path in sys.argv[1:]:
     with open(path) as file:
         for line in file:
@@ -12,12 +12,15 @@ for path in sys.argv[1:]:
                 passed += 1
             elif test["result"] == "SKIP":
                 why = (test.get("stdout") or "").strip().splitlines()
-                skipped.append(f"{test['name']}: {why[-1] if why else 'no reason given'}")
+                reason = why[-1].removeprefix("skipped: ").removeprefix("SKIP: ") if why else "no reason given"
+                skipped.setdefault(reason, []).append(test["name"].split(" / ")[-1])
             else:
                 failed.append(f"{test['name']}: {test['result']}")
 
-for title, names in (("skipped", skipped), ("FAILED", failed)):
-    for name in names:
-        print(title + ":", name)
-print(f"{passed} passed, {len(failed)} failed" + (f", {len(skipped)} skipped" if skipped else ""))
+for reason, names in skipped.items():
+    print(f"skipped: {reason}: {', '.join(names)}")
+for name in failed:
+    print("FAILED:", name)
+count = sum(map(len, skipped.values()))
+print(f"{passed} passed, {len(failed)} failed" + (f", {count} skipped" if count else ""))
 sys.exit(bool(failed) or passed == 0)
