@@ -10,11 +10,11 @@
  * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
  * at once with a line and STATUS_LAUNCH, and the parent is unharmed.
  *
- * _Fork() and clone() without CLONE_VM run no handlers: they freeze first, and the child may use
- * the heap as far as it might have used glibc's (a single-threaded parent: fully). clone()'s
- * child keeps our descriptor, and with it the lock, until it execs or exits. syscall.c does so
- * for system calls made by number. The first _Fork()
- * takes the heap's locks for a moment: not from a signal handler that interrupted malloc.
+ * _Fork() and clone() without CLONE_VM run no handlers, nor do system calls made by number
+ * (syscall.c): they freeze first, and the child may use the heap as far as it might have used
+ * glibc's (a single-threaded parent: fully). clone()'s child keeps our descriptor, and with it the
+ * lock, until it execs or exits. The first of them takes the heap's locks for a moment: not from a
+ * signal handler that interrupted malloc.
  */
 #include "preload.h"
 

@@ -191,7 +191,8 @@ static void start_line(const struct config *config)
 	const uint64_t size_bytes = pool_size_bytes(&preload.pool);
 	if (config->has_size && config->size_bytes + LAYOUT_CHUNK_BYTES <= size_bytes)
 		say_line("heapsake: %s: has %llu MiB, more than the size asked for; "
-			 "a pool is never made smaller", preload.pool.path, (unsigned long long)size_bytes >> 20);
+			 "a pool is never made smaller", preload.pool.path,
+			 (unsigned long long)size_bytes >> 20);
 	say_line("heapsake: %s: keep none, up to %llu MiB; nothing of this run will come back",
 		 preload.pool.path, (unsigned long long)preload.window.size_bytes >> 20);
 }
