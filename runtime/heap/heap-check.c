@@ -2,29 +2,19 @@
  * The validator: walks the whole heap and verifies every invariant heap-layout.h states.
  *
  * It goes from the outside in: header, tiling of the data by spans, each span by its kind, then
- * the lists that are redundant with it (free bins, age order, slabs with free slots, free
- * records), and last the thread caches, each of whose slots must be CACHED and in one cache only.
- * To see the latter, a slot met in a cache is marked SEEN; the walk over the slabs afterwards
- * turns SEEN back and reports what is CACHED but in no cache.
+ * what is redundant with that (free bins, age order, slabs with free slots, free records, free
+ * metadata), roots, and last the thread caches (heap-check-cache.c).
  *
  * It never follows a number it has not checked against the tables' bounds, so it survives any
- * bytes; every loop is bounded by the number of records.
+ * bytes; every loop is bounded by the number of records or pages. What depends on a part found
+ * broken is not looked at: one damage gives few findings, the first of them nearest to it.
  */
-#include "state.h"
+#include "heap-walk.h"
+#include "meta.h"
+#include "span.h"
 
-#define SLOT_SEEN 3
-
-/* One walk: where findings go, how many there were, and what the spans add up to. */
-struct walk {
-	void (*report)(void *context, const struct heap_finding *finding);
-	void *context;
-	size_t findings;
-	uint64_t used_pages, dirty_pages;
-	uint32_t spans, clean, dirty, slabs, slabs_open;
-};
-
-static void expect(struct walk *walk, uint64_t offset, const char *what, uint64_t expected,
-		   uint64_t found)
+void walk_expect(struct walk *walk, uint64_t offset, const char *what, uint64_t expected,
+		 uint64_t found)
 {
 	if (expected == found)
 		return;
@@ -39,16 +29,44 @@ static uint64_t offset_of_record(uint32_t id)
 	return state.header->spans + id * sizeof(struct layout_span);
 }
 
-static bool is_record(uint32_t id)
+bool walk_is_record(uint32_t id)
 {
 	return id != 0 && id < state.header->span_top;
 }
 
-static bool lies_in_data(const void *p, uint64_t bytes)
+static bool offset_is_in_data(uint64_t offset, uint64_t bytes)
 {
-	const uint64_t offset = heap_offset(p);
-	return heap_has(p) && offset >= state.header->data_start &&
-	       offset <= state.header->data_end && bytes <= state.header->data_end - offset;
+	return offset >= state.header->data_start && offset < state.header->data_end &&
+	       bytes <= state.header->data_end - offset;
+}
+
+bool walk_lies_in_data(const void *p, uint64_t bytes)
+{
+	return offset_is_in_data((uintptr_t)p - (uintptr_t)heap_range.base, bytes);
+}
+
+bool walk_lies_in_meta(uint64_t offset, uint64_t bytes)
+{
+	if (!offset_is_in_data(offset, bytes))
+		return false;
+	/* Inner pages have no entry in the pagemap. */
+	const uint32_t first_page = heap_page_of(state.header->data_start);
+	uint32_t page = heap_page_of(offset);
+	while (page > first_page && state.pagemap[page] == 0)
+		page--;
+	const struct layout_span *span = heap_span_at(page * HEAP_PAGE_BYTES);
+	const uint64_t end = heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES;
+	return span->kind == SPAN_META && offset + bytes <= end;
+}
+
+bool walk_slab_is_sound(const struct layout_span *span)
+{
+	if (span->class == 0 || span->class >= HEAP_CLASSES)
+		return false;
+	const struct layout_class *geometry = &state.header->classes[span->class];
+	return span->slot_count == geometry->slot_count && span->slot_bytes == geometry->slot_bytes &&
+	       heap_offset(span->states) % HEAP_META_UNIT == 0 &&
+	       walk_lies_in_meta(heap_offset(span->states), span->slot_count);
 }
 
 static void check_pagemap(struct walk *walk, const struct layout_span *span, uint32_t id)
@@ -56,9 +74,9 @@ static void check_pagemap(struct walk *walk, const struct layout_span *span, uin
 	const uint32_t first = heap_page_of(heap_start_of(span));
 	for (uint32_t i = 0; i < span->page_count; i++) {
 		const bool is_end = i == 0 || i == span->page_count - 1;
-		expect(walk, state.header->pagemap + (first + i) * sizeof(uint32_t),
-		       "pagemap entry", is_end || span->kind == SPAN_SLAB ? id : 0,
-		       state.pagemap[first + i]);
+		walk_expect(walk, state.header->pagemap + (first + i) * sizeof(uint32_t),
+			    "pagemap entry", is_end || span->kind == SPAN_SLAB ? id : 0,
+			    state.pagemap[first + i]);
 	}
 }
 
@@ -67,121 +85,183 @@ static void check_slab(struct walk *walk, const struct layout_span *span, uint64
 	const struct layout_class *geometry = &state.header->classes[span->class % HEAP_CLASSES];
 	uint32_t free_count = 0;
 
-	expect(walk, at, "slab's class is one", 1, span->class >= 1 && span->class < HEAP_CLASSES);
-	expect(walk, at, "slab's shard is one", 1, span->shard < state.header->shard_count);
-	expect(walk, at, "slot bytes", geometry->slot_bytes, span->slot_bytes);
-	expect(walk, at, "slot count", geometry->slot_count, span->slot_count);
-	expect(walk, at, "inverse", geometry->inverse, span->inverse);
-	expect(walk, at, "slab pages", geometry->page_count, span->page_count);
-	const uint8_t *states = span->states;
-	if (span->slot_count != geometry->slot_count || !lies_in_data(states, span->slot_count)) {
-		expect(walk, at, "slot states lie in the data", 1, 0);
-		return;
-	}
-	for (uint32_t i = 0; i < span->slot_count; i++) {
-		expect(walk, heap_offset(states + i), "slot state is one", 1, states[i] <= SLOT_CACHED);
-		if (states[i] == SLOT_FREE) {
-			free_count++;
-			expect(walk, at, "no free slot below the cursor", 1, i >= span->cursor);
-		}
-	}
-	expect(walk, at, "free slots", free_count, span->free_count);
+	walk_expect(walk, at, "slab's class is one", 1, span->class >= 1 && span->class < HEAP_CLASSES);
+	walk_expect(walk, at, "slab's shard is one", 1, span->shard < state.header->shard_count);
+	walk_expect(walk, at, "slot bytes", geometry->slot_bytes, span->slot_bytes);
+	walk_expect(walk, at, "slot count", geometry->slot_count, span->slot_count);
+	walk_expect(walk, at, "inverse", geometry->inverse, span->inverse);
+	walk_expect(walk, at, "slab pages", geometry->page_count, span->page_count);
 	walk->slabs++;
 	walk->slabs_open += span->free_count != 0;
+	const bool is_sound = walk_slab_is_sound(span);
+	if (span->slot_count == geometry->slot_count && span->slot_bytes == geometry->slot_bytes)
+		walk_expect(walk, at, "slot states are metadata", 1, is_sound);
+	if (!is_sound)
+		return;
+	const uint8_t *states = span->states;
+	for (uint32_t i = 0; i < span->slot_count; i++) {
+		walk_expect(walk, heap_offset(states + i), "slot state is one", 1,
+			    states[i] <= SLOT_CACHED);
+		if (states[i] == SLOT_FREE) {
+			free_count++;
+			walk_expect(walk, at, "no free slot below the cursor", 1, i >= span->cursor);
+		}
+	}
+	walk_expect(walk, at, "free slots", free_count, span->free_count);
+}
+
+static void check_large(struct walk *walk, const struct layout_span *span, uint64_t at)
+{
+	walk_expect(walk, at, "large block's slot bytes", 0, span->slot_bytes);
+	walk_expect(walk, at, "large block's class", 0, span->class);
+	walk_expect(walk, at, "large block's inverse", 1, span->inverse);
+	walk_expect(walk, at, "large block's state", at + offsetof(struct layout_span, large_state),
+		    heap_offset(span->states));
+	/* As with slots, a fork may fall between free()'s mark and its lock. */
+	if (span->large_state != SLOT_CACHED || state.header->generation == 1)
+		walk_expect(walk, at, "large block is live", SLOT_LIVE, span->large_state);
+}
+
+static bool is_free_kind(uint8_t kind)
+{
+	return kind == SPAN_FREE_CLEAN || kind == SPAN_FREE_DIRTY;
 }
 
 static void check_span(struct walk *walk, const struct layout_span *span, uint32_t id,
 		       uint8_t kind_before)
 {
 	const uint64_t at = offset_of_record(id);
-	check_pagemap(walk, span, id);
+	const unsigned flags = span->kind == SPAN_FREE_CLEAN ? SPAN_PURGED :
+			       span->kind == SPAN_FREE_DIRTY ? 0 : SPAN_ZERO;
+
 	walk->spans++;
-	switch (span->kind) {
-	case SPAN_FREE_CLEAN:
-	case SPAN_FREE_DIRTY:
-		expect(walk, at, "free neighbours of one kind are joined", 0,
-		       span->kind == kind_before);
-		*(span->kind == SPAN_FREE_DIRTY ? &walk->dirty : &walk->clean) += 1;
-		if (span->kind == SPAN_FREE_DIRTY)
-			walk->dirty_pages += span->page_count;
+	walk_expect(walk, at, "span flags", span->flags & flags, span->flags);
+	walk_expect(walk, at, "span's reserved bytes", 0,
+		    span->reserved[0] | span->reserved[1] | span->reserved[2]);
+	if (span->kind != SPAN_SLAB && span->kind != SPAN_LARGE)
+		walk_expect(walk, at, "inverse where no block begins", 0, span->inverse);
+	if (is_free_kind(span->kind)) {
+		const bool is_dirty = span->kind == SPAN_FREE_DIRTY;
+		walk_expect(walk, at, "free neighbours of one kind are joined", 0,
+			    span->kind == kind_before);
+		*(is_dirty ? &walk->dirty : &walk->clean) += 1;
+		walk->dirty_pages += is_dirty ? span->page_count : 0;
 		return;
-	case SPAN_SLAB:
-		check_slab(walk, span, at);
-		break;
-	case SPAN_LARGE:
-		expect(walk, at, "large block's slot bytes", 0, span->slot_bytes);
-		expect(walk, at, "large block's inverse", 1, span->inverse);
-		expect(walk, at, "large block's state", at + offsetof(struct layout_span, large_state),
-		       heap_offset(span->states));
-		/* As with slots, a fork may fall between free()'s mark and its lock. */
-		if (span->large_state != SLOT_CACHED || state.header->generation == 1)
-			expect(walk, at, "large block is live", SLOT_LIVE, span->large_state);
-		break;
-	case SPAN_META:
-		break;
-	default:
-		expect(walk, at, "span kind", SPAN_META, span->kind);
 	}
 	walk->used_pages += span->page_count;
+	if (span->kind == SPAN_SLAB)
+		check_slab(walk, span, at);
+	else if (span->kind == SPAN_LARGE)
+		check_large(walk, span, at);
 }
 
-/* The spans tile the data without gaps; false: they do not, and nothing else can be trusted. */
+/* The spans tile the data without gaps, and the pagemap knows it; false: not, and nothing else
+ * can be trusted. */
 static bool check_tiling(struct walk *walk)
 {
 	const struct layout_heap *header = state.header;
-	uint8_t kind_before = SPAN_UNUSED;
+	const size_t before = walk->findings;
 
 	for (uint64_t at = header->data_start; at < header->data_end;) {
 		const uint32_t id = state.pagemap[heap_page_of(at)];
-		const struct layout_span *span = &state.spans[is_record(id) ? id : 0];
+		const struct layout_span *span = &state.spans[walk_is_record(id) ? id : 0];
 		const uint64_t left = (header->data_end - at) / HEAP_PAGE_BYTES;
-		if (!is_record(id) || heap_start_of(span) != at || span->page_count == 0 ||
+		if (!walk_is_record(id) || heap_start_of(span) != at || span->page_count == 0 ||
 		    span->page_count > left) {
-			expect(walk, at, "a span begins here", at,
-			       heap_start_of(span));
+			walk_expect(walk, at, "a span begins here, and fits", 1, 0);
 			return false;
 		}
+		if (span->kind == SPAN_UNUSED || span->kind > SPAN_META) {
+			walk_expect(walk, offset_of_record(id), "span kind is one", 1, 0);
+			return false;
+		}
+		check_pagemap(walk, span, id);
+		at += span->page_count * HEAP_PAGE_BYTES;
+	}
+	return walk->findings == before;
+}
+
+static void check_spans(struct walk *walk)
+{
+	const struct layout_heap *header = state.header;
+	uint8_t kind_before = SPAN_UNUSED;
+	for (uint64_t at = header->data_start; at < header->data_end;) {
+		const uint32_t id = state.pagemap[heap_page_of(at)];
+		const struct layout_span *span = &state.spans[id];
 		check_span(walk, span, id, kind_before);
 		kind_before = span->kind;
 		at += span->page_count * HEAP_PAGE_BYTES;
 	}
-	return true;
 }
 
 static bool check_header(struct walk *walk)
 {
 	const struct layout_heap *header = state.header;
 	const size_t before = walk->findings;
-	expect(walk, 0, "heap magic", HEAP_MAGIC, header->magic);
-	expect(walk, 0, "range of pointers", header->data_end, heap_range.size);
-	expect(walk, 0, "data lies in the heap", 1,
-	       header->data_start <= header->data_end && header->data_end <= header->size_bytes);
-	expect(walk, 0, "span records fit", 1,
-	       header->span_top >= 1 && header->span_top <= header->span_capacity &&
-		       header->span_top * sizeof(struct layout_span) <= header->spans_open);
-	expect(walk, 0, "pagemap is open", 1,
-	       header->data_end / HEAP_PAGE_BYTES * sizeof(uint32_t) <= header->pagemap_open);
-	expect(walk, 0, "shards", 1,
-	       header->shard_count >= 1 && header->shard_count <= HEAP_SHARDS_MAX);
+	struct layout_heap fresh;
+
+	heap_layout_fill(&fresh, state.size);
+	walk_expect_field(walk, magic, fresh.magic);
+	walk_expect_field(walk, size_bytes, fresh.size_bytes);
+	walk_expect_field(walk, pagemap, fresh.pagemap);
+	walk_expect_field(walk, spans, fresh.spans);
+	walk_expect_field(walk, data_start, fresh.data_start);
+	walk_expect_field(walk, span_capacity, fresh.span_capacity);
+	walk_expect_field(walk, data_end, heap_range.size);
+	for (unsigned class = 1; class < HEAP_CLASSES; class++)
+		walk_expect(walk, offsetof(struct layout_heap, classes[class]), "class geometry", 0,
+			    memcmp(&header->classes[class], &fresh.classes[class],
+				   sizeof(fresh.classes[class])) != 0);
+	walk_expect(walk, offsetof(struct layout_heap, span_top), "span records fit", 1,
+		    header->span_top >= 1 && header->span_top <= header->span_capacity &&
+			    header->span_top * sizeof(struct layout_span) <= header->spans_open);
+	walk_expect(walk, offsetof(struct layout_heap, spans_open), "span table is in its place", 1,
+		    header->spans_open <= fresh.data_start - fresh.spans);
+	walk_expect(walk, offsetof(struct layout_heap, pagemap_open), "pagemap is open", 1,
+		    header->data_end / HEAP_PAGE_BYTES * sizeof(uint32_t) <= header->pagemap_open &&
+			    header->pagemap_open <= fresh.spans - fresh.pagemap);
+	walk_expect_field(walk, shard_count, state.shard_count);
+	walk_expect(walk, offsetof(struct layout_heap, generation), "generation is one", 1,
+		    header->generation != 0);
+	walk_expect(walk, fresh.spans, "record 0 is empty", 0,
+		    state.spans[0].inverse | (uintptr_t)state.spans[0].start | state.spans[0].kind);
 	return walk->findings == before;
 }
 
-/* Length of a list of spans through next; every one must satisfy the caller's kind. */
-static uint32_t check_list(struct walk *walk, uint32_t head, enum span_kind kind)
+/* What the members of a list have in common: a free bin's size, or a slab list's class and shard. */
+struct membership {
+	enum span_kind kind;
+	unsigned bin;
+	unsigned class, shard;
+};
+
+static bool is_member(const struct layout_span *span, const struct membership *list)
+{
+	if (span->kind != list->kind)
+		return false;
+	if (is_free_kind(span->kind))
+		return span_bin_of(span->page_count) == list->bin;
+	return span->kind != SPAN_SLAB || (span->class == list->class && span->shard == list->shard &&
+					   span->free_count != 0);
+}
+
+/* Length of a list of spans through next; *ret_last is its last. */
+static uint32_t check_list(struct walk *walk, uint32_t head, const struct membership *list,
+			   uint32_t *ret_last)
 {
 	uint32_t length = 0;
-	uint32_t before = 0;
+	*ret_last = 0;
 	for (uint32_t id = head; id != 0; id = state.spans[id].next) {
-		if (!is_record(id) || length++ == state.header->span_top) {
-			expect(walk, offset_of_record(before), "list link", 0, id);
+		if (!walk_is_record(id) || length++ == state.header->span_top) {
+			walk_expect(walk, offset_of_record(*ret_last), "list link", 0, id);
 			break;
 		}
-		expect(walk, offset_of_record(id), "kind of a span in a list", kind,
-		       state.spans[id].kind);
-		if (kind != SPAN_UNUSED)
-			expect(walk, offset_of_record(id), "list link back", before,
-			       state.spans[id].prev);
-		before = id;
+		walk_expect(walk, offset_of_record(id), "span is in the list of its like", 1,
+			    is_member(&state.spans[id], list));
+		if (list->kind != SPAN_UNUSED)
+			walk_expect(walk, offset_of_record(id), "list link back", *ret_last,
+				    state.spans[id].prev);
+		*ret_last = id;
 	}
 	return length;
 }
@@ -189,126 +269,102 @@ static uint32_t check_list(struct walk *walk, uint32_t head, enum span_kind kind
 static uint32_t check_bins(struct walk *walk, const struct layout_span_bins *bins,
 			   enum span_kind kind)
 {
-	uint32_t spans = 0;
+	uint32_t spans = 0, last;
 	for (unsigned bin = 0; bin < HEAP_SPAN_BINS; bin++) {
-		expect(walk, 0, "bin's bit", bins->head[bin] != 0,
-		       bins->occupied[bin / 64] >> (bin % 64) & 1);
-		spans += check_list(walk, bins->head[bin], kind);
+		walk_expect(walk, heap_offset(&bins->occupied[bin / 64]), "bin's bit",
+			    bins->head[bin] != 0, bins->occupied[bin / 64] >> (bin % 64) & 1);
+		spans += check_list(walk, bins->head[bin],
+				    &(struct membership){.kind = kind, .bin = bin}, &last);
 	}
 	return spans;
+}
+
+static void check_ages(struct walk *walk)
+{
+	const struct layout_heap *header = state.header;
+	uint32_t aged = 0, before = 0;
+	for (uint32_t id = header->dirty_oldest; id != 0; id = state.spans[id].newer) {
+		if (!walk_is_record(id) || state.spans[id].kind != SPAN_FREE_DIRTY ||
+		    aged++ == walk->dirty) {
+			walk_expect(walk, offset_of_record(before), "age link", 0, id);
+			break;
+		}
+		walk_expect(walk, offset_of_record(id), "age link back", before, state.spans[id].older);
+		before = id;
+	}
+	walk_expect(walk, 0, "dirty spans by age", walk->dirty, aged);
+	walk_expect_field(walk, dirty_newest, before);
 }
 
 static void check_lists(struct walk *walk)
 {
 	const struct layout_heap *header = state.header;
-	uint32_t slabs = 0, slabs_open = 0, aged = 0;
+	uint32_t slabs = 0, slabs_open = 0, last;
 
-	expect(walk, 0, "clean spans in bins", walk->clean,
-	       check_bins(walk, &header->clean, SPAN_FREE_CLEAN));
-	expect(walk, 0, "dirty spans in bins", walk->dirty,
-	       check_bins(walk, &header->dirty, SPAN_FREE_DIRTY));
-	for (uint32_t id = header->dirty_oldest; is_record(id) && aged < header->span_top;
-	     id = state.spans[id].newer)
-		aged++;
-	expect(walk, 0, "dirty spans by age", walk->dirty, aged);
+	walk_expect(walk, 0, "clean spans in bins", walk->clean,
+		    check_bins(walk, &header->clean, SPAN_FREE_CLEAN));
+	walk_expect(walk, 0, "dirty spans in bins", walk->dirty,
+		    check_bins(walk, &header->dirty, SPAN_FREE_DIRTY));
+	check_ages(walk);
 	for (unsigned shard = 0; shard < header->shard_count; shard++)
 		for (unsigned class = 1; class < HEAP_CLASSES; class++) {
 			const struct layout_slab_list *list = &header->slabs[shard][class];
 			slabs += list->count;
-			slabs_open += check_list(walk, list->head, SPAN_SLAB);
+			slabs_open += check_list(walk, list->head,
+						 &(struct membership){SPAN_SLAB, 0, class, shard}, &last);
+			walk_expect(walk, heap_offset(&list->tail), "tail of a list of slabs", last,
+				    list->tail);
 		}
-	expect(walk, 0, "slabs", walk->slabs, slabs);
-	expect(walk, 0, "slabs with free slots in lists", walk->slabs_open, slabs_open);
-	const uint32_t unused = check_list(walk, header->span_free, SPAN_UNUSED);
-	expect(walk, 0, "records in use and unused", header->span_top,
-	       1 + walk->spans + unused);
-	expect(walk, 0, "pages in use", walk->used_pages, header->used_pages);
-	expect(walk, 0, "dirty pages", walk->dirty_pages, header->dirty_pages);
+	walk_expect(walk, 0, "slabs", walk->slabs, slabs);
+	walk_expect(walk, 0, "slabs with free slots in lists", walk->slabs_open, slabs_open);
+	const uint32_t unused =
+		check_list(walk, header->span_free, &(struct membership){.kind = SPAN_UNUSED}, &last);
+	walk_expect_field(walk, span_top, 1 + walk->spans + unused);
+	walk_expect_field(walk, used_pages, walk->used_pages);
+	walk_expect_field(walk, dirty_pages, walk->dirty_pages);
+	walk_expect(walk, offsetof(struct layout_heap, used_pages_peak), "header: used_pages_peak", 1,
+		    header->used_pages_peak >= walk->used_pages);
 }
 
-/* A slot a cache holds: the given pair must be a slot of the class, CACHED, and not seen yet. */
-static void check_cached(struct walk *walk, unsigned class, const char *slot, uint8_t *slot_state,
-			 uint64_t cache)
+/* Free metadata: what is left of the newest span, and blocks to be used again. */
+static void check_meta(struct walk *walk)
 {
-	const uint64_t offset = heap_offset(slot);
-	if (!lies_in_data(slot, 1)) {
-		expect(walk, cache, "cached slot lies in the data", 1, 0);
-		return;
-	}
-	const struct layout_span *span = heap_span_at(offset);
-	const uint64_t index = span->slot_bytes ? (uint64_t)(slot - span->start) / span->slot_bytes : 0;
-	expect(walk, offset, "class of a cached slot", class, span->class);
-	expect(walk, offset, "state byte of a cached slot", heap_offset(span->states + index),
-	       heap_offset(slot_state));
-	if (span->class != class || span->states + index != slot_state)
-		return;
-	expect(walk, offset, "cached slot's state, in one cache only", SLOT_CACHED, *slot_state);
-	if (*slot_state == SLOT_CACHED)
-		*slot_state = SLOT_SEEN;
-}
-
-static void check_bin(struct walk *walk, const struct layout_bin *bin, unsigned class,
-		      uint64_t cache)
-{
-	const bool is_bounded = bin->entries <= bin->top && bin->top <= bin->limit &&
-				lies_in_data(bin->entries, 0) && lies_in_data(bin->limit, 0);
-	expect(walk, cache, "cache's stack is within its limit", 1, is_bounded);
-	for (const struct layout_entry *entry = bin->entries; is_bounded && entry < bin->top; entry++)
-		check_cached(walk, class, entry->slot, entry->state, cache);
-	const uint32_t next = (uint32_t)bin->run, stop = (uint32_t)(bin->run >> 32);
-	expect(walk, cache, "cache's run is in order", 1,
-	       next <= stop && stop <= state.header->classes[class].slot_count);
-	for (uint32_t i = next; i < stop && i < state.header->classes[class].slot_count; i++)
-		check_cached(walk, class, bin->run_slots + (size_t)i * bin->slot_bytes,
-			     bin->run_states + i, cache);
-}
-
-static void check_caches(struct walk *walk)
-{
-	const struct layout_tcache *cache;
-	uint32_t count = 0;
-	for (uint64_t at = state.header->tcaches; at != 0; at = cache->next) {
-		if (at < state.header->data_start ||
-		    at + sizeof(*cache) > state.header->data_end ||
-		    count++ == state.header->span_top) {
-			expect(walk, at, "thread cache lies in the data", 1, 0);
-			return;
-		}
-		cache = (const struct layout_tcache *)heap_pointer(at);
-		for (unsigned class = 1; class < HEAP_CLASSES; class++)
-			check_bin(walk, &cache->bins[class], class, at);
-	}
-}
-
-/* Turn SEEN back into CACHED. A CACHED slot nobody has is lost: fork may lose one a thread. */
-static void check_lost(struct walk *walk)
-{
-	for (uint32_t id = 1; id < state.header->span_top; id++) {
-		const struct layout_span *span = &state.spans[id];
-		if (span->kind != SPAN_SLAB)
-			continue;
-		uint8_t *states = span->states;
-		for (uint32_t i = 0; i < span->slot_count; i++) {
-			if (states[i] == SLOT_CACHED && state.header->generation == 1)
-				expect(walk, heap_offset(states + i), "cached slot is in a cache",
-				       SLOT_SEEN, SLOT_CACHED);
-			if (states[i] == SLOT_SEEN)
-				states[i] = SLOT_CACHED;
+	const struct layout_heap *header = state.header;
+	const uint64_t rest = header->meta_bump_end - header->meta_bump;
+	const uint64_t units_max = walk->used_pages * (HEAP_PAGE_BYTES / HEAP_META_UNIT);
+	walk_expect(walk, offsetof(struct layout_heap, meta_bump), "unused metadata is metadata", 1,
+		    header->meta_bump <= header->meta_bump_end && rest % HEAP_META_UNIT == 0 &&
+			    header->meta_bump % HEAP_META_UNIT == 0 &&
+			    (rest == 0 || walk_lies_in_meta(header->meta_bump, rest)));
+	for (unsigned units = 0; units < HEAP_META_LISTS; units++) {
+		uint64_t count = 0;
+		for (uint64_t at = header->meta_free[units]; at != 0;
+		     at = *(const uint64_t *)heap_pointer(at)) {
+			if (units == 0 || at % HEAP_META_UNIT != 0 || count++ == units_max ||
+			    !walk_lies_in_meta(at, units * HEAP_META_UNIT)) {
+				walk_expect(walk, at, "free metadata is metadata, linked once", 1, 0);
+				break;
+			}
 		}
 	}
 }
 
 static void check_roots(struct walk *walk)
 {
+	static const struct layout_root free_root;
 	for (unsigned i = 0; i < HEAP_ROOTS; i++) {
 		const struct layout_root *root = &state.roots[i];
 		const uint64_t at = heap_offset(root);
-		expect(walk, at, "root's name ends", 1,
-		       memchr(root->name, '\0', sizeof(root->name)) != NULL);
-		if (root->name[0] != '\0')
-			expect(walk, at, "root points into the data", 1,
-			       root->offset >= state.header->data_start &&
-				       root->offset < state.header->data_end);
+		if (root->name[0] == '\0') {
+			walk_expect(walk, at, "free root is empty", 0,
+				    memcmp(root, &free_root, sizeof(*root)) != 0);
+			continue;
+		}
+		walk_expect(walk, at, "root's name ends", 1,
+			    memchr(root->name, '\0', sizeof(root->name)) != NULL);
+		walk_expect(walk, at, "root points into the data", 1,
+			    root->offset >= state.header->data_start &&
+				    root->offset < state.header->data_end);
 	}
 }
 
@@ -319,10 +375,11 @@ size_t heap_check(void (*report)(void *context, const struct heap_finding *findi
 		return 0;
 	heap_prefork();
 	if (check_header(&walk) && check_tiling(&walk)) {
+		check_spans(&walk);
 		check_lists(&walk);
-		check_caches(&walk);
-		check_lost(&walk);
+		check_meta(&walk);
 		check_roots(&walk);
+		walk_caches(&walk);
 	}
 	heap_postfork_parent();
 	return walk.findings;

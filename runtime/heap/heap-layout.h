@@ -100,7 +100,7 @@ struct layout_slab_list {
 	uint32_t count;
 };
 
-/* Free spans of one kind by size: bin b holds what span.c's bin_of() maps to it. */
+/* Free spans of one kind by size: bin b holds what span_bin_of() maps to it. */
 struct layout_span_bins {
 	uint64_t occupied[4]; /* bit b: bin b is not empty */
 	uint32_t head[HEAP_SPAN_BINS];
@@ -152,8 +152,9 @@ struct layout_entry {
 /*
  * What one thread caches of one class: a stack of freed slots, and a run of slots never handed
  * out since they left their slab. Only its thread touches it. Its stores are ordered so that a
- * fork or a cut between any two of them loses at most one slot, and never hands one out twice:
- * the top drops before the slot is LIVE, and rises after it is CACHED.
+ * fork between any two of them may lose slots (one, or those that were on their way to their
+ * slabs), but never hands one out twice: the top drops before a slot is LIVE, or leaves for its
+ * slab, and rises after it is CACHED. A refill holds the slab's lock, which a fork waits for.
  */
 struct layout_bin {
 	struct layout_entry *top;     /* above the newest entry */

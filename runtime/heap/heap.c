@@ -105,6 +105,8 @@ int heap_create(const struct heap_memory *memory, void *base, size_t size, size_
 				   ((uintptr_t)base >> HEAP_PAGE_SHIFT),
 		.spans = (struct layout_span *)((char *)base + header->spans),
 		.roots = (struct layout_root *)((char *)base + ROOTS_OFFSET),
+		.size = size,
+		.shard_count = header->shard_count,
 		.limit = limit,
 		.memory = *memory,
 	};
@@ -326,7 +328,7 @@ void heap_thread_exit(void)
 
 static void every_lock(void (*operation)(struct lock *lock))
 {
-	for (unsigned shard = 0; shard < state.header->shard_count; shard++)
+	for (unsigned shard = 0; shard < state.shard_count; shard++)
 		for (unsigned class = 1; class < HEAP_CLASSES; class++)
 			operation(&state.slab_locks[shard][class]);
 	operation(&state.page_lock);

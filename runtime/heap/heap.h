@@ -84,7 +84,8 @@ struct heap_stats {
 void heap_get_stats(struct heap_stats *ret_stats);
 
 /* heap_check() - walk the whole heap and verify every invariant; report() hears each violation
- * (offset from base, what was expected, what was found). Other threads must not allocate.
+ * (offset from base, what was expected, what was found), and must not allocate: the locks are
+ * held. No other thread may allocate.
  * Returns the number of violations. */
 struct heap_finding {
 	size_t offset;

@@ -27,7 +27,7 @@
 #define TABLE_STEP_BYTES UINT64_C(65536)
 #define BIN_TRIES 32
 
-static unsigned bin_of(uint32_t pages)
+unsigned span_bin_of(uint32_t pages)
 {
 	if (pages < 16)
 		return pages;
@@ -122,7 +122,7 @@ static void age_unlink(const struct layout_span *span)
 /* File a free span under its kind and size, without joining it to anything. */
 static void file(struct layout_span *span)
 {
-	const unsigned bin = bin_of(span->page_count);
+	const unsigned bin = span_bin_of(span->page_count);
 	struct layout_span_bins *bins = bins_of(span->kind);
 	const uint32_t id = heap_span_id(span);
 
@@ -139,7 +139,7 @@ static void file(struct layout_span *span)
 
 static void unfile(struct layout_span *span)
 {
-	const unsigned bin = bin_of(span->page_count);
+	const unsigned bin = span_bin_of(span->page_count);
 	struct layout_span_bins *bins = bins_of(span->kind);
 
 	*(span->prev ? &state.spans[span->prev].next : &bins->head[bin]) = span->next;
@@ -234,7 +234,7 @@ static void purge_surplus(void)
 
 static struct layout_span *find(struct layout_span_bins *bins, uint32_t pages)
 {
-	const unsigned first = bin_of(pages);
+	const unsigned first = span_bin_of(pages);
 	unsigned tries = BIN_TRIES;
 	/* Spans of the request's own bin may be a little too short. */
 	for (uint32_t id = bins->head[first]; id != 0 && tries-- != 0; id = state.spans[id].next)

@@ -22,6 +22,8 @@ struct heap_state {
 	struct layout_span *spans;
 	struct layout_heap *header;
 	struct layout_root *roots;
+	size_t size;  /* the whole range */
+	uint32_t shard_count;
 	size_t limit; /* how far data may grow in this run */
 	struct heap_memory memory;
 	struct lock page_lock; /* spans, meta, list of thread caches, roots */
@@ -38,7 +40,7 @@ static inline char *heap_pointer(uint64_t offset)
 
 static inline uint64_t heap_offset(const void *p)
 {
-	return (uint64_t)((const char *)p - heap_range.base);
+	return (uintptr_t)p - (uintptr_t)heap_range.base;
 }
 
 static inline uint32_t heap_page_of(uint64_t offset)

@@ -49,7 +49,7 @@ static void entries_assign(struct layout_tcache *cache)
 	}
 }
 
-static size_t tcache_bytes(void)
+size_t tcache_bytes(void)
 {
 	size_t entries = 0;
 	for (unsigned class = 1; class < HEAP_CLASSES; class++)

@@ -19,6 +19,9 @@ void *tcache_alloc_slow(unsigned class);
  * which is CACHED already */
 void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state);
 
+/* Bytes of a thread cache, its entries included. */
+size_t tcache_bytes(void);
+
 void tcache_thread_exit(void);
 /* In a forked child: only the forking thread's cache has a thread. The page lock is held. */
 void tcache_postfork_child(void);
