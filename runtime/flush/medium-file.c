@@ -86,7 +86,7 @@ static int file_write(struct medium *medium, const void *buffer, size_t len, uin
 static int file_punch(struct medium *medium, uint64_t offset, uint64_t len)
 {
 	int fd = pool_fd(file_of(medium)->pool);
-	int error = fd;
+	int error;
 
 	if (fd < 0)
 		return fd;

@@ -16,8 +16,13 @@ enum { MEMCHECK_ON = 1 };
 	} while (0)
 #define memcheck_free(p) VALGRIND_FREELIKE_BLOCK(p, 0)
 /* A span for blocks is nobody's until they are allocated; one for metadata is the heap's. */
-#define memcheck_hide(p, len) VALGRIND_MAKE_MEM_NOACCESS(p, len)
-#define memcheck_show(p, len) VALGRIND_MAKE_MEM_DEFINED(p, len)
+#define memcheck_span(p, len, is_meta)                                     \
+	do {                                                               \
+		if (is_meta)                                               \
+			VALGRIND_MAKE_MEM_DEFINED(p, len);                 \
+		else                                                       \
+			VALGRIND_MAKE_MEM_NOACCESS(p, len);                \
+	} while (0)
 
 /* Copies whole slots, of which memcheck knows only the bytes the program asked for. */
 static inline void memcheck_copy(void *to, const void *from, size_t len)
@@ -30,7 +35,6 @@ static inline void memcheck_copy(void *to, const void *from, size_t len)
 enum { MEMCHECK_ON = 0 };
 #define memcheck_alloc(p, size, is_zero) ((void)(is_zero))
 #define memcheck_free(p) ((void)0)
-#define memcheck_hide(p, len) ((void)0)
-#define memcheck_show(p, len) ((void)0)
+#define memcheck_span(p, len, is_meta) ((void)0)
 #define memcheck_copy(to, from, len) memcpy(to, from, len)
 #endif

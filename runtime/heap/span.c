@@ -376,10 +376,7 @@ struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kin
 	span->flags = zero;
 	map_ends(span, heap_span_id(span));
 	account_used(page_count);
-	if (kind == SPAN_META)
-		memcheck_show(start, page_count * HEAP_PAGE_BYTES);
-	else
-		memcheck_hide(start, page_count * HEAP_PAGE_BYTES);
+	memcheck_span(start, page_count * HEAP_PAGE_BYTES, kind == SPAN_META);
 	return span;
 }
 

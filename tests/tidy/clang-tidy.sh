@@ -17,7 +17,7 @@ if "$tidy" --quiet "$place/planted.c" -- >/dev/null 2>&1; then
 fi
 git ls-files 'runtime/*.c' 'preload/*.c' 'wrappers/*.c' |
 	xargs -P "$(nproc)" -n 4 "$tidy" --quiet -p "$2" 2>&1 |
-	grep -v -e 'warnings generated' -e 'warnings treated' -e 'in non-user code' -e '^$' \
+	grep -v -e 'warnings\? generated' -e 'warnings\? treated' -e 'in non-user code' -e '^$' \
 		-e 'Suppressed' -e 'Use -header-filter' >"$place/found"
 cat "$place/found"
 ! [ -s "$place/found" ]

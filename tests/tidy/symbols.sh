@@ -5,9 +5,10 @@
 # exports this list and nothing else; and it may need nothing but libc and the loader.
 set -u
 export LC_ALL=C
-exported="_Fork aligned_alloc calloc cfree clone dlopen fork free mallinfo mallinfo2 malloc
-malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign posix_memalign pvalloc
-realloc reallocarray valloc"
+exported="_Fork aligned_alloc calloc cfree clone dlopen execl execle execlp execv execve execveat
+execvp execvpe fexecve fork free mallinfo mallinfo2 malloc malloc_info malloc_stats
+malloc_trim malloc_usable_size mallopt memalign posix_memalign pvalloc realloc
+reallocarray syscall valloc"
 status=0
 
 # compare WHAT EXPECTED FOUND: words, in any order
