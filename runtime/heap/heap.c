@@ -24,7 +24,10 @@
 #define ROOTS_OFFSET HEADER_BYTES
 #define ROOTS_BYTES (HEAP_ROOTS * sizeof(struct layout_root))
 #define PAGEMAP_OFFSET (UINT64_C(256) << 10)
-#define PAGES_PER_SPAN 4 /* fewer cannot be, once neighbours have joined: see span_new() */
+/* Slabs and large blocks have more pages; of blocks with an alignment beyond a page, and the holes
+ * between them, there may be more than records: then the heap is full before its pages are. */
+#define PAGES_PER_SPAN 2
+#define ALIGN_WHOLE_MAX (8 * HEAP_PAGE_BYTES) /* such blocks leave no holes */
 
 static_assert(sizeof(struct layout_heap) <= HEADER_BYTES, "the header fits its place");
 static_assert(ROOTS_OFFSET + ROOTS_BYTES <= PAGEMAP_OFFSET, "the roots fit their place");
@@ -180,7 +183,8 @@ void *heap_alloc_aligned(size_t alignment, size_t size)
 	if (alignment <= HEAP_PAGE_BYTES && rounded <= SIZECLASS_MAX_BYTES)
 		p = alloc(rounded); /* sizeclass.c: the class is a multiple of the alignment */
 	else
-		p = large_alloc(size, alignment <= HEAP_PAGE_BYTES ? 1 : alignment / HEAP_PAGE_BYTES,
+		p = large_alloc(alignment <= ALIGN_WHOLE_MAX ? rounded : size,
+				alignment <= HEAP_PAGE_BYTES ? 1 : alignment / HEAP_PAGE_BYTES,
 				&is_zero);
 	memcheck_alloc(p, size, 0);
 	return p;

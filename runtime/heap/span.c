@@ -232,10 +232,9 @@ static void purge_surplus(void)
 	}
 }
 
-static struct layout_span *find(struct layout_span_bins *bins, uint32_t pages)
+static struct layout_span *find(struct layout_span_bins *bins, uint32_t pages, uint32_t tries)
 {
 	const unsigned first = span_bin_of(pages);
-	unsigned tries = BIN_TRIES;
 	/* Spans of the request's own bin may be a little too short. */
 	for (uint32_t id = bins->head[first]; id != 0 && tries-- != 0; id = state.spans[id].next)
 		if (state.spans[id].page_count >= pages)
@@ -324,13 +323,17 @@ static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint3
 		unfile(aligned);
 		span = aligned;
 	}
-	(void)split(span, pages); /* no record: the block is longer than asked, nothing worse */
+	if (!split(span, pages)) {
+		file_joined(span);
+		return NULL;
+	}
 	return span;
 }
 
-static struct layout_span *take(enum span_kind kind, uint32_t pages, uint32_t align_pages)
+static struct layout_span *take(enum span_kind kind, uint32_t pages, uint32_t align_pages,
+				uint32_t tries)
 {
-	struct layout_span *span = find(bins_of(kind), pages + align_pages - 1);
+	struct layout_span *span = find(bins_of(kind), pages + align_pages - 1, tries);
 	if (!span)
 		return NULL;
 	unfile(span);
@@ -356,13 +359,17 @@ static void account_used(int64_t pages)
 
 struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kind kind)
 {
-	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages);
+	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages, BIN_TRIES);
 	if (!span)
-		span = take(SPAN_FREE_CLEAN, pages, align_pages);
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, BIN_TRIES);
 	if (!span && grow(pages + align_pages - 1))
-		span = take(SPAN_FREE_CLEAN, pages, align_pages);
-	if (!span && span_purge_all())
-		span = take(SPAN_FREE_CLEAN, pages, align_pages);
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, BIN_TRIES);
+	if (!span) {
+		(void)span_purge_all();
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
+	}
+	if (!span) /* the system may have refused to take some back */
+		span = take(SPAN_FREE_DIRTY, pages, align_pages, UINT32_MAX);
 	if (!span)
 		return NULL;
 
