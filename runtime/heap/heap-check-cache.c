@@ -13,7 +13,7 @@
 
 #define SLOT_SEEN 3
 
-/* A slot a cache holds: the pair must be a slot of the class and its state, CACHED, not yet seen. */
+/* A slot a cache holds: the pair must be a slot of the class and its state, CACHED, unseen. */
 static void check_cached(struct walk *walk, unsigned class, const char *slot, uint8_t *slot_state,
 			 uint64_t cache)
 {

@@ -228,7 +228,7 @@ static bool check_header(struct walk *walk)
 	return walk->findings == before;
 }
 
-/* What the members of a list have in common: a free bin's size, or a slab list's class and shard. */
+/* What the members of a list share: a free bin's size, or a slab list's class and shard. */
 struct membership {
 	enum span_kind kind;
 	unsigned bin;
