@@ -100,6 +100,9 @@ int heap_create(const struct heap_memory *memory, void *base, size_t size, size_
 	if (error)
 		return error;
 	header->pagemap_open = header->spans_open = first;
+	memcheck_own(base, PAGEMAP_OFFSET);
+	memcheck_own((char *)base + header->pagemap, first);
+	memcheck_own((char *)base + header->spans, first);
 
 	state = (struct heap_state){
 		.header = header,
@@ -219,6 +222,7 @@ static _Noreturn void bad_pointer(const char *call, const void *p)
 	const struct layout_span *span = heap_span_of(p);
 	const uint64_t inside = (uint64_t)((const char *)p - span->start);
 
+	memcheck_free(p); /* tells who allocated and freed it */
 	const bool is_in_slot = span->kind == SPAN_SLAB &&
 				inside / span->slot_bytes < span->slot_count;
 	if (is_in_slot && inside % span->slot_bytes == 0)
@@ -271,7 +275,7 @@ static size_t block_bytes(const struct layout_span *span)
 
 size_t heap_usable_size(const void *p)
 {
-	return block_bytes(block_live("malloc_usable_size()", p).span);
+	return memcheck_asked(p, block_bytes(block_live("malloc_usable_size()", p).span));
 }
 
 /* A block that has to move because it grows will grow again: room for that costs no memory until

@@ -64,6 +64,7 @@ static bool table_open(uint64_t table, uint64_t *open, uint64_t needed)
 	while (*open < needed) {
 		if (state.memory.grow(state.memory.context, table + *open, TABLE_STEP_BYTES) != 0)
 			return false;
+		memcheck_own(heap_pointer(table + *open), TABLE_STEP_BYTES);
 		*open += TABLE_STEP_BYTES;
 	}
 	return true;
@@ -403,6 +404,8 @@ void span_release(struct layout_span *span)
 	CHECK(span->kind == SPAN_SLAB || span->kind == SPAN_LARGE || span->kind == SPAN_META);
 	if (span->kind == SPAN_SLAB)
 		span_map_pages(span, 0);
+	if (span->kind == SPAN_META)
+		memcheck_disown(span->start, span->page_count * HEAP_PAGE_BYTES);
 	account_used(-(int64_t)span->page_count);
 	become_dirty(span);
 	purge_surplus();

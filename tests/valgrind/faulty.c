@@ -44,6 +44,13 @@ static void use_all_calls(void)
 	}
 }
 
+static __attribute__((noinline)) void lose(size_t size)
+{
+	char *volatile p = heap_alloc(size);
+	p[0] = 'l';
+	p = NULL;
+}
+
 int main(int argc, char **argv)
 {
 	const char *fault = argc > 1 ? argv[1] : "";
@@ -56,8 +63,13 @@ int main(int argc, char **argv)
 	if (base == MAP_FAILED || heap_create(&memory, base, 1 << 28, 1 << 28) != 0)
 		return 2;
 
-	use_all_calls();
+	if (!strcmp(fault, "none"))
+		use_all_calls();
+	if (!strcmp(fault, "lost"))
+		lose(size);
 	char *volatile p = heap_alloc(size);
+	if (heap_usable_size(p) < size)
+		return 2;
 	if (!strcmp(fault, "uninitialised") && p[size / 2] == 'x')
 		puts("x");
 	memset(p, 'y', size);
@@ -69,6 +81,15 @@ int main(int argc, char **argv)
 		p = heap_realloc(p, size - 8);
 		p[size - 8] = 'z';
 	}
+	if (!strcmp(fault, "grown")) {
+		p = heap_realloc(p, size + 8);
+		if (p[size] == 'x')
+			puts("x");
+	}
+	if (!strcmp(fault, "inside"))
+		heap_free(p + 1);
+	if (!strcmp(fault, "twice"))
+		heap_free(p);
 	if (!strcmp(fault, "freed")) {
 		heap_free(p);
 		kept = p;
