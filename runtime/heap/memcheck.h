@@ -2,11 +2,14 @@
  * Valgrind's memcheck is told of every block, when built with -Dvalgrind=true (the test build).
  * Otherwise these are nothing at all.
  *
- * Slots stand side by side, so there are no red zones: an overrun by more than a slot's slack may
- * land in the next live block unseen. A slot freed is the next one handed out: a use of it is seen
- * only until then, and where an address was freed more than once memcheck tells of the oldest time
- * it remembers (--freelist-vol=0: of none). Roots are offsets, which the leak check does not follow. Its warning at exit,
- * of ranges whose errors are not reported, means the heap's tables (memcheck_own).
+ * What memcheck cannot see here:
+ * - Slots stand side by side, so there are no red zones: an overrun by more than a slot's slack
+ *   may land in the next live block.
+ * - A slot freed is the next one handed out: a use of it is seen only until then, and where an
+ *   address was freed more than once memcheck tells of the oldest time it remembers.
+ * - The heap's own tables are used without a report, by whomever (memcheck_own): the warning at
+ *   exit, of ranges whose errors are not reported, means them.
+ * - Roots are offsets, which the leak check does not follow.
  */
 #pragma once
 
