@@ -55,7 +55,9 @@ int main(int argc, char **argv)
 {
 	const char *fault = argc > 1 ? argv[1] : "";
 	const size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 40;
-	static char *volatile kept, *volatile fence;
+	static struct {
+		char *volatile kept, *volatile fence;
+	} reachable;
 	char *base = mmap(NULL, 1 << 28, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			  -1, 0);
 	const struct heap_memory memory = {
@@ -67,7 +69,7 @@ int main(int argc, char **argv)
 		use_all_calls();
 	if (!strcmp(fault, "lost"))
 		lose(size);
-	fence = heap_alloc(size); /* so that an underrun hits no table of the heap */
+	reachable.fence = heap_alloc(size); /* so that an underrun hits no table of the heap */
 	char *volatile p = heap_alloc(size);
 	if (heap_usable_size(p) < size)
 		return 2;
@@ -93,8 +95,8 @@ int main(int argc, char **argv)
 		heap_free(p);
 	if (!strcmp(fault, "freed")) {
 		heap_free(p);
-		kept = p;
-		return kept[0] == 'q';
+		reachable.kept = p;
+		return reachable.kept[0] == 'q';
 	}
 	heap_free(p);
 	return 0;
