@@ -11,6 +11,7 @@
  */
 #include "heap-walk.h"
 #include "meta.h"
+#include "span-file.h"
 #include "span.h"
 
 void walk_expect(struct walk *walk, uint64_t offset, const char *what, uint64_t expected,
@@ -124,15 +125,14 @@ static void check_large(struct walk *walk, const struct layout_span *span, uint6
 
 static bool is_free_kind(uint8_t kind)
 {
-	return kind == SPAN_FREE_CLEAN || kind == SPAN_FREE_DIRTY;
+	return kind == SPAN_FREE_CLEAN || kind == SPAN_FREE_DIRTY || kind == SPAN_FREE_PURGED;
 }
 
 static void check_span(struct walk *walk, const struct layout_span *span, uint32_t id,
 		       uint8_t kind_before)
 {
 	const uint64_t at = offset_of_record(id);
-	const unsigned flags = span->kind == SPAN_FREE_CLEAN ? SPAN_PURGED :
-			       span->kind == SPAN_FREE_DIRTY ? 0 : SPAN_ZERO;
+	const unsigned flags = is_free_kind(span->kind) ? 0 : SPAN_ZERO;
 
 	walk->spans++;
 	walk_expect(walk, at, "span flags", span->flags & flags, span->flags);
@@ -141,11 +141,10 @@ static void check_span(struct walk *walk, const struct layout_span *span, uint32
 	if (span->kind != SPAN_SLAB && span->kind != SPAN_LARGE)
 		walk_expect(walk, at, "inverse where no block begins", 0, span->inverse);
 	if (is_free_kind(span->kind)) {
-		const bool is_dirty = span->kind == SPAN_FREE_DIRTY;
 		walk_expect(walk, at, "free neighbours of one kind are joined", 0,
 			    span->kind == kind_before);
-		*(is_dirty ? &walk->dirty : &walk->clean) += 1;
-		walk->dirty_pages += is_dirty ? span->page_count : 0;
+		walk->free[span->kind]++;
+		walk->dirty_pages += span->kind == SPAN_FREE_DIRTY ? span->page_count : 0;
 		return;
 	}
 	walk->used_pages += span->page_count;
@@ -171,7 +170,7 @@ static bool check_tiling(struct walk *walk)
 			walk_expect(walk, at, "a span begins here, and fits", 1, 0);
 			return false;
 		}
-		if (span->kind == SPAN_UNUSED || span->kind > SPAN_META) {
+		if (span->kind == SPAN_UNUSED || span->kind >= SPAN_KINDS) {
 			walk_expect(walk, offset_of_record(id), "span kind is one", 1, 0);
 			return false;
 		}
@@ -285,14 +284,14 @@ static void check_ages(struct walk *walk)
 	uint32_t aged = 0, before = 0;
 	for (uint32_t id = header->dirty_oldest; id != 0; id = state.spans[id].newer) {
 		if (!walk_is_record(id) || state.spans[id].kind != SPAN_FREE_DIRTY ||
-		    aged++ == walk->dirty) {
+		    aged++ == walk->free[SPAN_FREE_DIRTY]) {
 			walk_expect(walk, offset_of_record(before), "age link", 0, id);
 			break;
 		}
 		walk_expect(walk, offset_of_record(id), "age link back", before, state.spans[id].older);
 		before = id;
 	}
-	walk_expect(walk, 0, "dirty spans by age", walk->dirty, aged);
+	walk_expect(walk, 0, "dirty spans by age", walk->free[SPAN_FREE_DIRTY], aged);
 	walk_expect_field(walk, dirty_newest, before);
 }
 
@@ -301,10 +300,12 @@ static void check_lists(struct walk *walk)
 	const struct layout_heap *header = state.header;
 	uint32_t slabs = 0, slabs_open = 0, last;
 
-	walk_expect(walk, 0, "clean spans in bins", walk->clean,
+	walk_expect(walk, 0, "clean spans in bins", walk->free[SPAN_FREE_CLEAN],
 		    check_bins(walk, &header->clean, SPAN_FREE_CLEAN));
-	walk_expect(walk, 0, "dirty spans in bins", walk->dirty,
+	walk_expect(walk, 0, "dirty spans in bins", walk->free[SPAN_FREE_DIRTY],
 		    check_bins(walk, &header->dirty, SPAN_FREE_DIRTY));
+	walk_expect(walk, 0, "purged spans in bins", walk->free[SPAN_FREE_PURGED],
+		    check_bins(walk, &header->purged, SPAN_FREE_PURGED));
 	check_ages(walk);
 	for (unsigned shard = 0; shard < header->shard_count; shard++)
 		for (unsigned class = 1; class < HEAP_CLASSES; class++) {
@@ -322,6 +323,8 @@ static void check_lists(struct walk *walk)
 	walk_expect_field(walk, span_top, 1 + walk->spans + unused);
 	walk_expect_field(walk, used_pages, walk->used_pages);
 	walk_expect_field(walk, dirty_pages, walk->dirty_pages);
+	walk_expect(walk, offsetof(struct layout_heap, recent_pages), "header: recent_pages", 1,
+		    header->recent_pages >= walk->used_pages);
 	walk_expect(walk, offsetof(struct layout_heap, used_pages_peak), "header: used_pages_peak", 1,
 		    header->used_pages_peak >= walk->used_pages);
 }

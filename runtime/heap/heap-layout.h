@@ -31,8 +31,8 @@
 #define HEAP_ROOTS 1024
 #define HEAP_ROOT_NAME_MAX 63
 
-/* What a span is used for. FREE_DIRTY pages hold old bytes and memory; FREE_CLEAN ones read as
- * zeros and cost no memory. */
+/* What a span is used for. FREE_DIRTY pages hold memory and old bytes; FREE_CLEAN ones are open and
+ * read as zeros; FREE_PURGED ones were given back: before use, the range's owner opens them again. */
 enum span_kind {
 	SPAN_UNUSED = 0, /* the record stands for nothing; `next` links the free records */
 	SPAN_FREE_CLEAN = 1,
@@ -40,6 +40,8 @@ enum span_kind {
 	SPAN_SLAB = 3,  /* slot_count slots of slot_bytes */
 	SPAN_LARGE = 4, /* one block */
 	SPAN_META = 5,  /* slot states, thread caches */
+	SPAN_FREE_PURGED = 6,
+	SPAN_KINDS
 };
 
 /* One byte per slot says whose it is. */
@@ -50,8 +52,7 @@ enum slot_state {
 };
 
 enum span_flags {
-	SPAN_PURGED = 1, /* FREE_CLEAN: was given back; ask grow() again before use */
-	SPAN_ZERO = 2,   /* LARGE: reads as zeros since it was handed out */
+	SPAN_ZERO = 1, /* not of free spans: read as zeros when it was handed out */
 };
 
 /*
@@ -126,6 +127,9 @@ struct layout_heap {
 	uint32_t span_free; /* UNUSED records below it */
 	uint32_t shard_count;
 	uint64_t used_pages, used_pages_peak; /* in SLAB, LARGE and META spans */
+	uint64_t recent_pages; /* the most of used_pages of late, as of recent_s */
+	uint32_t recent_s;
+	uint32_t reserved;
 	uint64_t dirty_pages;
 	uint32_t dirty_oldest, dirty_newest;
 	uint64_t meta_bump, meta_bump_end;    /* unused rest of the newest META span */
@@ -134,7 +138,7 @@ struct layout_heap {
 	uint32_t generation;                  /* caches of older ones belong to no living thread */
 	uint32_t next_shard;
 	struct layout_class classes[HEAP_CLASSES];
-	struct layout_span_bins clean, dirty;
+	struct layout_span_bins clean, dirty, purged;
 	struct layout_slab_list slabs[HEAP_SHARDS_MAX][HEAP_CLASSES];
 };
 

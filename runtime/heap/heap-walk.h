@@ -9,7 +9,8 @@ struct walk {
 	void *context;
 	size_t findings;
 	uint64_t used_pages, dirty_pages;
-	uint32_t spans, clean, dirty, slabs, slabs_open;
+	uint32_t spans, slabs, slabs_open;
+	uint32_t free[SPAN_KINDS]; /* free spans by kind */
 };
 
 /* walk_expect() - a finding at this offset, unless found is what is expected */

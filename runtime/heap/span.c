@@ -1,55 +1,28 @@
 /*
  * Spans: who has which pages.
  *
- * Free spans are kept apart by what they cost: *dirty* ones hold memory and old bytes, *clean*
- * ones are holes. A request is served from the dirty ones first (no page fault, no zeroing),
- * then from the clean ones, then by growing the heap, and only then by giving all dirty pages
- * back, which lets both kinds join into larger spans. Both are filed by size in bins with a
- * bitmap of the bins in use; neighbours of the same kind are joined at once, found through the
- * pagemap, which knows the first and the last page of every span.
+ * Free spans are kept apart by what they cost. *Dirty* ones hold memory and old bytes, *clean* ones
+ * are open and read as zeros, *purged* ones were given back and must be opened again. A request is
+ * served from the dirty ones first (no page fault, no zeroing), then from the clean ones; then a
+ * purged one is opened or the heap grows, a megabyte at least, as both are system calls; and only
+ * then everything free is given back, which lets all kinds join into larger spans.
  *
- * Dirty pages are given back when there are too many, and when they have been unused for some
- * seconds, oldest first; the clock is read when something is released, no thread is needed.
+ * Dirty pages are given back, oldest first, when they are more than half of what was in use of
+ * late, and when they have been unused for some seconds. The clock is read when something is
+ * released; no thread is needed.
  */
 #include "span.h"
 
-#include <time.h>
-
 #include "check.h"
 #include "memcheck.h"
+#include "span-file.h"
 
 #define DIRTY_BYTES_MIN (UINT64_C(64) << 20)
-#define DIRTY_PART_MAX 2 /* one part in, of the pages in use */
+#define DIRTY_PART_MAX 2 /* one part in */
 #define DIRTY_SECONDS_MAX 10
 #define GROW_BYTES_MIN (UINT64_C(1) << 20)
 #define GROW_BYTES_MAX (UINT64_C(64) << 20)
 #define GROW_PART 16 /* grow by one part in, of what is open */
-#define TABLE_STEP_BYTES UINT64_C(65536)
-#define BIN_TRIES 32
-
-unsigned span_bin_of(uint32_t pages)
-{
-	if (pages < 16)
-		return pages;
-	const unsigned msb = 31 - (unsigned)__builtin_clz(pages);
-	return (msb - 2) * 8 + ((pages >> (msb - 3)) & 7);
-}
-
-static struct layout_span_bins *bins_of(enum span_kind kind)
-{
-	return kind == SPAN_FREE_DIRTY ? &state.header->dirty : &state.header->clean;
-}
-
-static uint32_t last_page(const struct layout_span *span)
-{
-	return heap_page_of(heap_start_of(span)) + span->page_count - 1;
-}
-
-static void map_ends(const struct layout_span *span, uint32_t id)
-{
-	state.pagemap[heap_page_of(heap_start_of(span))] = id;
-	state.pagemap[last_page(span)] = id;
-}
 
 void span_map_pages(const struct layout_span *span, uint32_t id)
 {
@@ -58,150 +31,15 @@ void span_map_pages(const struct layout_span *span, uint32_t id)
 		state.pagemap[first + i] = id;
 }
 
-/* Open one of the tables far enough; the caller's entry is the next to be used. */
-static bool table_open(uint64_t table, uint64_t *open, uint64_t needed)
-{
-	while (*open < needed) {
-		if (state.memory.grow(state.memory.context, table + *open, TABLE_STEP_BYTES) != 0)
-			return false;
-		memcheck_own(heap_pointer(table + *open), TABLE_STEP_BYTES);
-		*open += TABLE_STEP_BYTES;
-	}
-	return true;
-}
-
-static struct layout_span *record_new(void)
-{
-	struct layout_heap *header = state.header;
-	uint32_t id = header->span_free;
-	if (id != 0) {
-		header->span_free = state.spans[id].next;
-	} else {
-		id = header->span_top;
-		if (id == header->span_capacity ||
-		    !table_open(header->spans, &header->spans_open,
-				(uint64_t)(id + 1) * sizeof(struct layout_span)))
-			return NULL;
-		header->span_top++;
-	}
-	memset(&state.spans[id], 0, sizeof(struct layout_span));
-	return &state.spans[id];
-}
-
-static void record_free(struct layout_span *span)
-{
-	memset(span, 0, sizeof(*span));
-	span->next = state.header->span_free;
-	state.header->span_free = heap_span_id(span);
-}
-
-static uint32_t now_seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)now.tv_sec;
-}
-
-static void age_link(struct layout_span *span, uint32_t id)
-{
-	struct layout_heap *header = state.header;
-	span->older = header->dirty_newest;
-	span->newer = 0;
-	*(span->older ? &state.spans[span->older].newer : &header->dirty_oldest) = id;
-	header->dirty_newest = id;
-	header->dirty_pages += span->page_count;
-}
-
-static void age_unlink(const struct layout_span *span)
-{
-	struct layout_heap *header = state.header;
-	*(span->older ? &state.spans[span->older].newer : &header->dirty_oldest) = span->newer;
-	*(span->newer ? &state.spans[span->newer].older : &header->dirty_newest) = span->older;
-	header->dirty_pages -= span->page_count;
-}
-
-/* File a free span under its kind and size, without joining it to anything. */
-static void file(struct layout_span *span)
-{
-	const unsigned bin = span_bin_of(span->page_count);
-	struct layout_span_bins *bins = bins_of(span->kind);
-	const uint32_t id = heap_span_id(span);
-
-	span->prev = 0;
-	span->next = bins->head[bin];
-	if (span->next)
-		state.spans[span->next].prev = id;
-	bins->head[bin] = id;
-	bins->occupied[bin / 64] |= UINT64_C(1) << (bin % 64);
-	map_ends(span, id);
-	if (span->kind == SPAN_FREE_DIRTY)
-		age_link(span, id);
-}
-
-static void unfile(struct layout_span *span)
-{
-	const unsigned bin = span_bin_of(span->page_count);
-	struct layout_span_bins *bins = bins_of(span->kind);
-
-	*(span->prev ? &state.spans[span->prev].next : &bins->head[bin]) = span->next;
-	if (span->next)
-		state.spans[span->next].prev = span->prev;
-	if (bins->head[bin] == 0)
-		bins->occupied[bin / 64] &= ~(UINT64_C(1) << (bin % 64));
-	if (span->kind == SPAN_FREE_DIRTY)
-		age_unlink(span);
-}
-
-/* The span on the page before or after, if it is free of this kind. */
-static struct layout_span *free_neighbour(uint64_t offset, enum span_kind kind)
-{
-	if (offset < state.header->data_start || offset >= state.header->data_end)
-		return NULL;
-	struct layout_span *span = heap_span_at(offset);
-	return span->kind == kind ? span : NULL;
-}
-
-/* The inner pages of a free span have no entries: wipe those that a join has made inner. */
-static void join(struct layout_span *left, struct layout_span *right)
-{
-	state.pagemap[last_page(left)] = 0;
-	state.pagemap[heap_page_of(heap_start_of(right))] = 0;
-	left->page_count += right->page_count;
-	left->flags |= right->flags;
-	record_free(right);
-}
-
-/* file_joined() - file a free span, joined with its neighbours of the same kind */
-static void file_joined(struct layout_span *span)
-{
-	struct layout_span *left = free_neighbour(heap_start_of(span) - 1, span->kind);
-	struct layout_span *right =
-		free_neighbour(heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES,
-			       span->kind);
-	if (left) {
-		unfile(left);
-		join(left, span);
-		span = left;
-	}
-	if (right) {
-		unfile(right);
-		join(span, right);
-	}
-	if (span->kind == SPAN_FREE_DIRTY)
-		span->released_s = now_seconds();
-	file(span);
-}
-
-/* purge() - give a dirty span's memory back; if the system refuses, it stays dirty */
+/* purge() - give a free span's memory back; if the system refuses, it stays what it is */
 static bool purge(struct layout_span *span)
 {
 	if (state.memory.purge(state.memory.context, heap_start_of(span),
 			       span->page_count * HEAP_PAGE_BYTES) != 0)
 		return false;
-	unfile(span);
-	span->kind = SPAN_FREE_CLEAN;
-	span->flags = SPAN_PURGED;
-	file_joined(span);
+	span_unfile(span);
+	span->kind = SPAN_FREE_PURGED;
+	span_file_joined(span);
 	return true;
 }
 
@@ -216,10 +54,34 @@ bool span_purge_all(void)
 	return any;
 }
 
+/* The clean ones too: what is left joins into the largest spans there can be. */
+static void purge_everything(void)
+{
+	struct layout_span *clean;
+	(void)span_purge_all();
+	do
+		clean = span_find(SPAN_FREE_CLEAN, 1, SPAN_TRIES);
+	while (clean && purge(clean));
+}
+
+/* recent_pages() - the most that was in use of late: forgotten by an eighth each second */
+static uint64_t recent_pages(uint32_t now_s)
+{
+	struct layout_heap *header = state.header;
+	for (; header->recent_s != now_s && header->recent_pages > header->used_pages;
+	     header->recent_s++)
+		header->recent_pages -= header->recent_pages / 8 + 1;
+	header->recent_s = now_s;
+	if (header->recent_pages < header->used_pages)
+		header->recent_pages = header->used_pages;
+	return header->recent_pages;
+}
+
 static void purge_surplus(void)
 {
 	const struct layout_heap *header = state.header;
-	uint64_t allowed = header->used_pages / DIRTY_PART_MAX;
+	const uint32_t now_s = span_now_seconds();
+	uint64_t allowed = recent_pages(now_s) / DIRTY_PART_MAX;
 	if (allowed < DIRTY_BYTES_MIN / HEAP_PAGE_BYTES)
 		allowed = DIRTY_BYTES_MIN / HEAP_PAGE_BYTES;
 	while (header->dirty_pages > allowed) {
@@ -228,29 +90,31 @@ static void purge_surplus(void)
 	}
 	while (header->dirty_oldest != 0) {
 		struct layout_span *oldest = &state.spans[header->dirty_oldest];
-		if (now_seconds() - oldest->released_s < DIRTY_SECONDS_MAX || !purge(oldest))
+		if (now_s - oldest->released_s < DIRTY_SECONDS_MAX || !purge(oldest))
 			return;
 	}
 }
 
-static struct layout_span *find(struct layout_span_bins *bins, uint32_t pages, uint32_t tries)
+/* reopen() - the first `pages` of a purged span, and some more, are clean */
+static bool reopen(struct layout_span *span, uint32_t pages)
 {
-	const unsigned first = span_bin_of(pages);
-	/* Spans of the request's own bin may be a little too short. */
-	for (uint32_t id = bins->head[first]; id != 0 && tries-- != 0; id = state.spans[id].next)
-		if (state.spans[id].page_count >= pages)
-			return &state.spans[id];
-	for (unsigned word = (first + 1) / 64; word < 4; word++) {
-		uint64_t occupied = bins->occupied[word];
-		if (word == (first + 1) / 64)
-			occupied &= ~UINT64_C(0) << ((first + 1) % 64);
-		if (occupied)
-			return &state.spans[bins->head[word * 64 + (unsigned)__builtin_ctzll(occupied)]];
+	const uint32_t least = GROW_BYTES_MIN / HEAP_PAGE_BYTES;
+	uint32_t wanted = pages < least ? least : pages;
+	if (wanted > span->page_count)
+		wanted = span->page_count;
+	span_unfile(span);
+	(void)span_split(span, wanted); /* no record: more is opened than was wanted */
+	if (state.memory.grow(state.memory.context, heap_start_of(span),
+			      span->page_count * HEAP_PAGE_BYTES) != 0) {
+		span_file_joined(span);
+		return false;
 	}
-	return NULL;
+	span->kind = SPAN_FREE_CLEAN;
+	span_file_joined(span);
+	return true;
 }
 
-/* grow() - open more of the range: a clean span at its end, at least `pages` long */
+/* grow() - the range is open further: a clean span at its end, at least `pages` long */
 static bool grow(uint32_t pages)
 {
 	struct layout_heap *header = state.header;
@@ -265,16 +129,16 @@ static bool grow(uint32_t pages)
 	if (step > room)
 		step = room;
 	if (step < least ||
-	    !table_open(header->pagemap, &header->pagemap_open,
+	    !span_table_open(header->pagemap, &header->pagemap_open,
 			(heap_page_of(header->data_end + step) + 1) * sizeof(uint32_t)))
 		return false;
-	struct layout_span *span = record_new();
+	struct layout_span *span = span_record_new();
 	if (!span)
 		return false;
 	if (state.memory.grow(state.memory.context, header->data_end, step) != 0) {
 		step = least;
 		if (state.memory.grow(state.memory.context, header->data_end, step) != 0) {
-			record_free(span);
+			span_record_free(span);
 			return false;
 		}
 	}
@@ -284,26 +148,7 @@ static bool grow(uint32_t pages)
 	header->data_end += step;
 	if (heap_range.size != 0) /* an abandoned heap stays abandoned */
 		__atomic_store_n(&heap_range.size, header->data_end, __ATOMIC_RELAXED);
-	file_joined(span);
-	return true;
-}
-
-/* split() - cut a free, unfiled span after `pages`; the rest is filed; false: no record */
-static bool split(struct layout_span *span, uint32_t pages)
-{
-	if (span->page_count == pages)
-		return true;
-	struct layout_span *rest = record_new();
-	if (!rest)
-		return false;
-	rest->kind = span->kind;
-	rest->flags = span->flags;
-	rest->start = span->start + pages * HEAP_PAGE_BYTES;
-	rest->page_count = span->page_count - pages;
-	if (span->kind == SPAN_FREE_DIRTY)
-		rest->released_s = span->released_s;
-	span->page_count = pages;
-	file(rest);
+	span_file_joined(span);
 	return true;
 }
 
@@ -315,17 +160,17 @@ static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint3
 	const uint32_t lead = heap_page_of((align - address % align) % align);
 
 	if (lead != 0) {
-		if (!split(span, lead)) {
-			file(span);
+		if (!span_split(span, lead)) {
+			span_file(span);
 			return NULL;
 		}
 		struct layout_span *aligned = heap_span_of(span->start + lead * HEAP_PAGE_BYTES);
-		file(span);
-		unfile(aligned);
+		span_file(span);
+		span_unfile(aligned);
 		span = aligned;
 	}
-	if (!split(span, pages)) {
-		file_joined(span);
+	if (!span_split(span, pages)) {
+		span_file_joined(span);
 		return NULL;
 	}
 	return span;
@@ -334,20 +179,18 @@ static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint3
 static struct layout_span *take(enum span_kind kind, uint32_t pages, uint32_t align_pages,
 				uint32_t tries)
 {
-	struct layout_span *span = find(bins_of(kind), pages + align_pages - 1, tries);
+	struct layout_span *span = span_find(kind, pages + align_pages - 1, tries);
 	if (!span)
 		return NULL;
-	unfile(span);
-	span = carve(span, pages, align_pages);
-	if (!span)
-		return NULL;
-	if (span->flags & SPAN_PURGED &&
-	    state.memory.grow(state.memory.context, heap_start_of(span),
-			      span->page_count * HEAP_PAGE_BYTES) != 0) {
-		file_joined(span);
-		return NULL;
-	}
-	return span;
+	span_unfile(span);
+	return carve(span, pages, align_pages);
+}
+
+/* open_more() - there is a clean span of `pages` */
+static bool open_more(uint32_t pages, uint32_t tries)
+{
+	struct layout_span *purged = span_find(SPAN_FREE_PURGED, pages, tries);
+	return (purged && reopen(purged, pages)) || grow(pages);
 }
 
 static void account_used(int64_t pages)
@@ -356,20 +199,25 @@ static void account_used(int64_t pages)
 	header->used_pages += (uint64_t)pages;
 	if (header->used_pages > header->used_pages_peak)
 		header->used_pages_peak = header->used_pages;
+	if (header->used_pages > header->recent_pages)
+		header->recent_pages = header->used_pages;
 }
 
 struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kind kind)
 {
-	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages, BIN_TRIES);
+	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages, SPAN_TRIES);
 	if (!span)
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, BIN_TRIES);
-	if (!span && grow(pages + align_pages - 1))
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, BIN_TRIES);
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, SPAN_TRIES);
+	if (!span && open_more(pages + align_pages - 1, SPAN_TRIES))
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, SPAN_TRIES);
 	if (!span) {
-		(void)span_purge_all();
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
+		purge_everything();
+		if (open_more(pages + align_pages - 1, UINT32_MAX))
+			span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
 	}
 	if (!span) /* the system may have refused to take some back */
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
+	if (!span)
 		span = take(SPAN_FREE_DIRTY, pages, align_pages, UINT32_MAX);
 	if (!span)
 		return NULL;
@@ -382,7 +230,7 @@ struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kin
 	span->start = start;
 	span->page_count = page_count;
 	span->flags = zero;
-	map_ends(span, heap_span_id(span));
+	span_map_ends(span, heap_span_id(span));
 	account_used(page_count);
 	memcheck_span(start, page_count * HEAP_PAGE_BYTES, kind == SPAN_META);
 	return span;
@@ -396,7 +244,7 @@ static void become_dirty(struct layout_span *span)
 	span->kind = SPAN_FREE_DIRTY;
 	span->start = start;
 	span->page_count = page_count;
-	file_joined(span);
+	span_file_joined(span);
 }
 
 void span_release(struct layout_span *span)
@@ -411,51 +259,58 @@ void span_release(struct layout_span *span)
 	purge_surplus();
 }
 
+/* free_behind() - what is free at offset, opened if it was purged, or grown to at least `pages` if
+ * it is the end of the data; NULL: nothing that long */
+static struct layout_span *free_behind(uint64_t offset, uint32_t pages)
+{
+	struct layout_span *span = span_free_neighbour(offset, SPAN_FREE_DIRTY);
+	if (!span) {
+		struct layout_span *purged = span_free_neighbour(offset, SPAN_FREE_PURGED);
+		if (purged && (purged->page_count < pages || !reopen(purged, pages)))
+			return NULL;
+		span = span_free_neighbour(offset, SPAN_FREE_CLEAN);
+		const uint32_t there = span ? span->page_count : 0;
+		if (there < pages && offset + there * HEAP_PAGE_BYTES == state.header->data_end &&
+		    grow(pages - there))
+			span = span_free_neighbour(offset, SPAN_FREE_CLEAN);
+	}
+	return span && span->page_count >= pages ? span : NULL;
+}
+
 bool span_extend(struct layout_span *span, uint32_t page_count)
 {
 	const uint32_t more = page_count - span->page_count;
-	const uint64_t end = heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES;
-
-	struct layout_span *right = free_neighbour(end, SPAN_FREE_DIRTY);
+	struct layout_span *right =
+		free_behind(heap_start_of(span) + span->page_count * HEAP_PAGE_BYTES, more);
 	if (!right)
-		right = free_neighbour(end, SPAN_FREE_CLEAN);
-	const uint32_t there = right ? right->page_count : 0;
-	if (there < more) {
-		if (end + there * HEAP_PAGE_BYTES != state.header->data_end || !grow(more - there))
-			return false;
-		right = free_neighbour(end, SPAN_FREE_CLEAN);
-		if (!right || right->page_count < more)
-			return false;
-	}
-	unfile(right);
-	if (!split(right, more) || (right->flags & SPAN_PURGED &&
-				    state.memory.grow(state.memory.context, heap_start_of(right),
-						      more * HEAP_PAGE_BYTES) != 0)) {
-		file_joined(right);
+		return false;
+	span_unfile(right);
+	if (!span_split(right, more)) {
+		span_file_joined(right);
 		return false;
 	}
 	if (right->kind == SPAN_FREE_DIRTY)
 		span->flags &= (uint8_t)~SPAN_ZERO;
 	if (span->page_count > 1)
-		state.pagemap[last_page(span)] = 0;
+		state.pagemap[span_last_page(span)] = 0;
 	state.pagemap[heap_page_of(heap_start_of(right))] = 0;
-	record_free(right);
+	span_record_free(right);
 	span->page_count = page_count;
-	map_ends(span, heap_span_id(span));
+	span_map_ends(span, heap_span_id(span));
 	account_used(more);
 	return true;
 }
 
 void span_shrink(struct layout_span *span, uint32_t page_count)
 {
-	struct layout_span *tail = record_new();
+	struct layout_span *tail = span_record_new();
 	if (!tail)
 		return;
 	tail->start = span->start + page_count * HEAP_PAGE_BYTES;
 	tail->page_count = span->page_count - page_count;
-	state.pagemap[last_page(span)] = 0;
+	state.pagemap[span_last_page(span)] = 0;
 	span->page_count = page_count;
-	map_ends(span, heap_span_id(span));
+	span_map_ends(span, heap_span_id(span));
 	account_used(-(int64_t)tail->page_count);
 	become_dirty(tail);
 	purge_surplus();

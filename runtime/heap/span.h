@@ -23,8 +23,5 @@ void span_shrink(struct layout_span *span, uint32_t page_count);
 /* span_purge_all() - give all dirty pages back; true if there were any */
 bool span_purge_all(void);
 
-/* span_bin_of() - which of the bins holds free spans of so many pages */
-unsigned span_bin_of(uint32_t pages);
-
 /* Set every page's entry, so that a pointer into the middle finds its span. */
 void span_map_pages(const struct layout_span *span, uint32_t id);

@@ -144,7 +144,7 @@ Test(heap_check, spans_tile_the_data)
 	DAMAGE(span->page_count, UINT32_MAX, "a span begins here, and fits", 1);
 	DAMAGE(span->page_count, span->page_count - 1, "pagemap entry", 0);
 	DAMAGE(span->page_count, span->page_count + 1, "pagemap entry", 0);
-	DAMAGE(span->kind, 6, "span kind is one", 1);
+	DAMAGE(span->kind, SPAN_KINDS, "span kind is one", 1);
 	DAMAGE(span->kind, SPAN_UNUSED, "span kind is one", 1);
 	DAMAGE(state.pagemap[heap_page_of(heap_start_of(span))], 0, "a span begins here, and fits", 1);
 	DAMAGE(state.pagemap[heap_page_of(heap_start_of(span))], UINT32_MAX,
@@ -215,7 +215,7 @@ Test(heap_check, slabs)
 	DAMAGE(*live, SLOT_FREE, "no free slot below the cursor", 2);
 	DAMAGE(*live, 77, "slot state is one", 1);
 	DAMAGE(*live, SLOT_CACHED, "cached slot is in a cache", 1);
-	DAMAGE(slab->flags, SPAN_PURGED, "span flags", 1);
+	DAMAGE(slab->flags, 128, "span flags", 1);
 	DAMAGE(slab->reserved[1], 1, "span's reserved bytes", 1);
 	struct layout_slab_list *list = &state.header->slabs[slab->shard][class];
 	DAMAGE(list->head, 0, "tail of a list of slabs", 0);
@@ -266,7 +266,7 @@ Test(heap_check, free_spans_stand_in_the_bin_of_their_size)
 		       "span is in the list of its like", 0);
 		DAMAGE(span->prev, 3 + heap_span_id(span), "list link back", 1);
 	}
-	DAMAGE(span_of_kind(SPAN_FREE_DIRTY)->flags, SPAN_PURGED, "span flags", 1);
+	DAMAGE(span_of_kind(SPAN_FREE_DIRTY)->flags, SPAN_ZERO, "span flags", 1);
 }
 
 Test(heap_check, dirty_spans_stand_in_order_of_release)
