@@ -235,3 +235,80 @@ Test(span, a_block_grows_into_what_is_free_behind_it)
 	cr_assert_not(span_extend(fence, 1 << 20), "but not beyond its end");
 	arena_assert_whole();
 }
+
+Test(span, tables_that_cannot_be_opened_leave_a_whole_heap)
+{
+	/* Each of the steps that open a table is one that must fail once. */
+	for (size_t n = 1; n < 40; n++) {
+		heap_destroy();
+		munmap(arena.base, arena.size);
+		arena_open();
+		arena.grow_fails_at = n;
+		arena.grow_fails_more = 1;
+		size_t blocks = 0;
+		for (int i = 0; i < 3000; i++)
+			blocks += heap_alloc_aligned((size_t)65536 << i % 2, 1) != NULL;
+		arena.grow_fails_at = arena.grow_fails_more = 0;
+		cr_assert_geq(blocks, 2990);
+		arena_assert_whole();
+	}
+}
+
+Test(span, a_surplus_the_system_refuses_stays)
+{
+	struct layout_span *spans[40];
+	for (int i = 0; i < 40; i++) {
+		spans[i] = span_take(1024, 1);
+		(void)span_take(1, 1);
+	}
+	arena.purge_fails = true;
+	for (int i = 0; i < 40; i++)
+		span_release(spans[i]);
+	cr_assert_eq(state.header->dirty_pages, 40 * 1024);
+	arena_assert_whole();
+	arena.purge_fails = false;
+	spans[0] = span_take(1, 1);
+	span_release(spans[0]);
+	cr_assert_leq(state.header->dirty_pages * HEAP_PAGE_BYTES, 64 * MIB, "the next release tries again");
+	arena_assert_whole();
+}
+
+/* Uses up all records; what is free stays in pieces. */
+static struct layout_span *exhaust_records(void)
+{
+	struct layout_span *wide = span_take(600, 1);
+	(void)span_take(1, 1);
+	for (uint32_t align = 256; align >= 2; align /= 2)
+		while (span_take(1, align))
+			;
+	cr_assert_eq(state.header->span_top, state.header->span_capacity);
+	return wide;
+}
+
+Test(span, without_records_nothing_is_cut_aligned_or_shrunk)
+{
+	heap_destroy();
+	arena_open_size(16 * MIB);
+	struct layout_span *wide = exhaust_records();
+	while (state.header->span_free != 0)
+		cr_assert_not_null(span_take(1, 1));
+	span_shrink(wide, 10);
+	cr_assert_eq(wide->page_count, 600, "it stays as it is");
+	arena_assert_whole();
+	span_release(wide);
+	cr_assert_null(span_take(10, 1));
+	cr_assert_null(span_take(10, 128));
+	arena_assert_whole();
+	cr_assert_not_null(span_take(600, 1), "exactly that needs no record");
+	arena_assert_whole();
+}
+
+Test(span, a_block_before_used_pages_at_the_end_does_not_grow_over_them)
+{
+	struct layout_span *span = span_take(10, 1), *next = span_take(246, 1);
+	cr_assert_eq(heap_start_of(next) + 246 * HEAP_PAGE_BYTES, state.header->data_end);
+	span_release(next);
+	cr_assert_not(span_extend(span, 300), "dirty pages and fresh ones are not one span");
+	arena_assert_whole();
+	cr_assert_eq(span->page_count, 10);
+}

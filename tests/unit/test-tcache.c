@@ -262,3 +262,34 @@ Test(tcache, without_memory_for_a_cache_calls_go_uncached)
 	cr_assert_eq(arena_stats().cached_bytes, 0);
 	cr_assert_not_null(heap_alloc(100));
 }
+
+static char *from_other_shards[3][200];
+
+static void *allocate_in_a_shard(void *arg)
+{
+	char **blocks = arg;
+	for (int i = 0; i < 200; i++)
+		blocks[i] = heap_alloc(2000);
+	pthread_barrier_wait(&barrier);
+	heap_thread_exit();
+	return NULL;
+}
+
+/* One cache full of slots whose slabs belong to different shards. */
+Test(tcache, slots_go_back_to_the_shard_they_came_from)
+{
+	pthread_t threads[3];
+	pthread_barrier_init(&barrier, NULL, 3);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, allocate_in_a_shard, from_other_shards[i]), 0);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 200; i++)
+		for (int shard = 0; shard < 3; shard++)
+			heap_free(from_other_shards[shard][i]);
+	arena_assert_whole();
+	cr_assert(heap_trim());
+	cr_assert_eq(arena_stats().live_blocks, 0);
+	cr_assert_eq(arena_stats().cached_bytes, 0);
+	arena_assert_whole();
+}
