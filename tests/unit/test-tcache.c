@@ -293,3 +293,29 @@ Test(tcache, slots_go_back_to_the_shard_they_came_from)
 	cr_assert_eq(arena_stats().cached_bytes, 0);
 	arena_assert_whole();
 }
+
+static struct lock contended;
+static unsigned counted;
+
+static void *count_under_the_lock(void *arg)
+{
+	for (int i = 0; i < 20000; i++) {
+		lock_acquire(&contended);
+		counted++;
+		if (i % 1000 == 0)
+			usleep(100); /* the others give up spinning, and sleep */
+		lock_release(&contended);
+	}
+	return arg;
+}
+
+Test(tcache, a_lock_lets_one_in_at_a_time_and_wakes_the_others)
+{
+	pthread_t threads[4];
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, count_under_the_lock, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	cr_assert_eq(counted, 80000);
+	cr_assert_eq(contended.word, 0);
+}
