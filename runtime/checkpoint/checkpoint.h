@@ -1,0 +1,101 @@
+/*
+ * Checkpoint: from dirty pages to a durable epoch, and back.
+ *
+ * The engine keeps regions (region.h) of which it knows a number, a length and a place in the
+ * pool. One thread at a time uses it (the committer, once there is one); it starts none, and
+ * checkpoint_commit() and checkpoint_tend() touch neither errno, thread-local data nor malloc.
+ *
+ *   open -> attach -> commit, commit, ... -> close       the one writer
+ *   open -> page, page, ... -> close                     a reader; nothing is written
+ *
+ * Errors: 0; -errno forwarded from the medium: nothing has changed for a recovery, the last epoch
+ * stands, and a later call may succeed (DEGRADED, and healing); CHECKPOINT_E_DAMAGED: what is on
+ * media is not what was written. Functions with ret_why return a positive enum status.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "home.h"
+#include "region.h"
+#include "say.h"
+
+struct checkpoint;
+struct medium;
+
+#define CHECKPOINT_E_DAMAGED 1
+#define CHECKPOINT_RETAINED 4
+#define CHECKPOINT_NEWEST UINT64_MAX
+
+struct checkpoint_plan {
+	const struct region *regions; /* all regions any epoch names; must outlive the engine */
+	size_t region_count;
+	uint64_t segment_bytes; /* of a pool that kept nothing yet; 0: 8 MiB */
+	uint64_t log_bytes;     /* longer only when merging does not help; 0: 64 MiB */
+};
+
+/* A page changed since the last epoch. */
+struct checkpoint_page {
+	uint32_t region;
+	uint64_t index;
+	const void *bytes; /* its contents at the cut, until the commit returns; NULL: zeros */
+};
+
+struct checkpoint_info {
+	uint64_t epoch;        /* newest durable; 0: none yet */
+	uint64_t attempt;      /* newest number given to a cut; the next gets one more */
+	uint64_t oldest_epoch; /* oldest that can be had; 0: none */
+	uint32_t branch;
+	int error;             /* 0: OK; -errno of the last attempt: DEGRADED */
+	uint64_t log_bytes;    /* in use */
+	uint64_t epochs;       /* committed since attach, and what they cost */
+	uint64_t pages;
+	uint64_t record_bytes;
+	uint64_t home_pages;
+	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */
+};
+
+/* checkpoint_open() - find the history of the pool on this medium; verifies all of the log that
+ * counts, writes nothing */
+int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
+		    const struct checkpoint_plan *plan, struct refusal *ret_why);
+void checkpoint_close(struct checkpoint *checkpoint);
+
+/* checkpoint_epochs() - the retained epochs, newest first; returns how many */
+unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
+			   uint64_t ret_epochs[CHECKPOINT_RETAINED]);
+
+/* checkpoint_select() - the epoch that checkpoint_page() reads; -ENOENT: not retained */
+int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch);
+
+/* checkpoint_page() - a page of the selected epoch, verified; checkpoint_fault() says where it is
+ * damaged */
+int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
+		    void *ret_page);
+struct home_fault checkpoint_fault(const struct checkpoint *checkpoint);
+
+/* checkpoint_attach() - become the one writer, going on from the selected epoch; from an older
+ * one than the newest by a branch record, durable on return. -errno: nothing is decided yet, try
+ * again or go on reading. */
+int checkpoint_attach(struct checkpoint *checkpoint);
+
+/* checkpoint_commit() - make the pages an epoch. Each page at most once, in any order.
+ * 0: durable, and recovery returns to it or a later one; without any change no epoch is made.
+ * Else: the epoch counts as never taken, although a recovery after a crash may still find it;
+ * the pages must be given again with the next. Stopped in the middle: one of these two. */
+int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_page *pages,
+		      size_t page_count, uint64_t *ret_epoch);
+
+/* checkpoint_commit_compared() - the same of all pages of all regions with an address, told
+ * changed from unchanged by comparing; nobody may store to them meanwhile */
+int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch);
+
+/* checkpoint_tend() - housekeeping when nobody waits: merge when the log has grown. 0 also when
+ * there is nothing to do */
+int checkpoint_tend(struct checkpoint *checkpoint);
+/* checkpoint_merge() - merge all that retention allows, now */
+int checkpoint_merge(struct checkpoint *checkpoint);
+
+void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info *ret_info);

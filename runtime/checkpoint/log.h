@@ -1,0 +1,96 @@
+/*
+ * Log: segments, the chain of records in them, and the epochs these complete. Room-private.
+ *
+ * A *place* is where the chain stands behind a record: struct layout_trim (layout.h).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "anchor.h"
+#include "index.h"
+#include "log-layout.h"
+
+#define LOG_E_FULL 1 /* no segment is free, and the log may not grow */
+
+struct log_segment {
+	uint64_t seq;               /* 0: no valid header */
+	uint64_t previous_checksum; /* which record it continues */
+	uint64_t previous_seq;
+	uint64_t last;              /* seq of the newest record of the chain in it; 0: none */
+	bool is_branch;             /* LAYOUT_SEGMENT_BRANCH */
+	bool is_written;            /* no block of it is a hole or an unwritten extent */
+};
+
+struct log_epoch {
+	uint64_t epoch;
+	struct layout_trim before; /* its first record */
+	struct layout_trim end;    /* its committing record */
+};
+
+/* Invariant: 1. all records of the chain behind the trim stand in segments with last > trim.seq;
+ * 2. a segment is taken only if last <= trim.seq in both superblocks, and it is not the tail's;
+ * 3. nothing is appended to a segment after an append to it failed. */
+struct log {
+	struct anchor *anchor;
+	struct medium *medium;
+	uint64_t segment_bytes;
+	uint32_t segment_limit; /* further ones only when nothing else helps */
+	struct log_segment *segments;
+	uint32_t segment_count;
+	uint32_t segment_capacity;
+	uint64_t segment_seq;    /* highest ever seen */
+	struct layout_trim tail; /* behind the newest record, of a whole epoch or not */
+	uint64_t tail_record;    /* offset of that record in the log, and its length; 0: none */
+	uint64_t tail_len;
+	bool is_open;            /* the tail's segment may be appended to */
+	bool is_adopted;
+	struct log_epoch *epochs; /* whole epochs behind the trim, ascending */
+	size_t epoch_count;
+	size_t epoch_capacity;
+	uint64_t epoch_oldest;   /* those before can no longer be had; 0: nothing said */
+	uint64_t epoch_seen;     /* highest number in any record of the chain */
+	char *buffer;            /* one record, block-aligned; reading */
+};
+
+/* log_open() - read all segment headers; the chain is not walked yet. `wanted_bytes`: how long
+ * the log may get before merging is asked for. 0, -errno. */
+int log_open(struct log *ret_log, struct anchor *anchor, uint64_t wanted_bytes);
+void log_close(struct log *log);
+
+/* log_file_place() - the file offset of an offset in the log; 0: there is no such */
+uint64_t log_file_place(const struct log *log, uint64_t offset);
+
+/* log_next() - the record behind *place, read into log->buffer and verified; moves *place behind
+ * it. 1, 0 at the chain's end (*place has then moved into the last segment), or -errno */
+int log_next(struct log *log, struct layout_trim *place, const struct layout_record **ret_record);
+
+/* log_note() - enter a record of the chain just walked or appended, of which the place behind is
+ * *end and the place before *before */
+int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *before,
+	     const struct layout_trim *end);
+
+/* log_append() - seal and append a record with epoch, entries, flags and image filled in; on
+ * return it is durable. LOG_E_FULL only unless may_grow; -errno: it is not part of the chain, and
+ * never will be once a later append has succeeded. */
+int log_append(struct log *log, struct layout_record *record, bool may_grow);
+
+/* log_rewind() - go on behind an older epoch's end, in a new segment; log_release_branch() once
+ * that has been appended to, with the seq of that end */
+void log_rewind(struct log *log, const struct layout_trim *end);
+void log_release_branch(struct log *log, uint64_t seq);
+
+/* log_adopt() - see anchor_adopt(): the same for the newest segment header and record */
+int log_adopt(struct log *log);
+
+/* log_trim() - forget what both superblocks say is merged */
+void log_trim(struct log *log);
+
+/* log_index() - the entries of all epochs behind the trim up to and with `epoch` */
+int log_index(struct log *log, uint64_t epoch, struct index *index);
+
+const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch);
+uint64_t log_live_bytes(const struct log *log);
+/* log_damage() - behind the chain's end: what cannot be there after a torn append alone. Returns
+ * its file offset, or 0. */
+uint64_t log_damage(struct log *log, const struct layout_trim *end);

@@ -1,0 +1,62 @@
+/*
+ * The problem: of what a crash left, one history must be made, always the same, and never a
+ * wrong one. The trick: start where the superblock says and follow the chain; every record is
+ * verified against its predecessor before it is believed, and where the chain ends, what lies
+ * behind decides: remains of older uses or a torn append are the ordinary end, anything that was
+ * written later means that something acknowledged has been lost. The guarantee: the newest whole
+ * epoch, or a refusal that says where the damage is. Nothing is written.
+ */
+#include "recover.h"
+
+#include "record.h"
+
+#define DAMAGED "look at the disk; --epoch takes an older epoch"
+
+static int refuse_chain(struct log *log, uint64_t file_offset, struct refusal *ret_why)
+{
+	return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
+		      "log at offset %llu: found no valid record, expected number %llu, as later ones "
+		      "exist; " DAMAGED, (unsigned long long)file_offset,
+		      (unsigned long long)log->tail.seq + 1);
+}
+
+static int verify_entries(const struct layout_record *record)
+{
+	struct index_entry entry;
+	uint64_t at = 0, count = 0;
+	int more;
+
+	while ((more = record_next_entry(record, &at, &entry)) == 1)
+		count++;
+	return more == 0 && count == record->entry_count;
+}
+
+int recover_chain(struct log *log, struct refusal *ret_why)
+{
+	struct layout_trim place = log->anchor->sb.trim, before = place;
+	const struct layout_record *record;
+	uint64_t newest = place.epoch;
+	int found;
+
+	while ((found = log_next(log, &place, &record)) == 1) {
+		const bool is_commit = record->flags & LAYOUT_RECORD_COMMIT;
+		if (!verify_entries(record) || record->epoch <= newest ||
+		    (record->flags & ~(uint32_t)LAYOUT_RECORD_FLAGS))
+			return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
+				      "log at offset %llu: record %llu has a right checksum and wrong "
+				      "contents; " DAMAGED,
+				      (unsigned long long)log_file_place(log, record->offset),
+				      (unsigned long long)record->seq);
+		newest = is_commit ? record->epoch : newest;
+		found = log_note(log, record, &before, &place);
+		if (found)
+			break;
+		before = place;
+	}
+	if (found < 0)
+		return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
+			      "cannot read the log: error %d; look at the disk", -found);
+	log->tail = place; /* in the segment that wins, even if nothing stands there yet */
+	uint64_t damage = log_damage(log, &place);
+	return damage ? refuse_chain(log, damage, ret_why) : 0;
+}

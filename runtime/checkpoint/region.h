@@ -1,0 +1,57 @@
+/*
+ * Regions: what is kept, as the engine sees it. A number, an address, a length, and a place in one
+ * of the pool's spaces; whether it is a heap, globals or a stack is nobody's business here.
+ *
+ * A *space* is the concatenation of all extents of one use, in the order of the superblock's table.
+ * Home of a region is linear in its space. Beside each space of homes stands one of checksums,
+ * 8 bytes a page, at the same page numbers.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "layout.h"
+#include "log-layout.h"
+
+struct region {
+	uint32_t id;          /* 1..LAYOUT_REGION_MAX, the same for the pool's whole life */
+	uint32_t kind;        /* its owner's business */
+	char *address;        /* where its memory is now; NULL: nowhere */
+	uint64_t page_count;
+	enum layout_use home; /* LAYOUT_USE_HEAP or LAYOUT_USE_REGIONS */
+	uint64_t home_offset; /* of its page 0 in that space; page-aligned */
+};
+
+/* Pages have one number over all regions: the key of an entry without its kind. */
+static inline uint64_t region_key(uint32_t region_id, uint64_t page)
+{
+	return (uint64_t)region_id << LAYOUT_ENTRY_PAGE_BITS | page;
+}
+static inline uint32_t region_id_of_key(uint64_t key)
+{
+	return (uint32_t)(key >> LAYOUT_ENTRY_PAGE_BITS) & LAYOUT_REGION_MAX;
+}
+static inline uint64_t region_page_of_key(uint64_t key)
+{
+	return key & LAYOUT_PAGE_MAX;
+}
+
+/* space_bytes() - the sum of its extents */
+uint64_t space_bytes(const struct layout_superblock *sb, enum layout_use use);
+
+/* space_place() - the file offset of an offset in the space; 0: there is no such */
+uint64_t space_place(const struct layout_superblock *sb, enum layout_use use, uint64_t offset);
+
+/* space_extend() - add len bytes (whole chunks) at the file's end to the table alone; -ENOSPC:
+ * the table is full */
+int space_extend(struct layout_superblock *sb, enum layout_use use, uint64_t len);
+
+/* space_file_bytes() - the length a file needs for this table */
+uint64_t space_file_bytes(const struct layout_superblock *sb);
+
+/* Where page `page` of the region has its home and its checksum; 0: nowhere. */
+uint64_t region_home_place(const struct region *region, const struct layout_superblock *sb,
+			   uint64_t page);
+uint64_t region_sum_place(const struct region *region, const struct layout_superblock *sb,
+			  uint64_t page);
+enum layout_use region_sums_use(enum layout_use home);

@@ -1,0 +1,3 @@
+#pragma once
+
+int crash_main(int argc, char **argv);

@@ -1,0 +1,334 @@
+#include "history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/sum.h"
+#include "os-x86_64.h"
+#include "superblock.h"
+
+#define PAGE LAYOUT_BLOCK_BYTES
+#define FIRST_REGION_PAGES 16u
+
+void (*history_violation)(const struct history *history, const char *fact, uint64_t a, uint64_t b);
+
+void history_init(struct history *history, struct disk *disk)
+{
+	*history = (struct history){.disk = disk, .memory = aligned_alloc(PAGE, HISTORY_PAGES * PAGE)};
+	if (!history->memory)
+		exit(2);
+}
+
+static uint64_t hash_memory(const char *memory)
+{
+	return sum_bytes(memory, HISTORY_PAGES * PAGE, 0);
+}
+
+static void shape_regions(struct history *history)
+{
+	static const uint32_t ids[] = {1, 77};
+	uint64_t first = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t count = i == 0 ? FIRST_REGION_PAGES : HISTORY_PAGES - FIRST_REGION_PAGES;
+		history->regions[i] = (struct region){
+			.id = ids[i],
+			.address = history->memory + first * PAGE,
+			.page_count = count,
+			.home = i == 0 ? LAYOUT_USE_HEAP : LAYOUT_USE_REGIONS,
+			.home_offset = i * 3 * PAGE,
+		};
+		first += count;
+	}
+	history->plan.regions = history->regions;
+	history->plan.region_count = 2;
+}
+
+static void make_pool(struct disk *disk, uint64_t seed)
+{
+	struct layout_superblock sb = {
+		.magic = LAYOUT_MAGIC,
+		.machine = OS_ELF_MACHINE,
+		.endianness = 1,
+		.word_class = 2,
+		.page_bytes = 4096,
+		.base = LAYOUT_BASE_DEFAULT,
+		.size_bytes = LAYOUT_HEAP_MIN_BYTES,
+		.extent_count = 2,
+		.extents = {{LAYOUT_HEAD_BYTES, LAYOUT_HEAP_MIN_BYTES, LAYOUT_USE_HEAP, 0},
+			    {LAYOUT_HEAD_BYTES + LAYOUT_HEAP_MIN_BYTES, LAYOUT_CHUNK_BYTES,
+			     LAYOUT_USE_REGIONS, 0}},
+	};
+
+	memcpy(sb.uuid, &seed, sizeof(seed));
+	disk_empty(disk, LAYOUT_HEAD_BYTES + LAYOUT_HEAP_MIN_BYTES + LAYOUT_CHUNK_BYTES);
+	for (sb.seq = 1; sb.seq <= 2; sb.seq++) {
+		sb.checksum = superblock_checksum(&sb);
+		disk_put(disk, &sb, sizeof(sb), (sb.seq & 1) * LAYOUT_BLOCK_BYTES);
+	}
+}
+
+/* Loads the selected epoch. */
+static void load(const struct history *history, struct checkpoint *checkpoint, char *memory)
+{
+	for (unsigned i = 0, page = 0; i < 2; i++)
+		for (uint64_t index = 0; index < history->regions[i].page_count; index++, page++) {
+			int error = checkpoint_page(checkpoint, history->regions[i].id, index,
+						    memory + page * PAGE);
+			if (error)
+				history_violation(history, "a page of the recovered epoch is damaged",
+						  page, (uint64_t)error);
+		}
+}
+
+static void verify_epoch(const struct history *history, struct checkpoint *checkpoint,
+			 uint64_t epoch, char *memory)
+{
+	int error = checkpoint_select(checkpoint, epoch);
+
+	if (error)
+		history_violation(history, "a retained epoch cannot be read", epoch, (uint64_t)error);
+	load(history, checkpoint, memory);
+	if (epoch >= HISTORY_EPOCHS || hash_memory(memory) != history->oracle.hash[epoch])
+		history_violation(history, "an epoch is not what its cut was", epoch,
+				  history->oracle.acked);
+}
+
+static void verify_bounds(const struct history *history, uint64_t epoch)
+{
+	if (epoch < history->oracle.acked)
+		history_violation(history, "an acknowledged epoch is lost", epoch,
+				  history->oracle.acked);
+	if (epoch > history->oracle.cut)
+		history_violation(history, "an epoch was found that never was", epoch,
+				  history->oracle.cut);
+}
+
+static void verify_retained(const struct history *history, struct checkpoint *checkpoint)
+{
+	static char memory[HISTORY_PAGES * PAGE];
+	uint64_t epochs[CHECKPOINT_RETAINED];
+	unsigned count = checkpoint_epochs(checkpoint, epochs);
+
+	for (unsigned i = 0; i < count; i++)
+		verify_epoch(history, checkpoint, epochs[i], memory);
+}
+
+uint64_t history_verify(const struct history *history, struct disk *image, bool with_retained)
+{
+	static char memory[HISTORY_PAGES * PAGE];
+	struct checkpoint *checkpoint;
+	struct checkpoint_info info;
+	struct refusal why;
+
+	image->is_read_only = true;
+	if (checkpoint_open(&checkpoint, &image->medium, &history->plan, &why)) {
+		fprintf(stderr, "%s\n", why.line);
+		history_violation(history, "recovery refuses a legal crash image", 0, 0);
+	}
+	checkpoint_info(checkpoint, &info);
+	verify_bounds(history, info.epoch);
+	verify_epoch(history, checkpoint, info.epoch, memory);
+	if (with_retained)
+		verify_retained(history, checkpoint);
+	checkpoint_close(checkpoint);
+	if (image->was_written)
+		history_violation(history, "recovery wrote", 0, 0);
+	image->is_read_only = false;
+	return info.epoch;
+}
+
+/* ---- The program ---- */
+
+static void choose_start(struct history *history, struct checkpoint *checkpoint, bool is_branch)
+{
+	uint64_t epochs[CHECKPOINT_RETAINED];
+	unsigned count = checkpoint_epochs(checkpoint, epochs);
+	struct checkpoint_info info;
+	uint64_t epoch = CHECKPOINT_NEWEST;
+
+	if (is_branch && count > 1)
+		epoch = epochs[1 + random_below(&history->random, count - 1)];
+	if (epoch == CHECKPOINT_NEWEST)
+		epoch = count ? epochs[0] : 0;
+	verify_epoch(history, checkpoint, epoch, history->memory);
+	checkpoint_info(checkpoint, &info);
+	if (count && epoch != epochs[0]) { /* the branch record is an epoch of its own */
+		history->oracle.cut = info.attempt + 1;
+		history->oracle.hash[info.attempt + 1] = history->oracle.hash[epoch];
+	}
+}
+
+static void start(struct history *history, bool is_branch)
+{
+	struct checkpoint_info info;
+	struct refusal why;
+
+	if (checkpoint_open(&history->checkpoint, &history->disk->medium, &history->plan, &why)) {
+		fprintf(stderr, "%s\n", why.line);
+		history_violation(history, "a restart is refused", 0, 0);
+	}
+	checkpoint_info(history->checkpoint, &info);
+	verify_bounds(history, info.epoch);
+	choose_start(history, history->checkpoint, is_branch);
+	memset(history->dirty, 0, sizeof(history->dirty));
+	if (checkpoint_attach(history->checkpoint)) {
+		checkpoint_close(history->checkpoint);
+		history->checkpoint = NULL; /* the disk fails: the next step tries again */
+		return;
+	}
+	checkpoint_info(history->checkpoint, &info);
+	history->oracle.acked = info.epoch;
+}
+
+static void restart(struct history *history, bool is_branch)
+{
+	if (history->checkpoint)
+		checkpoint_close(history->checkpoint);
+	history->checkpoint = NULL;
+	start(history, is_branch);
+}
+
+void history_begin(struct history *history, uint64_t seed)
+{
+	history->random = seed * UINT64_C(0x100000001b3) + 1;
+	history->depth = 0;
+	history->step = 0;
+	history->oracle = (struct oracle){0};
+	shape_regions(history);
+	history->plan.segment_bytes = UINT64_C(16384) << random_below(&history->random, 3);
+	history->plan.log_bytes = history->plan.segment_bytes * (3 + random_below(&history->random, 4));
+	memset(history->memory, 0, HISTORY_PAGES * PAGE);
+	history->oracle.hash[0] = hash_memory(history->memory);
+	make_pool(history->disk, seed);
+	history->disk->random = seed + 7;
+}
+
+void history_resume(struct history *history, const struct history *before, uint64_t seed)
+{
+	history->random = seed;
+	history->depth = before->depth + 1;
+	history->step = 0;
+	history->oracle = before->oracle;
+	shape_regions(history);
+	history->plan.segment_bytes = before->plan.segment_bytes;
+	history->plan.log_bytes = before->plan.log_bytes;
+	history->disk->random = seed + 7;
+}
+
+void history_end(struct history *history)
+{
+	if (history->checkpoint)
+		checkpoint_close(history->checkpoint);
+	history->checkpoint = NULL;
+}
+
+/* Few pages and few values, so that things change and change back. */
+static void store(struct history *history, char action)
+{
+	unsigned page = random_below(&history->random, random_below(&history->random, 4) ? 5 : HISTORY_PAGES);
+	char *at = history->memory + page * PAGE;
+	char value = (char)random_below(&history->random, 3);
+
+	history->dirty[page] = true;
+	if (action == 'z') {
+		memset(at, 0, PAGE);
+	} else if (action == 'S') {
+		for (unsigned i = 0; i < PAGE; i += 64)
+			memset(at + i, (int)random_below(&history->random, 3), 64);
+	} else {
+		memset(at + 64 * random_below(&history->random, 3), value, 64);
+		if (random_below(&history->random, 2))
+			at[64 * random_below(&history->random, 64) + 5] = value;
+	}
+}
+
+static int commit_dirty(struct history *history, uint64_t *ret_epoch)
+{
+	struct checkpoint_page pages[HISTORY_PAGES];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < HISTORY_PAGES; i++) {
+		if (!history->dirty[i])
+			continue;
+		bool is_second = i >= FIRST_REGION_PAGES;
+		pages[count++] = (struct checkpoint_page){
+			.region = history->regions[is_second].id,
+			.index = is_second ? i - FIRST_REGION_PAGES : i,
+			.bytes = history->memory + i * PAGE,
+		};
+	}
+	return checkpoint_commit(history->checkpoint, pages, count, ret_epoch);
+}
+
+static void commit(struct history *history, bool is_compared)
+{
+	struct checkpoint_info info;
+	uint64_t epoch;
+
+	checkpoint_info(history->checkpoint, &info);
+	if (info.attempt + 2 >= HISTORY_EPOCHS)
+		return;
+	history->oracle.cut = info.attempt + 1;
+	history->oracle.hash[info.attempt + 1] = hash_memory(history->memory);
+	int error = is_compared ? checkpoint_commit_compared(history->checkpoint, &epoch)
+				: commit_dirty(history, &epoch);
+	if (error > 0)
+		history_violation(history, "a commit meets damage", (uint64_t)error, 0);
+	if (error)
+		return;
+	if (epoch != info.attempt + 1 &&
+	    history->oracle.hash[epoch] != hash_memory(history->memory))
+		history_violation(history, "a change was taken for none", epoch, 0);
+	if (epoch < history->oracle.acked)
+		history_violation(history, "an epoch went back", epoch, history->oracle.acked);
+	history->oracle.acked = epoch;
+	memset(history->dirty, 0, sizeof(history->dirty));
+}
+
+static void fail_calls(struct history *history, enum disk_fault fault, uint32_t count)
+{
+	history->disk->fault = fault;
+	history->disk->fault_from = history->disk->calls + random_below(&history->random, 8);
+	history->disk->fault_until = history->disk->fault_from + count;
+}
+
+void history_step(struct history *history, char action)
+{
+	history->step++;
+	if (!history->checkpoint) { /* only a disk that fails refuses a start */
+		restart(history, false);
+		if (!history->checkpoint && history->disk->fault == DISK_FAULT_NONE)
+			history_violation(history, "cannot attach to a healthy disk", 0, 0);
+	}
+	switch (action) {
+	case 'k':
+	case 'b':
+		restart(history, action == 'b');
+		break;
+	case 'f':
+		fail_calls(history, DISK_FAULT_EIO, 1);
+		break;
+	case 'F':
+		fail_calls(history, DISK_FAULT_EIO, 30);
+		break;
+	case 'n':
+		fail_calls(history, DISK_FAULT_NO_SPACE, 10);
+		break;
+	case 'h':
+		history->disk->fault = DISK_FAULT_NONE;
+		break;
+	default:
+		if (!history->checkpoint)
+			break;
+		if (action == 'c' || action == 'a')
+			commit(history, action == 'a');
+		else if (action == 't')
+			checkpoint_tend(history->checkpoint);
+		else if (action == 'm')
+			checkpoint_merge(history->checkpoint);
+		else
+			store(history, action);
+	}
+}

@@ -1,0 +1,51 @@
+/*
+ * A history: a program that stores, commits, dies and starts again on a simulated disk, and an
+ * oracle that knows what each cut looked like.
+ */
+#pragma once
+
+#include "checkpoint/checkpoint.h"
+#include "disk.h"
+
+#define HISTORY_PAGES 24u
+#define HISTORY_EPOCHS 2048u
+
+struct oracle {
+	uint64_t acked; /* newest epoch the program was told is durable */
+	uint64_t cut;   /* newest epoch it took a cut for */
+	uint64_t hash[HISTORY_EPOCHS];
+};
+
+struct history {
+	struct disk *disk;
+	struct checkpoint *checkpoint; /* NULL: not attached */
+	struct checkpoint_plan plan;
+	struct region regions[2];
+	char *memory; /* HISTORY_PAGES pages */
+	bool dirty[HISTORY_PAGES];
+	struct oracle oracle;
+	uint64_t random;
+	unsigned depth; /* how many crashes ago it began */
+	const char *script;
+	uint64_t step;
+};
+
+/* What is wrong, in one line; then the program ends. */
+extern void (*history_violation)(const struct history *history, const char *fact, uint64_t a,
+				 uint64_t b);
+
+void history_init(struct history *history, struct disk *disk);
+/* history_begin() - a new pool on the disk, and a program attached to it */
+void history_begin(struct history *history, uint64_t seed);
+/* history_resume() - the same program after a power cut */
+void history_resume(struct history *history, const struct history *before, uint64_t seed);
+void history_end(struct history *history);
+
+/* history_step() - one action, by its letter:
+ *   s store a line   S store a page   z zero a page   c commit   a commit, compared   t tend
+ *   m merge   k kill and restart   b kill and restart from an older epoch
+ *   f one call fails with EIO   F many do   n the disk is full for a while   h all is well again */
+void history_step(struct history *history, char action);
+
+/* history_verify() - what a restart finds must be a cut that may be found; returns its epoch */
+uint64_t history_verify(const struct history *history, struct disk *image, bool with_retained);

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""mutate.py NAME SOURCE_ROOT OUTPUT: a copy of one source with one mechanism taken out.
+
+The crash test must notice each of them; a mutant it cannot catch is a hole in the test."""
+
+import sys
+
+MUTANTS = {
+    # An epoch is acknowledged before its bytes are on media.
+    'append-not-durable': ('checkpoint/log.c',
+        'error = medium_append(log->medium, record, record->len,',
+        'error = medium_write(log->medium, record, record->len,'),
+    # The segment a record stands in is not on media before the record is.
+    'header-not-durable': ('checkpoint/log.c',
+        'error = medium_append(log->medium, header, sizeof(*header),',
+        'error = medium_write(log->medium, header, sizeof(*header),'),
+    # A line changed and changed back is left to whatever home holds.
+    'mask-not-united': ('checkpoint/delta.c',
+        'mask |= live ? live->mask : 0;',
+        '(void)live;'),
+    # What is relied upon stands in one superblock only.
+    'one-superblock': ('checkpoint/anchor.c',
+        'slot < 2 && !error',
+        'slot < 1 && !error'),
+    # A superblock says a merge is on media that is not.
+    'no-sync-before-trim': ('checkpoint/merge.c',
+        'error = medium_sync(home->medium);',
+        'error = 0;'),
+    # Home passes epochs that were promised to be there.
+    'merge-passes-retained': ('checkpoint/epoch.c',
+        '&log->epochs[log->epoch_count - CHECKPOINT_RETAINED]',
+        '&log->epochs[log->epoch_count - 1]'),
+    # Any record with a right checksum of its own is taken for the next one.
+    'unchained': ('checkpoint/record.c',
+        'if (record->previous != previous->checksum || record->seq != previous->seq + 1)\n'
+        '\t\treturn false;',
+        'return true;'),
+    # Of two successors the abandoned one counts.
+    'lower-segment': ('checkpoint/log.c',
+        '(best && segment->seq < best->seq)',
+        '(best && segment->seq > best->seq)'),
+    # A torn record is as good as a whole one.
+    'record-checksum-off': ('checkpoint/record.c',
+        'return record->checksum == record_checksum(record, uuid);',
+        '(void)uuid; return record->checksum != 0;'),
+    # A segment goes on being used behind an append that failed.
+    'segment-after-failure': ('checkpoint/log.c',
+        'log->is_open = false;\n\t/* The epoch',
+        '/* The epoch'),
+    # What only the page cache holds is reported as recovered.
+    'not-adopted': ('checkpoint/log.c',
+        'error = append_again(log, log->tail_record, log->tail_len);',
+        'error = 0;'),
+    # A sync that failed is believed.
+    'failed-sync-believed': ('checkpoint/merge.c',
+        'error = medium_sync(home->medium);',
+        'error = 0, (void)medium_sync(home->medium);'),
+    # The header of a branch gives up the newest epochs before the branch is there.
+    'branch-header-counts': ('checkpoint/log.c',
+        'segment->is_branch ? has_branch_record(log, segment, place) : 1;',
+        '1; (void)has_branch_record;'),
+    # A shorter chain offers epochs that home has passed.
+    'oldest-forgotten': ('checkpoint/epoch.c',
+        'if (log->epochs[i].epoch >= log->epoch_oldest)',
+        '/* any */'),
+    # The checksums of home stay behind.
+    'sums-not-written': ('checkpoint/home.c',
+        'error = medium_write(home->medium, &entry->sum, sizeof(entry->sum), sum_place);',
+        'error = 0;'),
+}
+
+
+def main():
+    name, root, output = sys.argv[1:]
+    path, old, new = MUTANTS[name]
+    with open(f'{root}/{path}', encoding='utf-8') as source:
+        text = source.read()
+    if text.count(old) != 1:
+        sys.exit(f'mutate.py: {name}: {path}: its text stands there {text.count(old)} times, not once')
+    with open(output, 'w', encoding='utf-8') as mutant:
+        mutant.write(text.replace(old, new))
+
+
+if __name__ == '__main__':
+    main()
