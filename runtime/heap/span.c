@@ -203,22 +203,30 @@ static void account_used(int64_t pages)
 		header->recent_pages = header->used_pages;
 }
 
+static struct layout_span *take_or_open(uint32_t pages, uint32_t align_pages, uint32_t tries)
+{
+	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages, tries);
+	if (!span)
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, tries);
+	if (!span && open_more(pages + align_pages - 1, tries))
+		span = take(SPAN_FREE_CLEAN, pages, align_pages, tries);
+	return span;
+}
+
+/* Giving everything back is dear: not for a request that all free pages together do not hold. */
+static bool could_fit(uint32_t pages)
+{
+	const struct layout_heap *header = state.header;
+	return pages <= heap_page_of(state.limit - header->data_start) - header->used_pages;
+}
+
 struct layout_span *span_new(uint32_t pages, uint32_t align_pages, enum span_kind kind)
 {
-	struct layout_span *span = take(SPAN_FREE_DIRTY, pages, align_pages, SPAN_TRIES);
-	if (!span)
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, SPAN_TRIES);
-	if (!span && open_more(pages + align_pages - 1, SPAN_TRIES))
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, SPAN_TRIES);
-	if (!span) {
+	struct layout_span *span = take_or_open(pages, align_pages, SPAN_TRIES);
+	if (!span && could_fit(pages)) {
 		purge_everything();
-		if (open_more(pages + align_pages - 1, UINT32_MAX))
-			span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
+		span = take_or_open(pages, align_pages, UINT32_MAX);
 	}
-	if (!span) /* the system may have refused to take some back */
-		span = take(SPAN_FREE_CLEAN, pages, align_pages, UINT32_MAX);
-	if (!span)
-		span = take(SPAN_FREE_DIRTY, pages, align_pages, UINT32_MAX);
 	if (!span)
 		return NULL;
 

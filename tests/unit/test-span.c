@@ -164,6 +164,18 @@ Test(span, pages_that_were_given_back_are_asked_for_again)
 	arena_assert_whole();
 }
 
+/* It once gave everything back each time, for a program that tries again and again. */
+Test(span, a_request_that_can_never_be_served_gives_nothing_back)
+{
+	struct layout_span *span = span_take(500, 1);
+	(void)span_take(1, 1);
+	span_release(span);
+	cr_assert_null(span_take(heap_page_of(state.limit), 1));
+	cr_assert_eq(arena.purge_calls, 0);
+	cr_assert_eq(state.header->dirty_pages, 500);
+	arena_assert_whole();
+}
+
 /* The range is full; a span that fits stands behind many of its bin that are a little shorter. */
 Test(span, the_last_fitting_span_is_found)
 {
