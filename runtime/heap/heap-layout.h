@@ -31,8 +31,8 @@
 #define HEAP_ROOTS 1024
 #define HEAP_ROOT_NAME_MAX 63
 
-/* What a span is used for. FREE_DIRTY pages hold memory and old bytes; FREE_CLEAN ones are open and
- * read as zeros; FREE_PURGED ones were given back: before use, the range's owner opens them again. */
+/* What a span is used for. FREE_DIRTY pages hold memory and old bytes; FREE_CLEAN ones are open
+ * and read as zeros; FREE_PURGED ones were given back: the range's owner opens them again. */
 enum span_kind {
 	SPAN_UNUSED = 0, /* the record stands for nothing; `next` links the free records */
 	SPAN_FREE_CLEAN = 1,
