@@ -11,7 +11,7 @@
 
 #include "os.h"
 
-#define CAPACITY_MIN 1024
+#define CAPACITY_MIN 256
 
 static size_t place_of(const struct index *index, uint64_t key)
 {

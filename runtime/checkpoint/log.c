@@ -99,7 +99,7 @@ static int count_segments(struct log *log, bool is_new)
 	uint32_t count = (uint32_t)(bytes / log->segment_bytes);
 
 	if (count > log->segment_capacity) {
-		uint32_t capacity = (count + 511) & ~UINT32_C(511);
+		uint32_t capacity = (count + 127) & ~UINT32_C(127);
 		void *memory = memory_grow(log->segments,
 					   log->segment_capacity * sizeof(*log->segments),
 					   capacity * sizeof(*log->segments));
@@ -238,7 +238,7 @@ static int note_epoch(struct log *log, const struct layout_record *record,
 		      const struct layout_trim *before, const struct layout_trim *end)
 {
 	if (log->epoch_count + 1 >= log->epoch_capacity) { /* one more is always under way */
-		size_t capacity = log->epoch_capacity ? 2 * log->epoch_capacity : 256;
+		size_t capacity = log->epoch_capacity ? 2 * log->epoch_capacity : 64;
 		void *memory = memory_grow(log->epochs, log->epoch_capacity * sizeof(*log->epochs),
 					   capacity * sizeof(*log->epochs));
 		if (!memory)

@@ -34,6 +34,8 @@ static const char *const scripts[] = {
 	"scscscscbscscbscsc",      /* branches */
 	"scscscscscmbscscscscmscsc",
 	"ScScscscscfmfmfmhmscsc",  /* a merge that fails */
+	"ScScscscscymscscymmscsc", /* in its sync */
+	"ScScScScScymykymkscscsc",
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
 };
@@ -163,7 +165,7 @@ static void image_try(struct history *history, const struct deal *deal)
 			deal->at, rotten ? ", a superblock rots" : "");
 	history_verify(history, &image, random_below(&history->random, 8) == 0);
 	states++;
-	if (history->depth + 1 < DEPTHS && random_below(&history->random, history->depth ? 64 : 256) == 0)
+	if (history->depth + 1 < DEPTHS && random_below(&history->random, history->depth ? 64 : 128) == 0)
 		go_on(history, &image);
 	if (rotten)
 		*rotten ^= 1;
@@ -175,7 +177,7 @@ static void on_point(struct disk *disk)
 {
 	struct history *history = disk->owner;
 	const uint32_t count = disk->version_count;
-	const unsigned tries = history->depth ? 2 : 4;
+	const unsigned tries = history->depth ? 1 : 2;
 	uint32_t at = 0;
 
 	points++;
@@ -183,7 +185,7 @@ static void on_point(struct disk *disk)
 	if (!count)
 		return;
 	image_try(history, &(struct deal){CHOICE_ALL, 0});
-	if (count <= 4 || (count <= 8 && history->depth == 0)) {
+	if (count <= 4 || (count <= 7 && history->depth == 0)) {
 		for (uint32_t bits = 1; bits + 1 < UINT32_C(1) << count; bits++)
 			image_try(history, &(struct deal){CHOICE_BITS, bits});
 		return;
@@ -202,7 +204,7 @@ static void on_point(struct disk *disk)
 static void run(struct history *history, const char *script, unsigned steps)
 {
 	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccatmmmkkbfFnhhhh";
+	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhh";
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;

@@ -102,7 +102,7 @@ static int fault(struct disk *disk)
 {
 	const uint64_t call = disk->calls++;
 
-	if (disk->fault == DISK_FAULT_NONE || call < disk->fault_from || call >= disk->fault_until)
+	if (disk->fault == DISK_FAULT_NONE || disk->fault == DISK_FAULT_SYNC || call < disk->fault_from || call >= disk->fault_until)
 		return 0;
 	return disk->fault == DISK_FAULT_EIO ? -EIO : -ENOSPC;
 }
@@ -169,6 +169,10 @@ static int disk_sync(struct medium *medium)
 
 	if (refuses_writing(disk))
 		return -EROFS;
+	if (disk->fault == DISK_FAULT_SYNC) { /* one */
+		error = -EIO;
+		disk->fault = DISK_FAULT_NONE;
+	}
 	point(disk);
 	if (error)
 		lose(disk, 0);

@@ -26,7 +26,7 @@ struct disk_version {
 	uint8_t bytes[SECTOR_BYTES];
 };
 
-enum disk_fault { DISK_FAULT_NONE, DISK_FAULT_EIO, DISK_FAULT_NO_SPACE };
+enum disk_fault { DISK_FAULT_NONE, DISK_FAULT_EIO, DISK_FAULT_NO_SPACE, DISK_FAULT_SYNC };
 
 struct disk {
 	struct medium medium;

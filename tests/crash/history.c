@@ -298,8 +298,9 @@ void history_step(struct history *history, char action)
 {
 	history->step++;
 	if (!history->checkpoint) { /* only a disk that fails refuses a start */
+		const bool is_healthy = history->disk->fault == DISK_FAULT_NONE;
 		restart(history, false);
-		if (!history->checkpoint && history->disk->fault == DISK_FAULT_NONE)
+		if (!history->checkpoint && is_healthy)
 			history_violation(history, "cannot attach to a healthy disk", 0, 0);
 	}
 	switch (action) {
@@ -312,6 +313,9 @@ void history_step(struct history *history, char action)
 		break;
 	case 'F':
 		fail_calls(history, DISK_FAULT_EIO, 30);
+		break;
+	case 'y':
+		history->disk->fault = DISK_FAULT_SYNC;
 		break;
 	case 'n':
 		fail_calls(history, DISK_FAULT_NO_SPACE, 10);

@@ -34,7 +34,8 @@ MUTANTS = {
     'unchained': ('checkpoint/record.c',
         'if (record->previous != previous->checksum || record->seq != previous->seq + 1)\n'
         '\t\treturn false;',
-        'return true;'),
+        'return true;',
+        'head->segment_seq == place->segment_seq &&', ''),
     # Of two successors the abandoned one counts.
     'lower-segment': ('checkpoint/log.c',
         '(best && segment->seq < best->seq)',
@@ -43,10 +44,6 @@ MUTANTS = {
     'record-checksum-off': ('checkpoint/record.c',
         'return record->checksum == record_checksum(record, uuid);',
         '(void)uuid; return record->checksum != 0;'),
-    # A segment goes on being used behind an append that failed.
-    'segment-after-failure': ('checkpoint/log.c',
-        'log->is_open = false;\n\t/* The epoch',
-        '/* The epoch'),
     # What only the page cache holds is reported as recovered.
     'not-adopted': ('checkpoint/log.c',
         'error = append_again(log, log->tail_record, log->tail_len);',
@@ -54,7 +51,8 @@ MUTANTS = {
     # A sync that failed is believed.
     'failed-sync-believed': ('checkpoint/merge.c',
         'error = medium_sync(home->medium);',
-        'error = 0, (void)medium_sync(home->medium);'),
+        '(void)medium_sync(home->medium);',
+        'home->medium->failures != failures', 'failures == UINT64_MAX'),
     # The header of a branch gives up the newest epochs before the branch is there.
     'branch-header-counts': ('checkpoint/log.c',
         'segment->is_branch ? has_branch_record(log, segment, place) : 1;',
@@ -72,13 +70,15 @@ MUTANTS = {
 
 def main():
     name, root, output = sys.argv[1:]
-    path, old, new = MUTANTS[name]
+    path, *changes = MUTANTS[name]
     with open(f'{root}/{path}', encoding='utf-8') as source:
         text = source.read()
-    if text.count(old) != 1:
-        sys.exit(f'mutate.py: {name}: {path}: its text stands there {text.count(old)} times, not once')
+    for old, new in zip(changes[::2], changes[1::2]):
+        if text.count(old) != 1:
+            sys.exit(f'mutate.py: {name}: {path}: {text.count(old)} places to change, not one')
+        text = text.replace(old, new)
     with open(output, 'w', encoding='utf-8') as mutant:
-        mutant.write(text.replace(old, new))
+        mutant.write(text)
 
 
 if __name__ == '__main__':
