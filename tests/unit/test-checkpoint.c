@@ -1,0 +1,456 @@
+/* The engine on a disk in memory and on a real file: what the crash test does not ask, because it
+ * deals in power cuts and not in rot. */
+#include "crafted.h"
+
+#include <errno.h>
+
+#include "../crash/disk.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/delta.h"
+#include "checkpoint/record.h"
+#include "checkpoint/sum.h"
+#include "flush/medium-file.h"
+
+#define PAGES 16u
+#define PAGE 4096u
+
+TestSuite(checkpoint, .init = scratch_open, .fini = scratch_close);
+TestSuite(delta);
+TestSuite(record);
+
+static char memory[PAGES][PAGE] __attribute__((aligned(4096)));
+static const struct region region = {
+	.id = 5, .address = memory[0], .page_count = PAGES, .home = LAYOUT_USE_HEAP,
+};
+static const struct checkpoint_plan plan = {
+	.regions = &region, .region_count = 1, .segment_bytes = 16384, .log_bytes = 5 * 16384,
+};
+static struct checkpoint *engine;
+
+/* ---- Delta ---- */
+
+static char page_a[PAGE] __attribute__((aligned(64))), page_b[PAGE] __attribute__((aligned(64)));
+
+Test(delta, names_exactly_the_lines_that_differ)
+{
+	page_a[0] = 1;
+	page_a[64 * 7 + 63] = 1;
+	page_a[PAGE - 1] = 1;
+	cr_assert_eq(delta_mask(page_a, page_b), UINT64_C(1) | UINT64_C(1) << 7 | UINT64_C(1) << 63);
+	cr_assert_eq(delta_mask(page_a, NULL), delta_mask(page_a, page_b));
+	cr_assert_eq(delta_mask(page_a, page_a), 0);
+}
+
+Test(delta, names_the_lines_of_live_entries_too)
+{
+	struct index_entry live = {.mask = 6, .kind = LAYOUT_ENTRY_LINES};
+
+	page_a[0] = page_b[0] = 1;
+	page_a[64 * 3] = 1;
+	struct delta delta = delta_of(page_a, page_b, &live);
+	cr_assert_eq(delta.kind, LAYOUT_ENTRY_LINES);
+	cr_assert_eq(delta.mask, 6 | 8);
+}
+
+Test(delta, a_page_that_became_zero_needs_no_line)
+{
+	struct index_entry live = {.mask = 6, .kind = LAYOUT_ENTRY_LINES};
+
+	page_b[64] = 1;
+	struct delta delta = delta_of(page_a, page_b, &live);
+	cr_assert_eq(delta.kind, LAYOUT_ENTRY_ZERO);
+	cr_assert_eq(delta.mask, 0);
+}
+
+Test(delta, packed_lines_over_the_old_page_are_the_new_page)
+{
+	static char lines[PAGE];
+	uint64_t random = 3;
+
+	for (unsigned round = 0; round < 200; round++) {
+		memcpy(page_b, page_a, PAGE);
+		for (unsigned i = random_below(&random, 80); i; i--)
+			page_a[random_below(&random, PAGE)] ^= (char)random_next(&random);
+		uint64_t mask = delta_mask(page_a, page_b);
+		delta_pack(lines, page_a, mask);
+		delta_apply(page_b, mask, lines);
+		cr_assert_arr_eq(page_a, page_b, PAGE);
+	}
+}
+
+/* ---- Records: bytes that claim to be one ---- */
+
+static const uint8_t uuid[16] = "a pool's number";
+static const struct record_place place = {
+	.uuid = uuid, .offset = 8192, .segment_seq = 3, .room = 16384, /* what record_make() allocates */
+};
+
+static struct layout_record *record_make(unsigned entries)
+{
+	struct layout_record *record = calloc(1, 16384);
+	char *at = (char *)(record + 1);
+
+	cr_assert_not_null(record);
+	record->epoch = record->seq = 9;
+	record->segment_seq = place.segment_seq;
+	record->offset = place.offset;
+	record->entry_count = entries;
+	for (unsigned i = 0; i < entries; i++) {
+		struct layout_entry entry = {.key = region_key(5, i), .mask = 1u << i | 1, .sum = 77};
+		memcpy(at, &entry, sizeof(entry));
+		memset(at + sizeof(entry), 'x', delta_bytes(entry.mask));
+		at += sizeof(entry) + delta_bytes(entry.mask);
+	}
+	record->entry_bytes = (uint64_t)(at - (char *)(record + 1));
+	record_seal(record, uuid);
+	return record;
+}
+
+static bool is_accepted(const struct layout_record *record)
+{
+	return record_head_fits(record, &place) && record_is_whole(record, uuid);
+}
+
+Test(record, of_which_any_bit_is_wrong_is_refused)
+{
+	struct layout_record *record = record_make(8);
+
+	cr_assert(is_accepted(record));
+	for (uint32_t i = 0; i < record->len * 8; i++) {
+		uint8_t *byte = (uint8_t *)record + i / 8;
+		uint8_t was = *byte;
+		*byte ^= (uint8_t)(1u << i % 8);
+		cr_assert(!is_accepted(record), "bit %u", i);
+		*byte = was;
+	}
+	free(record);
+}
+
+Test(record, is_valid_in_its_own_place_pool_and_order_only)
+{
+	struct layout_record *record = record_make(2);
+	struct record_place other = place;
+	uint8_t other_uuid[16] = "another pool's ";
+
+	other.offset += 4096;
+	cr_assert(!record_head_fits(record, &other));
+	other = place;
+	other.segment_seq++;
+	cr_assert(!record_head_fits(record, &other));
+	other = place;
+	other.room = record->len - 1;
+	cr_assert(!record_head_fits(record, &other));
+	cr_assert(!record_is_whole(record, other_uuid));
+	cr_assert(record_follows(record, &(struct layout_trim){.seq = 8}));
+	cr_assert(!record_follows(record, &(struct layout_trim){.seq = 7}));
+	cr_assert(!record_follows(record, &(struct layout_trim){.seq = 8, .checksum = 1}));
+	cr_assert(!record_follows(record, &(struct layout_trim){.seq = 8, .branch = 1}));
+	free(record);
+}
+
+/* Sealed by somebody who can compute checksums: entries never lead out of the record. */
+Test(record, with_made_up_entries_never_leads_out_of_its_bytes)
+{
+	uint64_t random = 11;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		struct layout_record *record = record_make(1 + random_below(&random, 8));
+		struct layout_record *exact = NULL;
+		struct index_entry entry;
+		uint64_t at = 0, bytes = record->entry_bytes;
+		for (unsigned i = 1 + random_below(&random, 6); i; i--)
+			((char *)(record + 1))[random_below(&random, (uint32_t)bytes)] ^=
+				(char)random_next(&random);
+		if (random_below(&random, 4) == 0)
+			record->entry_bytes = random_below(&random, (uint32_t)bytes + 1);
+		/* Not a byte more than the entries: a sanitizer sees the first one too far. */
+		exact = malloc(sizeof(*exact) + record->entry_bytes);
+		cr_assert_not_null(exact);
+		memcpy(exact, record, sizeof(*exact) + record->entry_bytes);
+		while (record_next_entry(exact, &at, &entry) == 1) {
+			cr_assert_leq(at, exact->entry_bytes);
+			cr_assert_leq(entry.lines + delta_bytes(entry.mask),
+				      exact->offset + sizeof(*exact) + exact->entry_bytes);
+		}
+		free(exact);
+		free(record);
+	}
+}
+
+/* ---- Whole pools ---- */
+
+static struct disk disk;
+
+static void make_pool_on(struct disk *on)
+{
+	static char head[2 * PAGE];
+	int fd = crafted_open(crafted_pool("pool"));
+
+	disk_init(on);
+	disk_empty(on, LAYOUT_HEAD_BYTES + CRAFTED_BYTES);
+	cr_assert_eq(pread(fd, head, sizeof(head), 0), (ssize_t)sizeof(head));
+	disk_put(on, head, sizeof(head), 0);
+	close(fd);
+}
+
+static void open_engine(struct medium *medium)
+{
+	cr_assert_eq(checkpoint_open(&engine, medium, &plan, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_attach(engine), 0);
+}
+
+static uint64_t commit(void)
+{
+	uint64_t epoch = 0;
+
+	cr_assert_eq(checkpoint_commit_compared(engine, &epoch), 0);
+	return epoch;
+}
+
+static void assert_pages(uint64_t epoch, char first)
+{
+	static char page[PAGE] __attribute__((aligned(64)));
+
+	cr_assert_eq(checkpoint_select(engine, epoch), 0);
+	cr_assert_eq(checkpoint_page(engine, region.id, 0, page), 0);
+	cr_assert_eq(page[0], first);
+}
+
+Test(checkpoint, keeps_the_newest_four_epochs_in_a_file)
+{
+	struct pool pool;
+	struct medium_file file;
+	uint64_t epochs[CHECKPOINT_RETAINED];
+	const char *path = crafted_pool("pool");
+
+	for (int run = 0; run < 2; run++) {
+		cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
+		cr_assert_eq(medium_file_open(&file, &pool), 0);
+		open_engine(&file.medium);
+		for (int i = 1; i <= 6; i++) {
+			memory[0][0] = (char)(10 * run + i);
+			memory[i][64 * i] = (char)i;
+			commit();
+			cr_assert_eq(checkpoint_merge(engine), 0);
+		}
+		cr_assert_eq(checkpoint_epochs(engine, epochs), 4);
+		for (unsigned i = 0; i < 4; i++)
+			assert_pages(epochs[i], (char)(10 * run + 6 - (int)i));
+		checkpoint_close(engine);
+		medium_file_close(&file);
+		pool_close(&pool);
+	}
+}
+
+Test(checkpoint, without_a_change_writes_nothing)
+{
+	struct checkpoint_info before, after;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memory[3][5] = 1;
+	uint64_t epoch = commit();
+	checkpoint_info(engine, &before);
+	uint64_t calls = disk.calls;
+	cr_assert_eq(commit(), epoch);
+	checkpoint_info(engine, &after);
+	cr_assert_eq(disk.calls, calls);
+	cr_assert_eq(after.record_bytes, before.record_bytes);
+	checkpoint_close(engine);
+}
+
+Test(checkpoint, a_full_disk_leaves_the_last_epoch_and_heals)
+{
+	struct checkpoint_info info;
+	uint64_t epoch, last;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memory[0][0] = 1;
+	last = commit();
+	disk.fault = DISK_FAULT_NO_SPACE;
+	disk.fault_until = UINT64_MAX;
+	memory[0][0] = 2;
+	cr_assert_eq(checkpoint_commit_compared(engine, &epoch), -ENOSPC);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.error, -ENOSPC);
+	cr_assert_eq(info.epoch, last);
+	assert_pages(last, 1);
+	disk.fault = DISK_FAULT_NONE;
+	cr_assert_gt(commit(), last);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.error, 0);
+	assert_pages(info.epoch, 2);
+	checkpoint_close(engine);
+}
+
+/* After a failed append the rest of its segment is never used. */
+Test(checkpoint, goes_on_in_another_segment_after_a_failed_append)
+{
+	struct layout_superblock sb[2];
+	uint64_t epoch, seq = 0;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memory[0][0] = 1;
+	commit();
+	disk.fault = DISK_FAULT_EIO;
+	disk.fault_from = disk.calls;
+	disk.fault_until = disk.calls + 1;
+	memory[0][0] = 2;
+	cr_assert_eq(checkpoint_commit_compared(engine, &epoch), -EIO);
+	commit();
+	checkpoint_close(engine);
+	cr_assert_eq(medium_read(&disk.medium, sb, sizeof(sb), 0), 0);
+	const struct layout_superblock *newest = &sb[sb[1].seq > sb[0].seq];
+	for (uint64_t i = 0; i < 4; i++) {
+		struct layout_segment header;
+		cr_assert_eq(medium_read(&disk.medium, &header, sizeof(header),
+					 space_place(newest, LAYOUT_USE_LOG, i * 16384)), 0);
+		seq = header.magic == LAYOUT_SEGMENT_MAGIC && header.seq > seq ? header.seq : seq;
+	}
+	cr_assert_eq(seq, 2);
+}
+
+/* Several epochs, merged in part; hashes[n] is epoch n. */
+static uint64_t hashes[64];
+
+static void make_history(void)
+{
+	uint64_t random = 5;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	hashes[0] = sum_bytes(memory, sizeof(memory), 0);
+	for (unsigned i = 0; i < 12; i++) {
+		for (unsigned stores = 3; stores; stores--)
+			memory[random_below(&random, PAGES)][random_below(&random, PAGE)] = (char)(i + 1);
+		if (i % 4 == 3)
+			memset(memory[i], (int)i, PAGE);
+		uint64_t epoch = commit();
+		cr_assert_lt(epoch, 64);
+		hashes[epoch] = sum_bytes(memory, sizeof(memory), 0);
+		if (i == 7)
+			cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	checkpoint_close(engine);
+}
+
+/* 1: the right pages of an epoch; 0: refused. Anything else fails the test. */
+static int open_damaged(uint64_t *ret_epoch)
+{
+	static char back[PAGES][PAGE] __attribute__((aligned(64)));
+	struct checkpoint_info info;
+
+	if (checkpoint_open(&engine, &disk.medium, &plan, &why)) {
+		cr_assert(strchr(why.line, ';') != NULL, "%s", why.line);
+		return 0;
+	}
+	checkpoint_info(engine, &info);
+	*ret_epoch = info.epoch;
+	int result = 1;
+	for (unsigned i = 0; i < PAGES && result; i++)
+		result = checkpoint_page(engine, region.id, i, back[i]) == 0;
+	if (result)
+		cr_assert_eq(sum_bytes(back, sizeof(back), 0), hashes[info.epoch], "epoch %llu is wrong",
+			     (unsigned long long)info.epoch);
+	checkpoint_close(engine);
+	return result;
+}
+
+/* Flipped bits, zeroed and swapped blocks, anywhere in what was written: a wrong image is never
+ * accepted, and nothing crashes or hangs. */
+Test(checkpoint, never_accepts_a_wrong_image_of_a_damaged_pool, .timeout = 60)
+{
+	uint64_t random = 17, epoch, accepted = 0, refused = 0;
+	uint32_t written[4096], count = 0;
+
+	make_history();
+	for (uint32_t block = 0; block < disk.touched_end && count < 4096; block++)
+		if (disk.touched[block])
+			written[count++] = block;
+	for (unsigned round = 0; round < 6000; round++) {
+		static char was[PAGE];
+		uint8_t *at = disk.view + (uint64_t)written[random_below(&random, count)] * PAGE;
+		memcpy(was, at, PAGE);
+		switch (random_below(&random, 4)) {
+		case 0:
+			memset(at, 0, PAGE);
+			break;
+		case 1:
+			memcpy(at, disk.view + (uint64_t)written[random_below(&random, count)] * PAGE, PAGE);
+			break;
+		case 2:
+			memset(at + 512 * random_below(&random, 8), (int)random_next(&random), 512);
+			break;
+		default:
+			at[random_below(&random, random_below(&random, 2) ? 128 : PAGE)] ^=
+				(uint8_t)(1u << random_below(&random, 8));
+		}
+		int result = open_damaged(&epoch);
+		accepted += result == 1;
+		refused += result == 0;
+		memcpy(at, was, PAGE);
+	}
+	cr_assert_gt(accepted, 0);
+	cr_assert_gt(refused, 0);
+	cr_assert_eq(open_damaged(&epoch), 1);
+}
+
+/* A torn tail is quiet; the same damage with records behind it is corruption. */
+Test(checkpoint, tells_a_torn_tail_from_damage_before_valid_records)
+{
+	uint64_t first = 0, last = 0, epoch, newest;
+
+	make_history();
+	cr_assert_eq(open_damaged(&newest), 1);
+	for (uint64_t at = 0; at < disk.view_bytes; at += PAGE) {
+		const struct layout_record *record = (const struct layout_record *)(disk.view + at);
+		if (!disk.touched[at / PAGE] || record->magic != LAYOUT_RECORD_MAGIC)
+			continue;
+		if (record->epoch == newest)
+			last = at;
+		if (record->epoch == newest - 2)
+			first = at;
+	}
+	cr_assert(first && last);
+	disk.view[last + 100] ^= 1;
+	cr_assert_eq(open_damaged(&epoch), 1);
+	cr_assert_eq(epoch, newest - 1);
+	disk.view[last + 100] ^= 1;
+	disk.view[first + 100] ^= 1;
+	cr_assert_eq(open_damaged(&epoch), 0);
+	cr_assert_eq(why.status, STATUS_CORRUPT);
+	cr_assert(strstr(why.line, "log at offset") != NULL, "%s", why.line);
+}
+
+/* A page at rest that rotted is told with its place, and logged whole when it changes. */
+Test(checkpoint, finds_and_mends_a_rotten_page_of_home)
+{
+	static char page[PAGE] __attribute__((aligned(64)));
+	struct checkpoint_info info;
+	const uint64_t home = LAYOUT_HEAD_BYTES + 2 * PAGE;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memset(memory[2], 'a', PAGE);
+	for (char i = 1; i < 8; i++) {
+		memory[0][0] = i;
+		commit();
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	cr_assert_eq(disk.view[home + 1000], 'a');
+	disk.view[home + 1000] = 'b';
+	cr_assert_eq(checkpoint_page(engine, region.id, 2, page), CHECKPOINT_E_DAMAGED);
+	struct home_fault fault = checkpoint_fault(engine);
+	cr_assert_eq(fault.file_offset, home);
+	cr_assert_eq(fault.expected, sum_page(memory[2]));
+	cr_assert_neq(fault.found, fault.expected);
+	memory[2][0] = 'c';
+	commit();
+	cr_assert_eq(checkpoint_page(engine, region.id, 2, page), 0);
+	cr_assert_arr_eq(page, memory[2], PAGE);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.mended_pages, 1);
+	checkpoint_close(engine);
+}
