@@ -117,8 +117,9 @@ class Program(Run):
         self.run_none("-p", "pool", "true")
         self.assertEqual(self.json("info", "--json", "pool")["uuid"], uuid)
         self.run_none("--new", "-p", "pool", "true")
-        self.assertNotEqual(self.json("info", "--json", "pool")["uuid"], uuid)
-
+        info = self.json("info", "--json", "pool")
+        self.assertNotEqual(info["uuid"], uuid)
+        self.assertEqual(info["keep"], "none")
 
     def test_a_smaller_size_is_ignored_with_a_line(self):
         self.create(size="64M")

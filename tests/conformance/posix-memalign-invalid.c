@@ -14,5 +14,5 @@ int main(void)
 		MUST(posix_memalign(&p, hide_size(bad[i]), 8) == EINVAL);
 	MUST(p == before && errno == 0);
 	MUST(posix_memalign(&p, 64, hide_size(SIZE_MAX - 100)) == ENOMEM);
-	MUST(p == before);
+	MUST(p == before && errno == 0);
 }

@@ -232,6 +232,24 @@ Test(pool_lock, a_replaced_file_is_not_taken_for_ours)
 	pool_close(&pool);
 }
 
+static void remove_and_live(struct pool *owned)
+{
+	usleep(300000); /* until the next owner stands in front of the lock */
+	unlink(owned->path);
+}
+
+Test(pool_lock, a_pool_removed_while_we_waited_is_not_taken)
+{
+	const char *path = crafted_pool("a");
+	char line[512];
+	pid_t child = start_owner(path, remove_and_live);
+
+	snprintf(line, sizeof(line), "%s: was removed while we waited for it; run again", path);
+	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), STATUS_USAGE);
+	cr_assert_str_eq(why.line, line);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+}
+
 static void stand_in_stop(struct pool *unused)
 {
 	raise(SIGSTOP);
