@@ -6,6 +6,11 @@
  * (window_freeze), and the control page says so. vfork, posix_spawn, system and popen share or
  * replace the memory at once and freeze nothing.
  *
+ * libc's fork takes the lock of stdio's list of streams after our handlers have run, and whoever
+ * holds that (fflush(NULL)) may wait for a stream whose holder wants memory (getline): so it is
+ * taken before the heap's locks, as libc does with its own heap's. It is recursive. Without
+ * threads nobody takes it, and stdio keeps its short cuts.
+ *
  * A freeze can fail (no memory for the mapping). fork() and clone() then fail with ENOMEM. A fork
  * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
  * at once with a line and STATUS_LAUNCH, and the parent is unharmed.
@@ -23,6 +28,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "os.h"
@@ -34,6 +40,12 @@ pid_t _Fork(void);
 
 static int freeze_error; /* of the fork in progress; under the heap's locks */
 static pid_t (*next_fork_raw)(void);
+
+/* Of the streams' list; exported by glibc, in no header. All three are there, or none is used. */
+static void (*streams_lock)(void);
+static void (*streams_unlock)(void);
+static void (*streams_reset)(void);
+static bool has_streams; /* the fork in progress has taken it; under the heap's locks */
 
 static bool is_shared(void)
 {
@@ -81,14 +93,22 @@ static void fork_prepare(void)
 {
 	if (!malloc_is_active)
 		return;
+	const bool takes_streams = streams_lock && !__libc_single_threaded;
+	if (takes_streams)
+		streams_lock();
 	heap_prefork();
+	has_streams = takes_streams;
 	freeze_error = freeze();
 }
 
 static void fork_parent(void)
 {
-	if (malloc_is_active)
-		heap_postfork_parent();
+	if (!malloc_is_active)
+		return;
+	const bool had_streams = has_streams; /* the next fork may begin once the locks are free */
+	heap_postfork_parent();
+	if (had_streams)
+		streams_unlock();
 }
 
 static void fork_child(void)
@@ -100,12 +120,18 @@ static void fork_child(void)
 		os_exit_group(STATUS_LAUNCH);
 	}
 	heap_postfork_child();
+	if (has_streams) /* as libc has just done */
+		streams_reset();
 	fork_forget_pool();
 }
 
 int fork_init(void)
 {
 	next_fork_raw = foreign_symbol("_Fork");
+	streams_unlock = foreign_symbol("_IO_list_unlock");
+	streams_reset = foreign_symbol("_IO_list_resetlock");
+	if (streams_unlock && streams_reset)
+		streams_lock = foreign_symbol("_IO_list_lock");
 	return -pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
