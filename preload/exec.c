@@ -25,6 +25,7 @@
 #define SAVED_ENTRIES 16
 
 static const char preload_name[] = "LD_PRELOAD=";
+static const char pool_name[] = "HEAPSAKE_POOL=";
 
 /* Set before main, constant afterwards. saved_preload is "LD_PRELOAD=" and our own entry. */
 static char saved[SAVED_BYTES];
@@ -54,6 +55,23 @@ static char *save(const char *text, size_t len)
 	return copy;
 }
 
+/* The pool as it is called from everywhere, for the owner may change its directory: absolute, and
+ * with percent signs doubled. */
+static char *save_pool(void)
+{
+	char value[2 * CONFIG_PATH_MAX], *end = value;
+	const size_t at = saved_len;
+	for (const char *c = preload.pool.path; *c; c++) {
+		if (*c == '%')
+			*end++ = '%';
+		*end++ = *c;
+	}
+	if (!save(pool_name, strlen(pool_name)))
+		return NULL;
+	saved_len--;
+	return save(value, (size_t)(end - value)) ? saved + at : NULL;
+}
+
 static int save_entry(const char *entry)
 {
 	if (has_prefix(entry, preload_name)) {
@@ -74,7 +92,8 @@ static int save_entry(const char *entry)
 		return 0;
 	if (saved_count == SAVED_ENTRIES)
 		return -E2BIG;
-	saved_entries[saved_count] = save(entry, strlen(entry));
+	saved_entries[saved_count] =
+		has_prefix(entry, pool_name) ? save_pool() : save(entry, strlen(entry));
 	return saved_entries[saved_count++] ? 0 : -E2BIG;
 }
 
