@@ -67,6 +67,11 @@ int os_fcntl(int fd, int op, void *arg)
 	return (int)os_syscall3(SYS_fcntl, fd, op, (long)arg);
 }
 
+int os_ioctl(int fd, unsigned long op, void *arg)
+{
+	return (int)os_syscall3(SYS_ioctl, fd, (long)op, (long)arg);
+}
+
 int os_link(const char *from, const char *to, int flags)
 {
 	return (int)os_syscall6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);

@@ -25,6 +25,7 @@ int64_t os_lseek(int fd, int64_t offset, int whence); /* the new offset */
 int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fcntl(int fd, int op, void *arg);
+int os_ioctl(int fd, unsigned long op, void *arg);
 int os_link(const char *from, const char *to, int flags); /* flags of linkat(2) */
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);

@@ -99,12 +99,26 @@ static void superblock_init(struct layout_superblock *sb, const struct pool_plan
 	};
 }
 
+/* btrfs writes a page of a file elsewhere each time, and where the disk is full that is SIGBUS in a
+ * program that stores into its heap, whatever was allocated before. Only an empty file can be told
+ * to stay in place; other file systems do so anyway, and decline. */
+static void forbid_copy_on_write(int fd)
+{
+	int flags = 0;
+
+	if (os_ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+		flags |= FS_NOCOW_FL;
+		os_ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 /* Head, both superblocks, size: all that a pool is before its first run. */
 static int write_empty_pool(int fd, struct layout_superblock *sb)
 {
 	static const char zeros[LAYOUT_BLOCK_BYTES];
 	int error = os_fchmod(fd, POOL_MODE); /* whatever the umask */
 
+	forbid_copy_on_write(fd);
 	for (uint64_t at = 0; !error && at < LAYOUT_HEAD_WRITTEN_BYTES; at += sizeof(zeros))
 		error = os_pwrite_all(fd, zeros, sizeof(zeros), at);
 	for (sb->seq = 1; !error && sb->seq <= 2; sb->seq++)
