@@ -135,6 +135,20 @@ int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset)
 	return 0;
 }
 
+int os_pwrite_zeros(int fd, uint64_t len, uint64_t offset)
+{
+	static const char zeros[65536];
+	int error = 0;
+
+	while (!error && len) {
+		const size_t piece = len < sizeof(zeros) ? len : sizeof(zeros);
+		error = os_pwrite_all(fd, zeros, piece, offset);
+		offset += piece;
+		len -= piece;
+	}
+	return error;
+}
+
 int os_pwrite_synced(int fd, const void *buffer, size_t len, uint64_t offset)
 {
 	const char *at = buffer;

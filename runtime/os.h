@@ -36,6 +36,7 @@ int os_getcwd(char *buffer, size_t len); /* length with the final 0 */
 /* Whole buffers: a short read or write is continued; end of file is -EIO. */
 int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset);
 int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset);
+int os_pwrite_zeros(int fd, uint64_t len, uint64_t offset);
 int os_pwrite_synced(int fd, const void *buffer, size_t len, uint64_t offset); /* RWF_DSYNC */
 long os_read(int fd, void *buffer, size_t len); /* 0 at end of file */
 /* One read until end of file or the buffer is full; returns the count. */

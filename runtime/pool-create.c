@@ -115,12 +115,11 @@ static void forbid_copy_on_write(int fd)
 /* Head, both superblocks, size: all that a pool is before its first run. */
 static int write_empty_pool(int fd, struct layout_superblock *sb)
 {
-	static const char zeros[LAYOUT_BLOCK_BYTES];
 	int error = os_fchmod(fd, POOL_MODE); /* whatever the umask */
 
 	forbid_copy_on_write(fd);
-	for (uint64_t at = 0; !error && at < LAYOUT_HEAD_WRITTEN_BYTES; at += sizeof(zeros))
-		error = os_pwrite_all(fd, zeros, sizeof(zeros), at);
+	if (!error)
+		error = os_pwrite_zeros(fd, LAYOUT_HEAD_WRITTEN_BYTES, 0);
 	for (sb->seq = 1; !error && sb->seq <= 2; sb->seq++)
 		error = superblock_store(fd, sb);
 	if (!error)

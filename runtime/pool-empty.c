@@ -31,18 +31,6 @@ static int next_data(int fd, uint64_t at, uint64_t end, uint64_t *ret_start, uin
 	return 0;
 }
 
-static int write_zeros(int fd, uint64_t at, uint64_t end)
-{
-	static const char zeros[65536];
-	int error = 0;
-	while (!error && at < end) {
-		const uint64_t piece = end - at < sizeof(zeros) ? end - at : sizeof(zeros);
-		error = os_pwrite_all(fd, zeros, piece, at);
-		at += piece;
-	}
-	return error;
-}
-
 /* 0 when [at, end) of the file reads as zeros now; *budget bytes of zeros may still be written. */
 static int empty_run(int fd, uint64_t at, uint64_t end, uint64_t *budget)
 {
@@ -52,7 +40,7 @@ static int empty_run(int fd, uint64_t at, uint64_t end, uint64_t *budget)
 		if (stop - start > *budget)
 			return -EFBIG;
 		*budget -= stop - start;
-		error = write_zeros(fd, start, stop);
+		error = os_pwrite_zeros(fd, stop - start, start);
 		if (error)
 			return error;
 		at = stop;

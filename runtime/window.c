@@ -157,21 +157,6 @@ void window_close(struct window *window)
 	window->size_bytes = 0;
 }
 
-/* For file systems that cannot fallocate: blocks are had by writing. */
-static int write_zeros(int fd, uint64_t at, uint64_t len)
-{
-	static const char zeros[65536];
-	int error = 0;
-
-	while (!error && len) {
-		uint64_t piece = len < sizeof(zeros) ? len : sizeof(zeros);
-		error = os_pwrite_all(fd, zeros, piece, at);
-		at += piece;
-		len -= piece;
-	}
-	return error;
-}
-
 /* A signal interrupts fallocate and what it did is undone, so a profiler's timer could keep us
  * here for ever: each time, try less at once. */
 static int allocate_run(int fd, uint64_t at, uint64_t len)
@@ -187,8 +172,8 @@ static int allocate_run(int fd, uint64_t at, uint64_t len)
 					LAYOUT_BLOCK_BYTES;
 			continue;
 		}
-		if (error == -EOPNOTSUPP)
-			return write_zeros(fd, at, len);
+		if (error == -EOPNOTSUPP) /* then blocks are had by writing */
+			return os_pwrite_zeros(fd, len, at);
 		if (error)
 			return error;
 		at += piece;
