@@ -1,5 +1,6 @@
 /* A profiler's timer interrupts fallocate on tmpfs, which then undoes what it did: growing must
- * come to an end all the same. */
+ * come to an end all the same. Kernels that let only fatal signals in (seen with 6.18) cannot show
+ * the difference. */
 #include "crafted.h"
 
 #include <signal.h>
