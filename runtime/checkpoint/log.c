@@ -379,11 +379,12 @@ static int grow(struct log *log)
 	return error ? error : count_segments(log, true);
 }
 
-/* May it be taken? Only the trim of the older superblock counts. */
+/* May it be taken? Not the tail's segment, even if nothing stands in it: its header alone keeps
+ * a record from counting whose append had failed. */
 static bool is_free(const struct log *log, uint32_t segment)
 {
-	const bool is_tail = log->tail.segment_seq &&
-			     log->segments[segment].seq == log->tail.segment_seq;
+	const uint64_t seq = log->segments[segment].seq;
+	const bool is_tail = seq && (seq == log->tail.segment_seq || seq == log->rewound_seq);
 
 	return !is_tail && log->segments[segment].last <= log->anchor->sb.trim.seq;
 }
@@ -511,6 +512,8 @@ int log_append(struct log *log, struct layout_record *record, bool may_grow)
  * behind keep their `last`; afterwards they hold nothing newer than the epoch branched from. */
 void log_rewind(struct log *log, const struct layout_trim *end)
 {
+	if (!log->rewound_seq)
+		log->rewound_seq = log->tail.segment_seq;
 	log->tail = *end;
 	log->is_open = false;
 	while (log->epoch_count && log->epochs[log->epoch_count - 1].end.seq > end->seq)
@@ -519,6 +522,7 @@ void log_rewind(struct log *log, const struct layout_trim *end)
 
 void log_release_branch(struct log *log, uint64_t seq)
 {
+	log->rewound_seq = 0;
 	for (uint32_t i = 0; i < log->segment_count; i++)
 		if (log->segments[i].last > seq && log->segments[i].seq != log->tail.segment_seq)
 			log->segments[i].last = seq;

@@ -29,7 +29,8 @@ struct log_epoch {
 };
 
 /* Invariant: 1. all records of the chain behind the trim stand in segments with last > trim.seq;
- * 2. a segment is taken only if last <= trim.seq in both superblocks, and it is not the tail's;
+ * 2. a segment is taken only if last <= trim.seq in both superblocks, and it is neither the
+ * tail's nor, until a branch is durable, that of the tail branched away from;
  * 3. nothing is appended to a segment after an append to it failed. */
 struct log {
 	struct anchor *anchor;
@@ -43,6 +44,7 @@ struct log {
 	struct layout_trim tail; /* behind the newest record, of a whole epoch or not */
 	uint64_t tail_record;    /* offset of that record in the log, and its length; 0: none */
 	uint64_t tail_len;
+	uint64_t rewound_seq;    /* segment of the tail before log_rewind(); 0: released */
 	bool is_open;            /* the tail's segment may be appended to */
 	bool is_adopted;
 	struct log_epoch *epochs; /* whole epochs behind the trim, ascending */

@@ -38,6 +38,7 @@ static const char *const scripts[] = {
 	"ScScScScScymykymkscscsc",
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
+	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
 };
 
 static void violation(const struct history *history, const char *fact, uint64_t a, uint64_t b)
