@@ -90,7 +90,10 @@ static void verify_epoch(const struct history *history, struct checkpoint *check
 	if (error)
 		history_violation(history, "a retained epoch cannot be read", epoch, (uint64_t)error);
 	load(history, checkpoint, memory);
-	if (epoch >= HISTORY_EPOCHS || hash_memory(memory) != history->oracle.hash[epoch])
+	const struct oracle *oracle = &history->oracle;
+	const uint64_t hash = hash_memory(memory);
+	const bool is_other = oracle->other_cut && epoch == oracle->cut && hash == oracle->other_hash;
+	if (epoch >= HISTORY_EPOCHS || (hash != oracle->hash[epoch] && !is_other))
 		history_violation(history, "an epoch is not what its cut was", epoch,
 				  history->oracle.acked);
 }
@@ -100,7 +103,7 @@ static void verify_bounds(const struct history *history, uint64_t epoch)
 	if (epoch < history->oracle.acked)
 		history_violation(history, "an acknowledged epoch is lost", epoch,
 				  history->oracle.acked);
-	if (epoch > history->oracle.cut)
+	if (epoch > history->oracle.cut && epoch > history->oracle.other_cut)
 		history_violation(history, "an epoch was found that never was", epoch,
 				  history->oracle.cut);
 }
@@ -148,13 +151,16 @@ static void choose_start(struct history *history, struct checkpoint *checkpoint,
 	struct checkpoint_info info;
 	uint64_t epoch = CHECKPOINT_NEWEST;
 
-	if (is_branch && count > 1)
+	/* One doubt at a time: not while the numbers of a branch before are open. */
+	if (is_branch && count > 1 && !history->oracle.other_cut)
 		epoch = epochs[1 + random_below(&history->random, count - 1)];
 	if (epoch == CHECKPOINT_NEWEST)
 		epoch = count ? epochs[0] : 0;
 	verify_epoch(history, checkpoint, epoch, history->memory);
 	checkpoint_info(checkpoint, &info);
 	if (count && epoch != epochs[0]) { /* the branch record is an epoch of its own */
+		history->oracle.other_cut = history->oracle.cut;
+		history->oracle.other_hash = history->oracle.hash[info.attempt + 1];
 		history->oracle.cut = info.attempt + 1;
 		history->oracle.hash[info.attempt + 1] = history->oracle.hash[epoch];
 	}
@@ -171,14 +177,23 @@ static void start(struct history *history, bool is_branch)
 	}
 	checkpoint_info(history->checkpoint, &info);
 	verify_bounds(history, info.epoch);
+	const bool is_doubt_old = history->oracle.other_cut != 0;
 	choose_start(history, history->checkpoint, is_branch);
 	memset(history->dirty, 0, sizeof(history->dirty));
-	if (checkpoint_attach(history->checkpoint)) {
+	const uint64_t attempt = info.attempt;
+	int error = checkpoint_attach(history->checkpoint);
+	checkpoint_info(history->checkpoint, &info);
+	if (error && !is_doubt_old && info.attempt == attempt && history->oracle.other_cut) {
+		history->oracle.hash[history->oracle.cut] = history->oracle.other_hash;
+		history->oracle.cut = history->oracle.other_cut;
+	}
+	if (!error || !is_doubt_old)
+		history->oracle.other_cut = 0;
+	if (error) {
 		checkpoint_close(history->checkpoint);
 		history->checkpoint = NULL; /* the disk fails: the next step tries again */
 		return;
 	}
-	checkpoint_info(history->checkpoint, &info);
 	history->oracle.acked = info.epoch;
 }
 

@@ -14,6 +14,10 @@ struct oracle {
 	uint64_t acked; /* newest epoch the program was told is durable */
 	uint64_t cut;   /* newest epoch it took a cut for */
 	uint64_t hash[HISTORY_EPOCHS];
+	/* Until a branch's writer has adopted what it found, the numbers it will give may still stand
+	 * for cuts whose appends had failed. */
+	uint64_t other_cut;
+	uint64_t other_hash; /* of epoch `cut` */
 };
 
 struct history {
