@@ -32,6 +32,11 @@ int os_fstat(int fd, struct stat *ret_stat)
 	return (int)os_syscall3(SYS_fstat, fd, (long)ret_stat, 0);
 }
 
+int os_fstatfs(int fd, struct statfs *ret_statfs)
+{
+	return (int)os_syscall3(SYS_fstatfs, fd, (long)ret_statfs, 0);
+}
+
 int os_ftruncate(int fd, uint64_t size_bytes)
 {
 	return (int)os_syscall3(SYS_ftruncate, fd, (long)size_bytes, 0);

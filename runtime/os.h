@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 
 #define OS_PAGE_BYTES 4096u
@@ -18,6 +19,7 @@
 int os_open(const char *path, int flags, unsigned mode);
 int os_close(int fd);
 int os_fstat(int fd, struct stat *ret_stat);
+int os_fstatfs(int fd, struct statfs *ret_statfs);
 int os_ftruncate(int fd, uint64_t size_bytes);
 int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len);
 int os_fchmod(int fd, unsigned mode);

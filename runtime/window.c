@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "control.h"
 #include "os.h"
 #include "pool-parts.h"
+#include "window-blocks.h"
 #include "window-range.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -140,6 +140,8 @@ int window_open(struct window *ret_window, enum window_kind kind, struct pool *p
 		return 0;
 	int fd = pool_reopen(pool);
 	error = fd < 0 ? fd : map_file(window, fd, 0, size, PROT_NONE, MAP_SHARED);
+	if (!error)
+		window->block_bytes = window_blocks_unit(fd);
 	if (fd >= 0)
 		os_close(fd);
 	if (error) {
@@ -157,47 +159,12 @@ void window_close(struct window *window)
 	window->size_bytes = 0;
 }
 
-/* A signal interrupts fallocate and what it did is undone, so a profiler's timer could keep us
- * here for ever: each time, try less at once. */
-static int allocate_run(int fd, uint64_t at, uint64_t len)
-{
-	uint64_t piece = len;
-
-	while (len) {
-		piece = piece < len ? piece : len;
-		int error = os_fallocate(fd, 0, at, piece);
-		if (error == -EINTR) {
-			piece = piece > 2 * LAYOUT_BLOCK_BYTES ?
-					piece / 2 & ~(LAYOUT_BLOCK_BYTES - 1) :
-					LAYOUT_BLOCK_BYTES;
-			continue;
-		}
-		if (error == -EOPNOTSUPP) /* then blocks are had by writing */
-			return os_pwrite_zeros(fd, len, at);
-		if (error)
-			return error;
-		at += piece;
-		len -= piece;
-	}
-	return 0;
-}
-
 static int grow_shared(struct window *window, size_t offset, size_t len)
 {
-	int fd = pool_fd(window->pool);
-	int error = fd < 0 ? fd : 0;
+	int error = window_blocks_take(window, offset, len);
 
-	for (size_t done = 0; !error && done < len;) {
-		uint64_t run;
-		uint64_t at = pool_file_offset(window->pool, offset + done, &run);
-		run = run < len - done ? run : len - done;
-		error = allocate_run(fd, at, run);
-		done += run;
-	}
 	if (!error) /* only now, with blocks behind every page, may the program touch them */
 		error = os_mprotect(window->base + offset, len, PROT_READ | PROT_WRITE);
-	if (error && fd >= 0)
-		pool_punch(window->pool, offset, len);
 	return error;
 }
 
@@ -260,21 +227,13 @@ int window_grow(struct window *window, size_t offset, size_t len)
 	return error;
 }
 
-static int purge_shared(struct window *window, size_t offset, size_t len)
-{
-	if (pool_punch(window->pool, offset, len) == 0)
-		return 0;
-	/* No descriptor to be had: the mapping will do. */
-	return os_madvise(window->base + offset, len, MADV_REMOVE);
-}
-
 int window_purge(struct window *window, size_t offset, size_t len)
 {
 	if (window->kind == WINDOW_PRIVATE)
 		return os_madvise(window->base + offset, len, MADV_DONTNEED);
 	if (window->is_frozen) /* MADV_DONTNEED would bring the file's bytes back, not zeros */
 		return map_anonymous(window, offset, len);
-	return purge_shared(window, offset, len);
+	return window_blocks_give(window, offset, len);
 }
 
 void window_populate(struct window *window, size_t offset, size_t len)

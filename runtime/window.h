@@ -31,6 +31,7 @@ struct window {
 	char *base;
 	size_t size_bytes; /* reserved; less than the pool's under a tight RLIMIT_AS, or after
 			    * the pool's file could not be grown */
+	size_t block_bytes; /* shared: the file's blocks come and go by this many (window-blocks.c) */
 	struct pool *pool; /* NULL: no file behind it (tests, forked children) */
 	bool is_frozen;    /* shared turned private by fork: steps and purges are anonymous now */
 	size_t open_bytes; /* sum of ranges */
