@@ -26,6 +26,8 @@ static bool is_verbose;
 
 static const char *const scripts[] = {
 	"scscscscscscmscsc",       /* merge with retention */
+	/* lines that change and change back while a merge has got somewhere */
+	"SSSSSSSSScscscscscmscscscscmscscscscmscscscscmscscscscmscscscscmscscscscmscscscscm",
 	"scScscScscscmcscmkscsc",  /* and a restart */
 	"ScScScScScScScScScScScSc", /* a full log */
 	"szcSczcscScmzcscmscmscm", /* zero pages */
