@@ -72,23 +72,36 @@ static char *save_pool(void)
 	return save(value, (size_t)(end - value)) ? saved + at : NULL;
 }
 
+/* Our entry of LD_PRELOAD, absolute for the same reason; ld.so looks up a bare name by itself. */
+static int save_preload(const char *own, size_t len)
+{
+	char directory[CONFIG_PATH_MAX];
+	const size_t at = saved_len;
+	const bool is_relative = own[0] != '/' && own[0] != '$' && memchr(own, '/', len);
+	const long directory_len = is_relative ? os_getcwd(directory, sizeof(directory)) : 0;
+
+	if (directory_len < 0 || !save(preload_name, strlen(preload_name)))
+		return -E2BIG;
+	saved_len--;
+	if (is_relative) {
+		if (!save(directory, strlen(directory)))
+			return -E2BIG;
+		saved[saved_len - 1] = '/';
+	}
+	if (!save(own, len))
+		return -E2BIG;
+	saved_preload = saved + at;
+	return 0;
+}
+
 static int save_entry(const char *entry)
 {
 	if (has_prefix(entry, preload_name)) {
 		size_t len;
 		const char *own = config_own_preload(entry + strlen(preload_name), &len);
-		const size_t name_at = saved_len;
-		if (!own)
-			return 0;
-		if (!save(preload_name, strlen(preload_name)))
-			return -E2BIG;
-		saved_len--;
-		if (!save(own, len))
-			return -E2BIG;
-		saved_preload = saved + name_at;
-		return 0;
+		return own ? save_preload(own, len) : 0;
 	}
-	if (!has_prefix(entry, "HEAPSAKE_"))
+	if (!has_prefix(entry, "HEAPSAKE_") || has_prefix(entry, "HEAPSAKE_QUIET="))
 		return 0;
 	if (saved_count == SAVED_ENTRIES)
 		return -E2BIG;
@@ -110,6 +123,9 @@ int exec_save(char *const *envp)
 	int error = 0;
 	for (; envp && *envp && !error; envp++)
 		error = save_entry(*envp);
+	/* One start line is enough for a chain of programs. */
+	if (!error && saved_count < SAVED_ENTRIES)
+		saved_entries[saved_count++] = (char *)(uintptr_t)"HEAPSAKE_QUIET=1";
 	return error;
 }
 

@@ -1,7 +1,9 @@
 /*
- * The pool was named relative to a directory the owner has left when it execs: the next program
- * gets the same pool, and no other is made where it stands now. The name has a percent sign.
+ * Pool and library were named relative to a directory the owner has left when it execs: the next
+ * program gets the same pool, and no other is made where it stands now. The pool's name has a
+ * percent sign. The start line is printed once.
  * expect: stdout the same pool
+ * expect: stderr heapsake: .+per%cent.pool: keep none, up to 64 MiB; nothing of this run will come back
  * only: shared private
  */
 #include "must.h"
@@ -17,7 +19,10 @@ static void step_start(char **argv, char *library)
 	MUST(chdir(argv[1]) == 0 && mkdir("elsewhere", 0700) == 0);
 	MUST(setenv("HEAPSAKE_POOL", "per%%cent.pool", 1) == 0);
 	MUST(setenv("HEAPSAKE_SIZE", "64M", 1) == 0 && setenv("HEAPSAKE_KEEP", "none", 1) == 0);
-	MUST(setenv("HEAPSAKE_QUIET", "1", 1) == 0 && setenv("LD_PRELOAD", library, 1) == 0);
+	char link[PATH_MAX];
+	snprintf(link, sizeof(link), ".%s", strrchr(library, '/'));
+	MUST(symlink(library, link) == 0);
+	MUST(unsetenv("HEAPSAKE_QUIET") == 0 && setenv("LD_PRELOAD", link, 1) == 0);
 	execl("/proc/self/exe", argv[0], argv[1], "leave", NULL);
 }
 
