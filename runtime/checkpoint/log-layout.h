@@ -81,7 +81,7 @@ static_assert(offsetof(struct layout_segment, offset) == 40, "on media");
  *     68     4  flags (enum layout_record_flags)
  *     72     8  of a branch record: the epoch whose image this one equals; else 0
  *     80     8  bytes of all entries
- *     88     8  of a branch record: the oldest epoch that can still be had, for home may have passed
+ *     88     8  of a branch record: the oldest epoch that can still be had; home may have passed
  *               older ones that a shorter chain would count among the newest; else 0
  *     96        entries; behind the last zeros up to len
  */
