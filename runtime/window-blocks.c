@@ -102,19 +102,19 @@ static void zero(struct window *window, size_t start, size_t end)
 
 int window_blocks_give(struct window *window, size_t offset, size_t len)
 {
-	size_t start = offset, end = offset + len;
+	size_t inner = offset, inner_end = offset + len;
 
-	if (!whole_units(window, &start, &end)) {
+	if (!whole_units(window, &inner, &inner_end)) {
 		zero(window, offset, offset + len);
 		return 0;
 	}
-	if (pool_punch(window->pool, start, end - start) != 0) {
+	if (pool_punch(window->pool, inner, inner_end - inner) != 0) {
 		/* No descriptor to be had: the mapping will do. */
-		int error = os_madvise(window->base + start, end - start, MADV_REMOVE);
+		int error = os_madvise(window->base + inner, inner_end - inner, MADV_REMOVE);
 		if (error)
 			return error;
 	}
-	zero(window, offset, start);
-	zero(window, end, offset + len);
+	zero(window, offset, inner);
+	zero(window, inner_end, offset + len);
 	return 0;
 }
