@@ -102,12 +102,15 @@ int os_getcwd(char *buffer, size_t len)
 	return (int)os_syscall3(SYS_getcwd, (long)buffer, (long)len, 0);
 }
 
-int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset)
+/* Reads or writes all of it, however many calls that takes. */
+static int transfer_all(long call, int fd, const void *buffer, size_t len, uint64_t offset,
+			int flags)
 {
-	char *at = buffer;
+	char *at = (char *)(uintptr_t)buffer;
 
 	while (len) {
-		long n = os_syscall4(SYS_pread64, fd, (long)at, (long)len, (long)offset);
+		struct iovec piece = {.iov_base = at, .iov_len = len};
+		long n = os_syscall6(call, fd, (long)&piece, 1, (long)offset, 0, flags);
 		if (n == -EINTR)
 			continue;
 		if (n < 0)
@@ -121,23 +124,19 @@ int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset)
 	return 0;
 }
 
+int os_pread_all(int fd, void *buffer, size_t len, uint64_t offset)
+{
+	return transfer_all(SYS_preadv2, fd, buffer, len, offset, 0);
+}
+
 int os_pwrite_all(int fd, const void *buffer, size_t len, uint64_t offset)
 {
-	const char *at = buffer;
+	return transfer_all(SYS_pwritev2, fd, buffer, len, offset, 0);
+}
 
-	while (len) {
-		long n = os_syscall4(SYS_pwrite64, fd, (long)at, (long)len, (long)offset);
-		if (n == -EINTR)
-			continue;
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			return -EIO;
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+int os_pwrite_synced(int fd, const void *buffer, size_t len, uint64_t offset)
+{
+	return transfer_all(SYS_pwritev2, fd, buffer, len, offset, RWF_DSYNC);
 }
 
 int os_pwrite_zeros(int fd, uint64_t len, uint64_t offset)
@@ -152,26 +151,6 @@ int os_pwrite_zeros(int fd, uint64_t len, uint64_t offset)
 		len -= piece;
 	}
 	return error;
-}
-
-int os_pwrite_synced(int fd, const void *buffer, size_t len, uint64_t offset)
-{
-	const char *at = buffer;
-
-	while (len) {
-		struct iovec piece = {.iov_base = (void *)(uintptr_t)at, .iov_len = len};
-		long n = os_syscall6(SYS_pwritev2, fd, (long)&piece, 1, (long)offset, 0, RWF_DSYNC);
-		if (n == -EINTR)
-			continue;
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			return -EIO;
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 long os_read(int fd, void *buffer, size_t len)
