@@ -14,6 +14,7 @@
 #include "say.h"
 
 enum keep { KEEP_UNSET = 0, KEEP_NONE = 1, KEEP_HEAP = 2, KEEP_PROCESS = 3 };
+enum durability { DURABILITY_MEDIA = 0, DURABILITY_CACHE = 1 }; /* survives power loss; kill -9 */
 enum stats_form { STATS_OFF, STATS_TEXT, STATS_JSON };
 
 #define CONFIG_SIZE_DEFAULT (UINT64_C(64) << 30)

@@ -193,8 +193,56 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *     36     4  keep of this run
  *     40    64  owner's program, zero-terminated
  *    104     8  bytes of the heap opened by this run
- *    112  3984  reserved
+ *    112     8  newest durable epoch
+ *    120     8  when its cut was, ns since 1970; 0: no epoch in this run
+ *    128     8  when something was first stored after that cut, ns since 1970; 0: nothing was
+ *    136     8  oldest epoch that can be had back
+ *    144     4  state (enum control_state)
+ *    148     4  errno of what made it DEGRADED
+ *    152     4  durability in effect (enum durability)
+ *    156     4  tracker (enum track_kind)
+ *    160     8  interval, ns; 0: only when asked
+ *    168     8  bytes of log in use
+ *    176    64  since attach: epochs, forced, given up, skipped, pages, bytes logged, bytes of the
+ *               program's that changed in them, bytes merged into home
+ *    240    24  pause in us: p50, p99, max; commit in us: p50, p99, max
+ *    264     4  number of lifelong locks
+ *    268     4  doorbell: a futex the committer sleeps on; whoever wants something adds 1, wakes
+ *    272     4  requests for an epoch, counted by those who ask
+ *    276     4  requests done: the newest one that is durable or has failed
+ *    280     4  errno of that one, 0: durable
+ *    284     4  reserved
+ *    288   192  why the state is not OK, or who delays a cut; zero-terminated
+ *    480  2048  descendants of owners, 16 bytes each: pid, reserved, start time; pid 0: free
+ *   2528  1568  reserved
  */
+#define LAYOUT_DESCENDANT_MAX 128u
+
+enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
+
+/* A process forked by an owner, whose clean pages are home's. */
+struct layout_descendant {
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t start_ticks;
+};
+static_assert(sizeof(struct layout_descendant) == 16, "on media");
+
+struct control_counters {
+	uint64_t epochs;
+	uint64_t forced;
+	uint64_t given_up;
+	uint64_t skipped;
+	uint64_t pages;
+	uint64_t log_bytes;
+	uint64_t user_bytes;
+	uint64_t home_bytes;
+};
+
+struct control_times {
+	uint32_t p50_us, p99_us, max_us;
+};
+
 #define LAYOUT_CONTROL_OFFSET UINT64_C(8192)
 #define LAYOUT_CONTROL_MAGIC UINT64_C(0x31306c7274637368) /* "hsctrl01" */
 
@@ -208,7 +256,27 @@ struct control {
 	uint32_t keep;
 	char program[64];
 	uint64_t open_bytes;
-	uint8_t reserved[3984];
+	uint64_t epoch;
+	uint64_t epoch_unix_ns;
+	uint64_t dirty_unix_ns;
+	uint64_t oldest_epoch;
+	uint32_t state;
+	int32_t error;
+	uint32_t durability;
+	uint32_t tracker;
+	uint64_t interval_ns;
+	uint64_t log_bytes;
+	struct control_counters counters;
+	struct control_times pause, commit;
+	uint32_t lifelong_locks;
+	uint32_t doorbell;
+	uint32_t requests;
+	uint32_t requests_done;
+	int32_t request_error;
+	uint32_t reserved1;
+	char why[192];
+	struct layout_descendant descendants[LAYOUT_DESCENDANT_MAX];
+	uint8_t reserved[1568];
 };
 static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
 static_assert(offsetof(struct control, seq) == 8, "on media");
@@ -217,6 +285,11 @@ static_assert(offsetof(struct control, started_unix_ns) == 24, "on media");
 static_assert(offsetof(struct control, pid) == 32, "on media");
 static_assert(offsetof(struct control, program) == 40, "on media");
 static_assert(offsetof(struct control, open_bytes) == 104, "on media");
+static_assert(offsetof(struct control, state) == 144, "on media");
+static_assert(offsetof(struct control, counters) == 176, "on media");
+static_assert(offsetof(struct control, doorbell) == 268, "on media");
+static_assert(offsetof(struct control, why) == 288, "on media");
+static_assert(offsetof(struct control, descendants) == 480, "on media");
 
 /*
  * ---- Locks ----

@@ -1,7 +1,7 @@
 /* Spans: pages are handed out once, joined when freed, given back and asked for again. */
 #include "arena.h"
 
-#include "heap/lock.h"
+#include "lock.h"
 #include "heap/span-file.h"
 #include "heap/span.h"
 

@@ -1,0 +1,50 @@
+/*
+ * The committer: the thread that makes epochs while the program runs.
+ *
+ * Wait (the interval, or somebody asks) -> pre-copy written pages while all threads run -> stop
+ * them (cut.h) -> copy what is left -> let them go -> checkpoint_commit() -> tell those who wait.
+ *
+ * One raw clone that libc knows nothing of, all signals blocked: nothing reachable from it touches
+ * errno, thread-local data, the stack protector or malloc.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "checkpoint.h"
+#include "config.h"
+
+struct control;
+struct track;
+
+struct committer_plan {
+	struct checkpoint *checkpoint; /* attached: from here on the committer's alone */
+	struct track *track;           /* follows all regions' memory */
+	struct control *control;
+	uint64_t interval_ns;          /* 0: only when asked */
+	enum durability durability;    /* in effect */
+};
+
+/* committer_start() - from now on epochs are made. 0 or -errno */
+int committer_start(const struct committer_plan *plan);
+
+/* committer_checkpoint() - one epoch that holds everything stored so far, and wait until it is
+ * durable: hsk_checkpoint() without the checks of its caller. timeout_ms < 0: no limit.
+ * 0, -ETIMEDOUT, -ENOSPC, -EIO (DEGRADED; one attempt was made), -EDEADLK, -ESHUTDOWN, -ENODEV */
+int committer_checkpoint(int timeout_ms);
+
+/* committer_finish() - the last epoch, waiting that long for it; none is made after. 0 or the
+ * above; the committer is idle for good on return */
+int committer_finish(int timeout_ms);
+
+/* committer_add_region() - keep one more, its memory followed; its home is laid out if it has none
+ * (home_offset UINT64_MAX on entry) and set on return. 0 or -errno */
+int committer_add_region(struct region *region);
+
+/* committer_note_zeros() - the heap has given pages of a region back: they are zeros now */
+void committer_note_zeros(uint32_t region_id, uint64_t page, uint64_t page_count);
+
+uint64_t committer_epoch(void); /* newest durable */
+bool committer_is_running(void); /* false: no pool, keep=none, a forked child */
+void committer_forget(void);     /* in a forked child */
