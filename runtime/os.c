@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
@@ -213,6 +216,40 @@ void *os_mremap(void *from, size_t len, void *to)
 int os_madvise(void *addr, size_t len, int advice)
 {
 	return (int)os_syscall3(SYS_madvise, (long)addr, (long)len, advice);
+}
+
+#define THREAD_FLAGS                                                                       \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |    \
+	 CLONE_CHILD_CLEARTID)
+
+int os_thread_start(void (*fn)(void *), void *argument, size_t stack_bytes, uint32_t *alive_word)
+{
+	char *stack = os_mmap(NULL, stack_bytes + OS_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	const uint64_t all = ~UINT64_C(0);
+	uint64_t before;
+
+	if (os_is_error(stack))
+		return (int)(intptr_t)stack;
+	os_mprotect(stack, OS_PAGE_BYTES, PROT_NONE); /* an overflow must not go unseen */
+	*alive_word = 1;
+	os_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof(all));
+	const long tid = os_thread_clone(THREAD_FLAGS, (void **)(stack + stack_bytes + OS_PAGE_BYTES),
+					 alive_word, fn, argument);
+	os_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(all));
+	if (tid < 0)
+		os_munmap(stack, stack_bytes + OS_PAGE_BYTES);
+	return tid < 0 ? (int)tid : 0;
+}
+
+void os_thread_set_name(const char *name)
+{
+	os_syscall3(SYS_prctl, PR_SET_NAME, (long)name, 0);
+}
+
+void os_timer_slack_ns(unsigned long ns)
+{
+	os_syscall3(SYS_prctl, PR_SET_TIMERSLACK, (long)ns, 0);
 }
 
 int os_getpid(void)

@@ -55,6 +55,14 @@ static inline bool os_is_error(const void *p)
 	return (uintptr_t)p > (uintptr_t)-4096;
 }
 
+/* os_thread_start() - fn(argument) on a thread that libc knows nothing of, all signals blocked:
+ * neither errno nor thread-local data nor malloc for anything it calls. *alive_word is not 0
+ * until it ends; then the kernel makes it 0 and wakes who waits there. 0 or -errno */
+int os_thread_start(void (*fn)(void *argument), void *argument, size_t stack_bytes,
+		    uint32_t *alive_word);
+void os_thread_set_name(const char *name); /* of the calling thread; 15 bytes */
+void os_timer_slack_ns(unsigned long ns);  /* likewise */
+
 int os_getpid(void);
 int os_gettid(void);
 unsigned os_geteuid(void);

@@ -227,10 +227,35 @@ int window_grow(struct window *window, size_t offset, size_t len)
 	return error;
 }
 
+int window_show_home(struct window *window, size_t offset, size_t len)
+{
+	const size_t end = offset + len;
+	int fd = pool_reopen(window->pool);
+
+	if (fd < 0)
+		return fd;
+	int error = map_file(window, fd, offset, len, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	os_close(fd);
+	if (!error)
+		error = window_range_add(window, offset, end);
+	if (!error && end > window->home_end)
+		window->home_end = end;
+	return error;
+}
+
+/* MADV_DONTNEED would bring home's bytes back, not zeros. */
+static int purge_private(struct window *window, size_t offset, size_t len)
+{
+	if (offset >= window->home_end)
+		return os_madvise(window->base + offset, len, MADV_DONTNEED);
+	int error = map_anonymous(window, offset, len);
+	return error ? error : 1;
+}
+
 int window_purge(struct window *window, size_t offset, size_t len)
 {
 	if (window->kind == WINDOW_PRIVATE)
-		return os_madvise(window->base + offset, len, MADV_DONTNEED);
+		return purge_private(window, offset, len);
 	if (window->is_frozen) /* MADV_DONTNEED would bring the file's bytes back, not zeros */
 		return map_anonymous(window, offset, len);
 	return window_blocks_give(window, offset, len);

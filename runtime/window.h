@@ -6,7 +6,8 @@
  * charged only for what is used. Two kinds:
  *   shared   keep=none: MAP_SHARED of the pool file; each step is fallocate()d first, so a full
  *            disk is ENOMEM and never SIGBUS. The first fork turns it private for good.
- *   private  anonymous memory, huge pages wanted: what keep=heap works on; home changes by merge.
+ *   private  what keep=heap works on; home changes by merge alone. Anonymous memory, huge pages
+ *            wanted; what an earlier run left is shown from home, copied page by page when written.
  * Threads: the heap calls under its own page lock; nothing here locks.
  */
 #pragma once
@@ -37,6 +38,7 @@ struct window {
 	size_t open_bytes; /* sum of ranges */
 	unsigned range_count;
 	struct window_range ranges[WINDOW_RANGE_MAX]; /* opened, ascending, disjoint, not touching */
+	size_t home_end;   /* private: nothing at or behind it is shown from home */
 };
 
 /* window_open() - reserve [base, base+size); STATUS_INCOMPATIBLE names the occupant's mapping.
@@ -52,8 +54,13 @@ void window_close(struct window *window);
  * before its first use, or a full disk is SIGBUS. For private windows that costs one cheap call. */
 int window_grow(struct window *window, size_t offset, size_t len);
 
+/* window_show_home() - of a private window: open [offset, offset+len), showing the file's bytes;
+ * what is stored there is private. 0, or -errno and nothing has changed */
+int window_show_home(struct window *window, size_t offset, size_t len);
+
 /* window_purge() - give the memory of an open range back; it reads as zeros afterwards.
- * -errno: it still holds its old bytes. */
+ * -errno: it still holds its old bytes. 1: done by mapping anew, which ends what a tracker has
+ * registered there. */
 int window_purge(struct window *window, size_t offset, size_t len);
 
 /* window_populate() - fault an open range in, in one call; a hint, never fails visibly */

@@ -19,8 +19,12 @@ struct control;
 struct track;
 
 struct committer_plan {
+	const char *name;              /* of the pool, for messages */
 	struct checkpoint *checkpoint; /* attached: from here on the committer's alone */
 	struct track *track;           /* follows all regions' memory */
+	const struct region *regions;  /* the first is the heap */
+	size_t region_count;
+	uint64_t staging_bytes;        /* of copies of pages at most */
 	struct control *control;
 	uint64_t interval_ns;          /* 0: only when asked */
 	enum durability durability;    /* in effect */
@@ -42,8 +46,9 @@ int committer_finish(int timeout_ms);
  * (home_offset UINT64_MAX on entry) and set on return. 0 or -errno */
 int committer_add_region(struct region *region);
 
-/* committer_note_zeros() - the heap has given pages of a region back: they are zeros now */
-void committer_note_zeros(uint32_t region_id, uint64_t page, uint64_t page_count);
+/* committer_note_zeros() - the heap has given pages back: they are zeros, and not in use. If they
+ * were mapped anew for that, they are followed again on return. 0 or -errno */
+int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
 
 uint64_t committer_epoch(void); /* newest durable */
 bool committer_is_running(void); /* false: no pool, keep=none, a forked child */

@@ -18,6 +18,7 @@ struct region {
 	uint32_t kind;        /* its owner's business */
 	char *address;        /* where its memory is now; NULL: nowhere */
 	uint64_t page_count;
+	uint64_t bytes;       /* of its memory; the rest of its last page is kept as zeros */
 	enum layout_use home; /* LAYOUT_USE_HEAP or LAYOUT_USE_REGIONS */
 	uint64_t home_offset; /* of its page 0 in that space; page-aligned */
 };
