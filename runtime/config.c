@@ -71,6 +71,22 @@ static int parse_keep(struct config *config, const char *value)
 	return config_parse_keep(value, &config->keep);
 }
 
+static int parse_interval(struct config *config, const char *value)
+{
+	return config_parse_interval(value, &config->interval_ns);
+}
+
+static int parse_durability(struct config *config, const char *value)
+{
+	return config_parse_durability(value, &config->durability);
+}
+
+static int parse_epoch(struct config *config, const char *value)
+{
+	config->has_epoch = true;
+	return config_parse_epoch(value, &config->epoch);
+}
+
 static int parse_new(struct config *config, const char *value)
 {
 	return parse_bool(value, &config->is_new);
@@ -130,6 +146,9 @@ static const struct variable variables[] = {
 	{"POOL", "a path (%p: the pid, %%: a percent sign)", parse_pool},
 	{"SIZE", "a number of bytes at least 16M, or one with K, M, G or T", parse_size},
 	{"KEEP", "none, heap or process", parse_keep},
+	{"INTERVAL", CONFIG_INTERVAL_ACCEPTED, parse_interval},
+	{"DURABILITY", "media or cache", parse_durability},
+	{"EPOCH", CONFIG_EPOCH_ACCEPTED, parse_epoch},
 	{"NEW", "0 or 1", parse_new},
 	{"QUIET", "0 or 1", parse_quiet},
 	{"CHILDREN", "volatile or inherit", parse_children},
@@ -224,6 +243,7 @@ int config_from_environment(struct config *ret_config, char *const *envp, struct
 
 	memset(config, 0, sizeof(*config));
 	config->size_bytes = CONFIG_SIZE_DEFAULT;
+	config->interval_ns = CONFIG_INTERVAL_DEFAULT_NS;
 	config->log = SAY_WARN;
 	if (is_disabled(envp)) /* the emergency brake works whatever else is wrong */
 		return 0;
@@ -235,45 +255,4 @@ int config_from_environment(struct config *ret_config, char *const *envp, struct
 			return status;
 	}
 	return 0;
-}
-
-int config_parse_size(const char *text, uint64_t *ret_bytes)
-{
-	static const char units[] = "KMGT";
-	uint64_t value = 0;
-	unsigned shift = 0;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	for (; *text >= '0' && *text <= '9'; text++)
-		if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
-			return -ERANGE;
-	if (*text) {
-		const char *unit = strchr(units, *text);
-		if (!unit || text[1])
-			return -EINVAL;
-		shift = 10 * (unsigned)(unit - units + 1);
-	}
-	if (value > (UINT64_MAX >> 1) >> shift) /* file offsets are signed */
-		return -ERANGE;
-	*ret_bytes = value << shift;
-	return 0;
-}
-
-static const char *const keep_names[] = {"unset", "none", "heap", "process"};
-
-const char *config_keep_name(enum keep keep)
-{
-	return (unsigned)keep < 4 ? keep_names[keep] : "unknown";
-}
-
-int config_parse_keep(const char *text, enum keep *ret_keep)
-{
-	for (int i = KEEP_NONE; i <= KEEP_PROCESS; i++)
-		if (!strcmp(text, keep_names[i])) {
-			*ret_keep = (enum keep)i;
-			return 0;
-		}
-	return -EINVAL;
 }

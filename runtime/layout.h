@@ -181,7 +181,13 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *
  * Not part of what is kept: the owner tells the world who it is. seq is odd while the owner
  * writes; a reader copies between two equal even values. An owner that died writing leaves it odd
- * until the next owner. No checksum: it is never believed.
+ * until the next owner. No checksum: it is never believed. What is asked of the owner (264..287)
+ * and the flags lie outside the seqlock: single words, changed by atomic instructions, by anybody.
+ *
+ * Who wants an epoch adds 1 to `requests`, rings, and waits on the futex `requests done`. The owner
+ * notes `requests` before its cut; when the epoch is durable that number goes into `durable` and
+ * `done`, when it failed into `done` alone. A request n is answered when done - n >= 0 (signed, so
+ * that the numbers may wrap), and has been granted when durable - n >= 0.
  *
  * OFFSET  SIZE  MEANING
  *      0     8  magic "hsctrl01"
@@ -209,9 +215,9 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    264     4  number of lifelong locks
  *    268     4  doorbell: a futex the committer sleeps on; whoever wants something adds 1, wakes
  *    272     4  requests for an epoch, counted by those who ask
- *    276     4  requests done: the newest one that is durable or has failed
- *    280     4  errno of that one, 0: durable
- *    284     4  reserved
+ *    276     4  requests done: the newest one answered; a futex
+ *    280     4  errno of the newest one that failed
+ *    284     4  requests durable: the newest one whose epoch is on media
  *    288   192  why the state is not OK, or who delays a cut; zero-terminated
  *    480  2048  descendants of owners, 16 bytes each: pid, reserved, start time; pid 0: free
  *   2528  1568  reserved
@@ -273,7 +279,7 @@ struct control {
 	uint32_t requests;
 	uint32_t requests_done;
 	int32_t request_error;
-	uint32_t reserved1;
+	uint32_t requests_durable;
 	char why[192];
 	struct layout_descendant descendants[LAYOUT_DESCENDANT_MAX];
 	uint8_t reserved[1568];

@@ -191,7 +191,7 @@ class Refused(Run):
         for size in ["5z", "", "-1", "1.5G"]:
             self.refuse(2, "-s: ", "-s", size, "true")
         self.refuse(2, "HEAPSAKE_POOL", "-p", "", "true")
-        for name in ["HEAPSAKE_SIZ", "HEAPSAKE_INTERVAL", "HEAPSAKE_DURABILITY", "HEAPSAKE_EPOCH"]:
+        for name in ["HEAPSAKE_SIZ", "HEAPSAKE_MIRROR"]:
             self.refuse(2, f"refused: {name}: unknown variable", "true", env={name: "1"})
         self.refuse(2, "HEAPSAKE_LOG", "true", env={"HEAPSAKE_LOG": "loud"})
         self.assertEqual(os.listdir(self.dir), [])

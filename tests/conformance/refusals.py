@@ -104,7 +104,7 @@ class Refusals(unittest.TestCase):
             env = self.environment(**self.pool_variables(**{name: "1"}))
             self.assert_refused(
                 2, f"HEAPSAKE_{name}: unknown variable; did you mean HEAPSAKE_{meant}?", env)
-        for name in ("INTERVAL", "DURABILITY", "EPOCH", "ANYTHING"):
+        for name in ("MIRROR", "ANYTHING"):
             env = self.environment(**self.pool_variables(**{name: "1"}))
             self.assert_refused(2, f"HEAPSAKE_{name}: unknown variable; unset it", env)
 
@@ -117,6 +117,10 @@ class Refusals(unittest.TestCase):
             "SIZE": (("12X", "", "1.5G", "-1", "G", "2M"),
                      "a number of bytes at least 16M, or one with K, M, G or T"),
             "KEEP": (("all", ""), "none, heap or process"),
+            "INTERVAL": (("100", "1us", "2h", "-1s"),
+                         "0, or a number with us, ms or s, from 100us to 3600s"),
+            "DURABILITY": (("disk",), "media or cache"),
+            "EPOCH": (("0", "x"), "an epoch's number, or -1, -2, ...: that many before the newest"),
             "NEW": (("yes", "2"), "0 or 1"),
             "QUIET": (("true",), "0 or 1"),
             "CHILDREN": (("yes",), "volatile or inherit"),

@@ -39,6 +39,9 @@ Test(config, empty_environment_is_inert_with_the_documented_defaults)
 	cr_assert_eq(config.size_bytes, UINT64_C(64) << 30);
 	cr_assert(!config.has_size);
 	cr_assert_eq(config.keep, KEEP_UNSET);
+	cr_assert_eq(config.interval_ns, UINT64_C(100000000));
+	cr_assert_eq(config.durability, DURABILITY_MEDIA);
+	cr_assert(!config.has_epoch);
 	cr_assert_eq(config.log, SAY_WARN);
 	cr_assert_eq(config.stats, STATS_OFF);
 	cr_assert(!config.children_inherit && !config.is_new && !config.is_quiet);
@@ -47,8 +50,9 @@ Test(config, empty_environment_is_inert_with_the_documented_defaults)
 
 Test(config, every_variable_is_read)
 {
-	const char *const envp[] = {"HEAPSAKE_POOL=/a/b", "HEAPSAKE_SIZE=1T", "HEAPSAKE_KEEP=none",
-			      "HEAPSAKE_NEW=1", "HEAPSAKE_QUIET=1", "HEAPSAKE_CHILDREN=inherit",
+	const char *const envp[] = {"HEAPSAKE_POOL=/a/b", "HEAPSAKE_SIZE=1T", "HEAPSAKE_KEEP=heap",
+			      "HEAPSAKE_INTERVAL=250us", "HEAPSAKE_DURABILITY=cache",
+			      "HEAPSAKE_EPOCH=-2", "HEAPSAKE_NEW=1", "HEAPSAKE_QUIET=1", "HEAPSAKE_CHILDREN=inherit",
 			      "HEAPSAKE_STATS=json", "HEAPSAKE_LOG=debug", "HEAPSAKE_DISABLE=0", NULL};
 
 	cr_assert_eq(read_all(envp), 0, "%s", why.line);
@@ -56,7 +60,11 @@ Test(config, every_variable_is_read)
 	cr_assert_str_eq(config.pool_path, "/a/b");
 	cr_assert(config.has_size);
 	cr_assert_eq(config.size_bytes, UINT64_C(1) << 40);
-	cr_assert_eq(config.keep, KEEP_NONE);
+	cr_assert_eq(config.keep, KEEP_HEAP);
+	cr_assert_eq(config.interval_ns, 250000);
+	cr_assert_eq(config.durability, DURABILITY_CACHE);
+	cr_assert(config.has_epoch);
+	cr_assert_eq(config.epoch, -2);
 	cr_assert(config.is_new && config.is_quiet && config.children_inherit);
 	cr_assert_eq(config.stats, STATS_JSON);
 	cr_assert_eq(config.log, SAY_DEBUG);
@@ -67,9 +75,9 @@ Test(config, unknown_names_are_refused_and_the_nearest_is_named)
 	REFUSED("HEAPSAKE_SIZ=1G", "HEAPSAKE_SIZ: unknown variable; did you mean HEAPSAKE_SIZE?");
 	REFUSED("HEAPSAKE_POOLS=x", "HEAPSAKE_POOLS: unknown variable; did you mean HEAPSAKE_POOL?");
 	REFUSED("HEAPSAKE_QEIUT", "HEAPSAKE_QEIUT: unknown variable; did you mean HEAPSAKE_QUIET?");
-	REFUSED("HEAPSAKE_INTERVAL=1s", "HEAPSAKE_INTERVAL: unknown variable; unset it");
-	REFUSED("HEAPSAKE_EPOCH=1", "HEAPSAKE_EPOCH: unknown variable; unset it");
-	REFUSED("HEAPSAKE_DURABILITY=media", "HEAPSAKE_DURABILITY: unknown variable; unset it");
+	REFUSED("HEAPSAKE_INTERVALL=1s",
+		"HEAPSAKE_INTERVALL: unknown variable; did you mean HEAPSAKE_INTERVAL?");
+	REFUSED("HEAPSAKE_MIRROR=tcp", "HEAPSAKE_MIRROR: unknown variable; unset it");
 	REFUSED("HEAPSAKE_=1", "HEAPSAKE_: unknown variable; unset it");
 }
 
@@ -87,6 +95,13 @@ Test(config, bad_values_are_refused_with_value_and_what_is_accepted)
 				  "set it to a path (%p: the pid, %%: a percent sign)");
 	REFUSED("HEAPSAKE_POOL=%d", "HEAPSAKE_POOL: \"%d\" is not accepted; "
 				    "set it to a path (%p: the pid, %%: a percent sign)");
+	REFUSED("HEAPSAKE_DURABILITY=disk",
+		"HEAPSAKE_DURABILITY: \"disk\" is not accepted; set it to media or cache");
+	REFUSED("HEAPSAKE_INTERVAL=100", "HEAPSAKE_INTERVAL: \"100\" is not accepted; set it to 0, or "
+					 "a number with us, ms or s, from 100us to 3600s");
+	REFUSED("HEAPSAKE_EPOCH=newest",
+		"HEAPSAKE_EPOCH: \"newest\" is not accepted; set it to an epoch's number, or -1, -2, "
+		"...: that many before the newest");
 	static const char *const sizes[] = {"HEAPSAKE_SIZE=", "HEAPSAKE_SIZE=1.5T",
 					    "HEAPSAKE_SIZE=-1", "HEAPSAKE_SIZE=64GB",
 					    "HEAPSAKE_SIZE=15M", "HEAPSAKE_SIZE=99999999T"};
@@ -149,6 +164,69 @@ Test(config, sizes)
 	cr_assert_eq(config_parse_size("1k", &bytes), -EINVAL);
 	cr_assert_eq(config_parse_size("1KK", &bytes), -EINVAL);
 	cr_assert_eq(bytes, UINT64_C(8388607) << 40, "written only on success");
+}
+
+static int interval_result(const char *text)
+{
+	uint64_t ns = 7;
+	int error = config_parse_interval(text, &ns);
+
+	cr_assert(!error || ns == 7, "%s: written only on success", text);
+	return error;
+}
+
+Test(config, intervals)
+{
+	static const struct {
+		const char *text;
+		uint64_t ns;
+	} good[] = {{"0", 0}, {"0s", 0}, {"100us", 100000}, {"1ms", 1000000},
+		    {"5s", UINT64_C(5000000000)}, {"3600s", UINT64_C(3600000000000)},
+		    {"3600000000us", UINT64_C(3600000000000)}};
+	static const char *const malformed[] = {"", "1", "ms", "1 ms", "1m", "1MS", "-1ms", "1.5s",
+						"1ss", "+1s", "0x", "0m", "us1"};
+	static const char *const too_far[] = {"99us", "1us", "3601s", "3600001ms",
+					      "18446744073709551616us", "18446744073709551615s"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		uint64_t ns = 7;
+		cr_assert_eq(config_parse_interval(good[i].text, &ns), 0, "%s", good[i].text);
+		cr_assert_eq(ns, good[i].ns, "%s", good[i].text);
+	}
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(*malformed); i++)
+		cr_assert_eq(interval_result(malformed[i]), -EINVAL, "%s", malformed[i]);
+	for (size_t i = 0; i < sizeof(too_far) / sizeof(*too_far); i++)
+		cr_assert_eq(interval_result(too_far[i]), -ERANGE, "%s", too_far[i]);
+}
+
+Test(config, epochs)
+{
+	int64_t epoch = 7;
+
+	cr_assert_eq(config_parse_epoch("812", &epoch), 0);
+	cr_assert_eq(epoch, 812);
+	cr_assert_eq(config_parse_epoch("-3", &epoch), 0);
+	cr_assert_eq(epoch, -3);
+	cr_assert_eq(config_parse_epoch("-9223372036854775807", &epoch), 0);
+	cr_assert_eq(epoch, -INT64_MAX);
+	static const char *const bad[] = {"", "-", "--1", "+1", "1x", " 1", "-0", "0", "newest",
+					  "9223372036854775808", "-9223372036854775808"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		cr_assert_lt(config_parse_epoch(bad[i], &epoch), 0, "%s", bad[i]);
+	cr_assert_eq(epoch, -INT64_MAX, "written only on success");
+}
+
+Test(config, durability_names_and_parser_agree)
+{
+	for (int i = DURABILITY_MEDIA; i <= DURABILITY_CACHE; i++) {
+		enum durability parsed = DURABILITY_MEDIA;
+		cr_assert_eq(config_parse_durability(config_durability_name((enum durability)i),
+						     &parsed), 0);
+		cr_assert_eq((int)parsed, i);
+	}
+	enum durability parsed;
+	cr_assert_eq(config_parse_durability("disk", &parsed), -EINVAL);
+	cr_assert_str_eq(config_durability_name((enum durability)77), "unknown");
 }
 
 Test(config, keep_names_and_parser_agree)
