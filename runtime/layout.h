@@ -66,7 +66,9 @@
  *    112  3072  extents, 24 bytes each; those beyond the number are zero
  *   3184     8  bytes of a log segment (checkpoint/log-layout.h); 0: no epoch was ever kept
  *   3192    48  trim: where replay of the log starts; zeros: at its very first record
- *   3240   848  reserved
+ *   3240     8  epoch_base: no number up to and with it is given to an epoch: earlier lives of this
+ *               pool, before it was emptied, may have used them
+ *   3248   840  reserved
  *   4088     8  checksum: XXH3-64 of bytes 0..4087 with seed LAYOUT_CHECKSUM_SEED
  */
 #define LAYOUT_MAGIC UINT64_C(0x656b617370616568) /* "heapsake" */
@@ -150,7 +152,8 @@ struct layout_superblock {
 	struct layout_extent extents[LAYOUT_EXTENT_MAX];
 	uint64_t segment_bytes;
 	struct layout_trim trim;
-	uint8_t reserved2[848];
+	uint64_t epoch_base;
+	uint8_t reserved2[840];
 	uint64_t checksum;
 };
 static_assert(sizeof(struct layout_superblock) == LAYOUT_BLOCK_BYTES, "on media");
@@ -173,7 +176,8 @@ static_assert(offsetof(struct layout_superblock, extent_count) == 104, "on media
 static_assert(offsetof(struct layout_superblock, extents) == 112, "on media");
 static_assert(offsetof(struct layout_superblock, segment_bytes) == 3184, "on media");
 static_assert(offsetof(struct layout_superblock, trim) == 3192, "on media");
-static_assert(offsetof(struct layout_superblock, reserved2) == 3240, "on media");
+static_assert(offsetof(struct layout_superblock, epoch_base) == 3240, "on media");
+static_assert(offsetof(struct layout_superblock, reserved2) == 3248, "on media");
 static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, for ever");
 
 /*

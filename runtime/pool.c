@@ -306,6 +306,10 @@ int pool_reset(struct pool *pool, struct refusal *ret_why)
 	int error = os_getrandom(sb.uuid, sizeof(sb.uuid));
 
 	sb.keep = KEEP_UNSET;
+	if (sb.epoch_base < sb.trim.epoch)
+		sb.epoch_base = sb.trim.epoch;
+	if (sb.epoch_base < pool->epoch_seen)
+		sb.epoch_base = pool->epoch_seen;
 	memset(&sb.trim, 0, sizeof(sb.trim)); /* under the new uuid no record of the old log is valid */
 	if (!error)
 		error = pool_update(pool, &sb);

@@ -42,6 +42,8 @@ struct pool {
 	enum pool_access access;
 	int newest_slot;             /* which of the two superblocks `sb` came from */
 	struct layout_superblock sb; /* the newest valid superblock, verified */
+	uint64_t epoch_seen;         /* highest epoch number given, if its opener asked the log:
+				      * pool_reset() lets the next life begin above it */
 	struct control *control;     /* mapped control page (control.h), NULL for POOL_CHECK */
 	void *lock_page;             /* keeps the lock while the program closes our fd: pool-lock.c */
 };

@@ -30,11 +30,16 @@ struct medium;
 #define CHECKPOINT_NEWEST UINT64_MAX
 
 struct checkpoint_plan {
-	const struct region *regions; /* all regions any epoch names; must outlive the engine */
+	const struct region *regions; /* the first: 1, the heap, and 2, the table of all others */
 	size_t region_count;
 	uint64_t segment_bytes; /* of a pool that kept nothing yet; 0: 8 MiB */
 	uint64_t log_bytes;     /* longer only when merging does not help; 0: 64 MiB */
 };
+
+/* The plan of every pool: where one looks for the rest. Both lie at the start of their spaces. */
+#define CHECKPOINT_REGION_HEAP 1u
+#define CHECKPOINT_REGION_TABLE 2u
+#define CHECKPOINT_TABLE_PAGES 32u
 
 /* A page changed since the last epoch. */
 struct checkpoint_page {
@@ -45,7 +50,8 @@ struct checkpoint_page {
 
 struct checkpoint_info {
 	uint64_t epoch;        /* newest durable; 0: none yet */
-	uint64_t attempt;      /* newest number given to a cut; the next gets one more */
+	uint64_t attempt;      /* newest number given to a cut, or, before the first, to one of
+				* an earlier life of the pool; the next gets one more */
 	uint64_t oldest_epoch; /* oldest that can be had; 0: none */
 	uint32_t branch;
 	int error;             /* 0: OK; -errno of the last attempt: DEGRADED */
@@ -76,10 +82,26 @@ int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t ind
 		    void *ret_page);
 struct home_fault checkpoint_fault(const struct checkpoint *checkpoint);
 
+/* checkpoint_overlay() - visit the pages of a region that are, at the selected epoch, not what lies
+ * in their home; verified, in no order. The others are their home as it is, not verified, and
+ * after checkpoint_attach() byte for byte. A visitor's error ends it and is returned. */
+typedef int checkpoint_visit(void *context, uint64_t index, bool is_zero, const void *page);
+int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
+		       void *context);
+/* checkpoint_entry_count() - how many pages of all regions that may be */
+uint64_t checkpoint_entry_count(const struct checkpoint *checkpoint);
+
 /* checkpoint_attach() - become the one writer, going on from the selected epoch; from an older
  * one than the newest by a branch record, durable on return. -errno: nothing is decided yet, try
  * again or go on reading. */
 int checkpoint_attach(struct checkpoint *checkpoint);
+
+/* checkpoint_add_region() - keep one more; all regions that any retained epoch names must be there
+ * before the first commit. Its home is where it says, or, with home_offset UINT64_MAX (attached,
+ * LAYOUT_USE_REGIONS), laid out behind the last one and told. One that is there already must be
+ * the same, and takes the new address. 0; -EINVAL; -EEXIST; -ERANGE: not in the pool; -ENOSPC;
+ * -errno of the medium: try again */
+int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
 
 /* checkpoint_commit() - make the pages an epoch. Each page at most once, in any order.
  * 0: durable, and recovery returns to it or a later one; without any change no epoch is made.

@@ -22,6 +22,8 @@
 #include "os.h"
 #include "record.h"
 #include "recover.h"
+#include "roster.h"
+#include "shape.h"
 #include "sum.h"
 
 #define SEGMENT_BYTES_DEFAULT LAYOUT_SEGMENT_MAX_BYTES
@@ -30,6 +32,7 @@
 
 struct checkpoint {
 	struct checkpoint_plan plan;
+	struct roster roster;
 	struct anchor anchor;
 	struct log log;
 	struct home home;
@@ -73,6 +76,24 @@ static int open_log(struct checkpoint *checkpoint, struct refusal *ret_why)
 	return 0;
 }
 
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int add_regions(struct checkpoint *checkpoint, struct refusal *ret_why)
+{
+	for (size_t i = 0; i < checkpoint->plan.region_count; i++) {
+		struct region region = checkpoint->plan.regions[i];
+		int error = checkpoint_add_region(checkpoint, &region);
+		if (error)
+			return refuse(ret_why, STATUS_FAILED, checkpoint->anchor.medium->name,
+				      "region %u cannot be kept: error %d; use the heapsake that made "
+				      "it", region.id, -error);
+	}
+	return 0;
+}
+
 static int open_parts(struct checkpoint *checkpoint, struct medium *medium, struct refusal *ret_why)
 {
 	int status = anchor_open(&checkpoint->anchor, medium, ret_why);
@@ -83,8 +104,7 @@ static int open_parts(struct checkpoint *checkpoint, struct medium *medium, stru
 		.anchor = &checkpoint->anchor,
 		.log = &checkpoint->log,
 		.medium = medium,
-		.regions = checkpoint->plan.regions,
-		.region_count = checkpoint->plan.region_count,
+		.roster = &checkpoint->roster,
 	};
 	checkpoint->epoch = checkpoint->anchor.sb.trim.epoch;
 	if (checkpoint->anchor.sb.segment_bytes)
@@ -93,10 +113,10 @@ static int open_parts(struct checkpoint *checkpoint, struct medium *medium, stru
 		return status;
 	if (checkpoint->log.epoch_count)
 		checkpoint->epoch = checkpoint->log.epochs[checkpoint->log.epoch_count - 1].epoch;
-	checkpoint->attempt = checkpoint->log.epoch_seen > checkpoint->epoch
-				      ? checkpoint->log.epoch_seen : checkpoint->epoch;
+	checkpoint->attempt = max_of(checkpoint->anchor.sb.epoch_base,
+				     max_of(checkpoint->log.epoch_seen, checkpoint->epoch));
 	checkpoint->selected_epoch = checkpoint->epoch;
-	return 0;
+	return add_regions(checkpoint, ret_why);
 }
 
 int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
@@ -180,18 +200,46 @@ int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch)
 	return error;
 }
 
+static const struct index *selected_entries(const struct checkpoint *checkpoint)
+{
+	return checkpoint->selected_epoch == checkpoint->epoch ? &checkpoint->live
+							       : &checkpoint->selected;
+}
+
 int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		    void *ret_page)
 {
 	const uint64_t key = region_key(region, index);
-	const struct index *entries = checkpoint->selected_epoch == checkpoint->epoch
-					      ? &checkpoint->live : &checkpoint->selected;
 
 	if (!checkpoint->anchor.sb.segment_bytes) {
 		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
 		return 0;
 	}
-	return home_image(&checkpoint->home, key, index_find(entries, key), ret_page);
+	return home_image(&checkpoint->home, key, index_find(selected_entries(checkpoint), key), ret_page);
+}
+
+uint64_t checkpoint_entry_count(const struct checkpoint *checkpoint)
+{
+	return selected_entries(checkpoint)->count;
+}
+
+int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
+		       void *context)
+{
+	const struct index *entries = selected_entries(checkpoint);
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	int error = 0;
+
+	for (size_t i = 0; !error && i < entries->capacity; i++) {
+		const struct index_entry *entry = &entries->entries[i];
+		if (!entry->key || region_id_of_key(entry->key) != region ||
+		    entry->kind == LAYOUT_ENTRY_HOME)
+			continue;
+		error = home_image(&checkpoint->home, entry->key, entry, page);
+		if (!error)
+			error = visit(context, region_page_of_key(entry->key), entry->sum == 0, page);
+	}
+	return error;
 }
 
 struct home_fault checkpoint_fault(const struct checkpoint *checkpoint)
@@ -201,57 +249,14 @@ struct home_fault checkpoint_fault(const struct checkpoint *checkpoint)
 
 /* ---- Attaching ---- */
 
-/* Checksums stand beside every home; homes may have grown since the last run. */
-static int extend_sums(struct layout_superblock *sb, enum layout_use home)
-{
-	const enum layout_use sums = region_sums_use(home);
-	const uint64_t needed = space_bytes(sb, home) / LAYOUT_BLOCK_BYTES * sizeof(uint64_t);
-	const uint64_t have = space_bytes(sb, sums);
-
-	if (have >= needed)
-		return 0;
-	return space_extend(sb, sums, (needed - have + LAYOUT_CHUNK_BYTES - 1) &
-					      ~(LAYOUT_CHUNK_BYTES - 1));
-}
-
-static int shape_pool(struct checkpoint *checkpoint)
-{
-	struct anchor *anchor = &checkpoint->anchor;
-	struct layout_superblock next = anchor->sb;
-	int error = extend_sums(&next, LAYOUT_USE_HEAP);
-
-	if (!error)
-		error = extend_sums(&next, LAYOUT_USE_REGIONS);
-	if (!next.segment_bytes)
-		next.segment_bytes = checkpoint->plan.segment_bytes;
-	if (error || memcmp(&next, &anchor->sb, sizeof(next)) == 0)
-		return error;
-	error = anchor_adopt(anchor);
-	if (!error)
-		error = medium_extend(anchor->medium, space_file_bytes(&next));
-	return error ? error : anchor_update(anchor, &next);
-}
-
-/* Without an epoch all pages are zeros, but an emptied pool may still have old checksums. */
-static int forget_sums(struct checkpoint *checkpoint)
-{
-	const struct layout_superblock *sb = &checkpoint->anchor.sb;
-	int error = 0;
-
-	for (uint32_t i = 0; !error && i < sb->extent_count; i++)
-		if (sb->extents[i].use == LAYOUT_USE_HEAP_SUMS ||
-		    sb->extents[i].use == LAYOUT_USE_REGION_SUMS)
-			error = medium_punch(checkpoint->anchor.medium, sb->extents[i].file_offset,
-					     sb->extents[i].len);
-	return error ? error : medium_sync(checkpoint->anchor.medium);
-}
-
 static int prepare_writer(struct checkpoint *checkpoint)
 {
-	int error = shape_pool(checkpoint);
+	int error = shape_pool(&checkpoint->anchor,
+			       roster_end(&checkpoint->roster, LAYOUT_USE_REGIONS),
+			       checkpoint->plan.segment_bytes);
 
-	if (!error && checkpoint->epoch == 0)
-		error = forget_sums(checkpoint);
+	if (!error && checkpoint->epoch == 0) /* zeros; an emptied pool has checksums still */
+		error = shape_forget_sums(&checkpoint->anchor);
 	if (!error && !checkpoint->log.buffer)
 		error = log_open(&checkpoint->log, &checkpoint->anchor, checkpoint->plan.log_bytes);
 	if (!error && !checkpoint->buffer) {
@@ -305,6 +310,55 @@ int checkpoint_attach(struct checkpoint *checkpoint)
 	if (!error && checkpoint->selected_epoch != checkpoint->epoch)
 		error = branch_off(checkpoint);
 	checkpoint->is_writer = !error;
+	return error;
+}
+
+static bool has_home(const struct checkpoint *checkpoint, const struct region *region)
+{
+	const struct layout_superblock *sb = &checkpoint->anchor.sb;
+	const uint64_t bytes = space_bytes(sb, region->home);
+
+	return region->home_offset <= bytes &&
+	       region->page_count <= (bytes - region->home_offset) / LAYOUT_BLOCK_BYTES;
+}
+
+/* One that is known already: the same, elsewhere in memory? */
+static int meet_again(struct checkpoint *checkpoint, const struct region *known,
+		      struct region *region)
+{
+	if (region->page_count != known->page_count || region->home != known->home ||
+	    (region->home_offset != UINT64_MAX && region->home_offset != known->home_offset))
+		return -EEXIST;
+	region->home_offset = known->home_offset;
+	roster_move(&checkpoint->roster, region->id, region->address);
+	return 0;
+}
+
+int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region)
+{
+	const struct region *known = roster_find(&checkpoint->roster, region->id);
+	struct region copy = *region;
+	int error = 0;
+
+	if (known)
+		return meet_again(checkpoint, known, region);
+	if (copy.page_count > LAYOUT_PAGE_MAX)
+		return -EINVAL;
+	if (copy.home_offset == UINT64_MAX) {
+		if (!checkpoint->is_writer || copy.home != LAYOUT_USE_REGIONS)
+			return -EINVAL;
+		copy.home_offset = roster_end(&checkpoint->roster, LAYOUT_USE_REGIONS);
+		error = shape_pool(&checkpoint->anchor,
+				   copy.home_offset + copy.page_count * LAYOUT_BLOCK_BYTES,
+				   checkpoint->log.segment_bytes);
+	} else if (!has_home(checkpoint, &copy) &&
+		   (checkpoint->anchor.sb.segment_bytes || copy.home == LAYOUT_USE_HEAP)) {
+		return -ERANGE; /* a pool that never kept anything gets its shape at attach */
+	}
+	if (!error)
+		error = roster_add(&checkpoint->roster, &copy);
+	if (!error)
+		region->home_offset = copy.home_offset;
 	return error;
 }
 
@@ -483,12 +537,12 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
 
 int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch)
 {
-	const struct checkpoint_plan *plan = &checkpoint->plan;
+	const struct roster *roster = &checkpoint->roster;
 	int error = 0;
 
 	epoch_begin(checkpoint);
-	for (size_t i = 0; i < plan->region_count; i++) {
-		const struct region *region = &plan->regions[i];
+	for (uint32_t i = 0; i < roster->count; i++) {
+		const struct region *region = &roster->regions[i];
 		for (uint64_t page = 0; !error && region->address && page < region->page_count; page++)
 			error = stage_page(checkpoint, region_key(region->id, page),
 					   region->address + page * LAYOUT_BLOCK_BYTES);

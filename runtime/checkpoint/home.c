@@ -16,17 +16,9 @@
 #include "delta.h"
 #include "sum.h"
 
-const struct region *home_find_region(const struct home *home, uint32_t region_id)
-{
-	for (size_t i = 0; i < home->region_count; i++)
-		if (home->regions[i].id == region_id)
-			return &home->regions[i];
-	return NULL;
-}
-
 static uint64_t place_of(const struct home *home, uint64_t key, bool is_sum)
 {
-	const struct region *region = home_find_region(home, region_id_of_key(key));
+	const struct region *region = roster_find(home->roster, region_id_of_key(key));
 	const struct layout_superblock *sb = &home->anchor->sb;
 
 	if (!region)

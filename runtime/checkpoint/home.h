@@ -6,7 +6,7 @@
 #include "anchor.h"
 #include "index.h"
 #include "log.h"
-#include "region.h"
+#include "roster.h"
 
 #define HOME_E_DAMAGED 1 /* what is on media is not what was written; home->fault says where */
 
@@ -20,12 +20,9 @@ struct home {
 	struct anchor *anchor;
 	struct log *log;
 	struct medium *medium;
-	const struct region *regions; /* the caller's; ids need no order */
-	size_t region_count;
+	const struct roster *roster;
 	struct home_fault fault;
 };
-
-const struct region *home_find_region(const struct home *home, uint32_t region_id);
 
 /* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);

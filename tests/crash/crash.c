@@ -40,6 +40,7 @@ static const char *const scripts[] = {
 	"ScScScScScymykymkscscsc",
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
+	"scrscscfrscrscmyrkrscm",  /* regions are added */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
 };
 
@@ -207,7 +208,7 @@ static void on_point(struct disk *disk)
 static void run(struct history *history, const char *script, unsigned steps)
 {
 	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhh";
+	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhhr";
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;

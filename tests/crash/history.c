@@ -27,7 +27,7 @@ static uint64_t hash_memory(const char *memory)
 
 static void shape_regions(struct history *history)
 {
-	static const uint32_t ids[] = {1, 77};
+	static const uint32_t ids[] = {CHECKPOINT_REGION_HEAP, CHECKPOINT_REGION_TABLE};
 	uint64_t first = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -37,7 +37,6 @@ static void shape_regions(struct history *history)
 			.address = history->memory + first * PAGE,
 			.page_count = count,
 			.home = i == 0 ? LAYOUT_USE_HEAP : LAYOUT_USE_REGIONS,
-			.home_offset = i * 3 * PAGE,
 		};
 		first += count;
 	}
@@ -55,14 +54,12 @@ static void make_pool(struct disk *disk, uint64_t seed)
 		.page_bytes = 4096,
 		.base = LAYOUT_BASE_DEFAULT,
 		.size_bytes = LAYOUT_HEAP_MIN_BYTES,
-		.extent_count = 2,
-		.extents = {{LAYOUT_HEAD_BYTES, LAYOUT_HEAP_MIN_BYTES, LAYOUT_USE_HEAP, 0},
-			    {LAYOUT_HEAD_BYTES + LAYOUT_HEAP_MIN_BYTES, LAYOUT_CHUNK_BYTES,
-			     LAYOUT_USE_REGIONS, 0}},
+		.extent_count = 1,
+		.extents = {{LAYOUT_HEAD_BYTES, LAYOUT_HEAP_MIN_BYTES, LAYOUT_USE_HEAP, 0}},
 	};
 
 	memcpy(sb.uuid, &seed, sizeof(seed));
-	disk_empty(disk, LAYOUT_HEAD_BYTES + LAYOUT_HEAP_MIN_BYTES + LAYOUT_CHUNK_BYTES);
+	disk_empty(disk, LAYOUT_HEAD_BYTES + LAYOUT_HEAP_MIN_BYTES);
 	for (sb.seq = 1; sb.seq <= 2; sb.seq++) {
 		sb.checksum = superblock_checksum(&sb);
 		disk_put(disk, &sb, sizeof(sb), (sb.seq & 1) * LAYOUT_BLOCK_BYTES);
@@ -302,6 +299,24 @@ static void commit(struct history *history, bool is_compared)
 	memset(history->dirty, 0, sizeof(history->dirty));
 }
 
+/* One more region, of which no epoch tells anything: the pool's spaces grow. */
+static void add_region(struct history *history)
+{
+	struct region region = {
+		.id = 100 + random_below(&history->random, 2),
+		.page_count = 600,
+		.home = LAYOUT_USE_REGIONS,
+		.home_offset = UINT64_MAX,
+	};
+	const bool is_healthy = history->disk->fault == DISK_FAULT_NONE;
+	int error = checkpoint_add_region(history->checkpoint, &region);
+
+	if (error && is_healthy)
+		history_violation(history, "no room for a region", region.id, (uint64_t)-error);
+	if (!error && region.home_offset < (HISTORY_PAGES - FIRST_REGION_PAGES) * PAGE)
+		history_violation(history, "regions share a home", region.id, region.home_offset);
+}
+
 static void fail_calls(struct history *history, enum disk_fault fault, uint32_t count)
 {
 	history->disk->fault = fault;
@@ -345,6 +360,8 @@ void history_step(struct history *history, char action)
 			commit(history, action == 'a');
 		else if (action == 't')
 			checkpoint_tend(history->checkpoint);
+		else if (action == 'r')
+			add_region(history);
 		else if (action == 'm')
 			checkpoint_merge(history->checkpoint);
 		else

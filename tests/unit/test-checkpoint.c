@@ -454,3 +454,148 @@ Test(checkpoint, finds_and_mends_a_rotten_page_of_home)
 	cr_assert_eq(info.mended_pages, 1);
 	checkpoint_close(engine);
 }
+
+/* ---- Regions and numbers ---- */
+
+/* A module of the program is loaded while epochs are made. */
+Test(checkpoint, a_region_may_come_late_and_its_pages_come_back)
+{
+	static char late[700][PAGE] __attribute__((aligned(4096)));
+	static char page[PAGE] __attribute__((aligned(64)));
+	struct region module = {
+		.id = 9, .page_count = 700, .home = LAYOUT_USE_REGIONS, .home_offset = UINT64_MAX,
+	};
+	const uint64_t where[] = {0, 699};
+	struct region other = module;
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+	other.id = 10;
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	cr_assert_eq(module.home_offset, 0);
+	cr_assert_eq(other.home_offset, 700 * PAGE);
+	for (char i = 1; i < 8; i++) {
+		for (unsigned j = 0; j < 2; j++)
+			late[where[j]][5] = (char)(i + j);
+		const struct checkpoint_page pages[] = {
+			{9, 0, late[0]}, {9, 699, late[699]}, {10, 0, late[0]}, {10, 699, late[699]}};
+		cr_assert_eq(checkpoint_commit(engine, pages, 4, &epoch), 0);
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	checkpoint_close(engine);
+	open_engine(&disk.medium);
+	cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	for (unsigned j = 0; j < 2; j++) {
+		cr_assert_eq(checkpoint_page(engine, 9, where[j], page), 0);
+		cr_assert_arr_eq(page, late[where[j]], PAGE);
+		cr_assert_eq(checkpoint_page(engine, 10, where[j], page), 0);
+		cr_assert_arr_eq(page, late[where[j]], PAGE);
+	}
+	checkpoint_close(engine);
+}
+
+Test(checkpoint, refuses_a_region_that_would_share_a_byte_of_home)
+{
+	struct region one = {.id = 9, .page_count = 4, .home = LAYOUT_USE_REGIONS};
+	struct region two = one, beyond = one, heap = {.id = 12, .page_count = 1, .home = LAYOUT_USE_HEAP};
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	one.home_offset = UINT64_MAX;
+	cr_assert_eq(checkpoint_add_region(engine, &one), 0);
+	cr_assert_eq(checkpoint_add_region(engine, &one), 0);
+	two.id = 10;
+	two.home_offset = 3 * PAGE;
+	cr_assert_eq(checkpoint_add_region(engine, &two), -EEXIST);
+	two = one;
+	two.page_count++;
+	cr_assert_eq(checkpoint_add_region(engine, &two), -EEXIST);
+	cr_assert_eq(checkpoint_add_region(engine, &heap), -EEXIST);
+	beyond.id = 11;
+	beyond.home_offset = UINT64_C(1) << 40;
+	cr_assert_eq(checkpoint_add_region(engine, &beyond), -ERANGE);
+	checkpoint_close(engine);
+}
+
+Test(checkpoint, keeps_more_regions_than_a_program_has_modules)
+{
+	struct region module = {.page_count = 1, .home = LAYOUT_USE_REGIONS};
+	uint64_t ends = 0;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	for (unsigned i = 0; i < 300; i++) {
+		module.id = 1000 + 64 * i;
+		module.home_offset = UINT64_MAX;
+		cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+		cr_assert_eq(module.home_offset, ends);
+		ends += PAGE;
+	}
+	checkpoint_close(engine);
+}
+
+static char overlaid[PAGES][PAGE] __attribute__((aligned(64)));
+
+static int overlay_page(void *context, uint64_t index, bool is_zero, const void *page)
+{
+	cr_assert_eq(is_zero, sum_is_zero_page(page));
+	memcpy(overlaid[index], page, PAGE);
+	++*(unsigned *)context;
+	return 0;
+}
+
+/* What a lazy attach maps: home, and over it what the log says. */
+Test(checkpoint, home_and_the_overlay_are_the_epoch)
+{
+	uint64_t epochs[CHECKPOINT_RETAINED];
+
+	make_history();
+	for (unsigned i = 0; i < CHECKPOINT_RETAINED; i++) {
+		unsigned visited = 0;
+		cr_assert_eq(checkpoint_open(&engine, &disk.medium, &plan, &why), 0, "%s", why.line);
+		cr_assert_eq(checkpoint_epochs(engine, epochs), CHECKPOINT_RETAINED);
+		cr_assert_eq(checkpoint_select(engine, epochs[i]), 0);
+		cr_assert_eq(medium_read(&disk.medium, overlaid, sizeof(overlaid), LAYOUT_HEAD_BYTES), 0);
+		cr_assert_eq(checkpoint_overlay(engine, region.id, overlay_page, &visited), 0);
+		cr_assert_eq(sum_bytes(overlaid, sizeof(overlaid), 0), hashes[epochs[i]]);
+		cr_assert_eq(visited, checkpoint_entry_count(engine));
+		checkpoint_close(engine);
+	}
+}
+
+/* hsk_epoch() never goes back, and an old epoch's number never means another one. */
+Test(checkpoint, an_emptied_pool_gives_no_number_twice)
+{
+	struct pool pool;
+	struct medium_file file;
+	struct checkpoint_info info;
+	uint64_t newest = 0;
+	const char *path = crafted_pool("pool");
+
+	for (int run = 0; run < 3; run++) {
+		cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
+		cr_assert_eq(medium_file_open(&file, &pool), 0);
+		open_engine(&file.medium);
+		checkpoint_info(engine, &info);
+		cr_assert_eq(info.epoch, 0);
+		cr_assert_geq(info.attempt, newest);
+		for (int i = 0; i < 6; i++) {
+			memory[0][0]++;
+			uint64_t epoch = commit();
+			cr_assert_gt(epoch, newest);
+			newest = epoch;
+		}
+		checkpoint_info(engine, &info);
+		checkpoint_close(engine);
+		medium_file_close(&file);
+		pool_close(&pool);
+		cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
+		pool.epoch_seen = info.attempt;
+		cr_assert_eq(pool_reset(&pool, &why), 0, "%s", why.line);
+		pool_close(&pool);
+		memset(memory, 0, sizeof(memory));
+	}
+}

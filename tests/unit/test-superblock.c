@@ -63,7 +63,7 @@ CHANGE(overlap, (sb->extents[1] = sb->extents[0], sb->extent_count = 2))
 CHANGE(unused_extent, sb->extents[1].len = 1)
 CHANGE(reserved_start, sb->reserved0 = 1)
 CHANGE(reserved_middle, sb->reserved1 = 1)
-CHANGE(reserved_end, sb->reserved2[847] = 255)
+CHANGE(reserved_end, sb->reserved2[sizeof(sb->reserved2) - 1] = 255)
 
 /* At offset: in the superblock that is read, slot 0 (seq 2). */
 #define FOUND(offset, found, expected) \
