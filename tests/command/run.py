@@ -92,9 +92,11 @@ class Program(Run):
         self.assertNotRegex(out, "(?i)heapsake_|preload")
 
     def test_flags_set_their_variables(self):
-        out = self.do("run", "-p", "a b", "-s", "32M", "-k", "none", "--new", "-q", "env",
+        out = self.do("run", "-p", "a b", "-s", "32M", "-k", "none", "-i", "250us", "-d", "cache",
+                      "--epoch", "-3", "--new", "-q", "env",
                       env={"HEAPSAKE_CHILDREN": "inherit", "LD_PRELOAD": "libm.so.6"}).out.split("\n")
         for line in ["HEAPSAKE_POOL=a b", "HEAPSAKE_SIZE=32M", "HEAPSAKE_KEEP=none", "HEAPSAKE_NEW=1",
+                     "HEAPSAKE_INTERVAL=250us", "HEAPSAKE_DURABILITY=cache", "HEAPSAKE_EPOCH=-3",
                      "HEAPSAKE_QUIET=1"]:
             self.assertIn(line, out)
         preload = [line for line in out if line.startswith("LD_PRELOAD=")]
@@ -181,15 +183,22 @@ class NotStarted(Run):
 
 class Refused(Run):
     def test_no_keep_or_one_that_does_not_exist_yet(self):
-        for words in [[], ["-k", "heap"], ["-k", "process"]]:
-            result = self.expect(2, "run", *words, "true", out="")
-            self.assertRegex(result.err, r"\Aheapsake: refused: HEAPSAKE_KEEP: ")
-        self.refuse(2, "-k: .nome. is no keep", "-k", "nome", "true")
-        self.assertEqual(os.listdir(self.dir), [])
+        result = self.expect(2, "run", "true", out="")
+        self.assertRegex(result.err, r"\Aheapsake: refused: /.*/true: is not linked .* give -k heap or -k none\n")
+        self.expect(2, "run", self.script("s", "#!/usr/bin/env true\n"), out="")
+        for keep in ["process", "nome", "unset", ""]:
+            self.refuse(2, f'-k: "{keep}" is not accepted; give none or heap', "-k", keep, "true")
+        self.expect(2, "run", "true", out="", env={"HEAPSAKE_KEEP": "process"})
+        self.assertEqual(os.listdir(self.dir), ["s"])
 
     def test_bad_values_and_unknown_variables(self):
         for size in ["5z", "", "-1", "1.5G"]:
             self.refuse(2, "-s: ", "-s", size, "true")
+        for interval in ["5", "1us", "2h", "", "-1s", "4000s"]:
+            self.refuse(2, "-i: ", "-i", interval, "true")
+        for epoch in ["0", "newest", "", "1.5"]:
+            self.refuse(2, "--epoch: ", "--epoch", epoch, "true")
+        self.refuse(2, "-d: ", "-d", "disk", "true")
         self.refuse(2, "HEAPSAKE_POOL", "-p", "", "true")
         for name in ["HEAPSAKE_SIZ", "HEAPSAKE_MIRROR"]:
             self.refuse(2, f"refused: {name}: unknown variable", "true", env={name: "1"})

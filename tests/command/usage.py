@@ -35,7 +35,7 @@ class Usage(Case):
     def test_verbs_and_flags_of_later_versions_do_not_exist(self):
         for verb in ["resume", "ls", "stats", "checkpoint", "top", "serve", "leaks", "snapshot"]:
             self.expect(2, verb)
-        for flag in ["-i", "-d", "--epoch", "--epoch=1", "-m"]:
+        for flag in ["-m", "--mirror"]:
             result = self.expect(2, "run", flag, "1", "true", out="")
             self.assertIn("unknown option", result.err)
         self.expect(2, "check", "--deep", "pool")

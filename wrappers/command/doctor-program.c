@@ -56,16 +56,16 @@ static void doctor_tell_preload(struct doctor *doctor, const char *name, const c
 {
 	char *argv[] = {(char *)name, NULL};
 	struct script_command command = {.argv = argv};
-	const char *warning;
+	struct program_traits traits;
 	struct refusal why;
 
 	snprintf(command.path, sizeof(command.path), "%s", path);
 	if (script_skip_env(&command, &why) != 0 ||
-	    program_check(command.path, &warning, &why) != 0)
+	    program_check(command.path, &traits, &why) != 0)
 		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
 	else
-		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s",
-			    command.path);
+		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s%s",
+			    command.path, traits.is_linked ? ", which is linked with it" : "");
 }
 
 void doctor_look_at_program(struct doctor *doctor, const char *name)

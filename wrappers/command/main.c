@@ -15,7 +15,9 @@ extern const char heapsake_is_command;
 __attribute__((visibility("default"))) const char heapsake_is_command = 1;
 
 const struct verb verbs[] = {
-	{"run", "[-p POOL] [-s SIZE] [-k none] [--new] [-q] [--] PROG ARG...",
+	{"run",
+	 "[-p POOL] [-s SIZE] [-k none|heap] [-i INTERVAL] [-d cache|media] [--new]\n"
+	 "           [--epoch N] [-q] [--] PROG ARG...",
 	 "start a program with its heap in a pool", run_main},
 	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},
 	{"rm", "POOL", "remove a pool that nobody uses", rm_main},

@@ -99,7 +99,7 @@ static void program_read_privilege(struct program *program, int fd, const struct
 		snprintf(program->privilege, sizeof(program->privilege), "%s", reason);
 }
 
-/* Libraries that bring their own malloc. */
+/* Libraries that bring their own malloc, and ours. */
 static void program_note_library(struct program *program, const char *name)
 {
 	static const char *const allocators[] = {"libjemalloc", "libtcmalloc", "libmimalloc",
@@ -108,6 +108,8 @@ static void program_note_library(struct program *program, const char *name)
 	for (unsigned i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++)
 		if (!strncmp(name, allocators[i], strlen(allocators[i])))
 			snprintf(program->allocator, sizeof(program->allocator), "%s", name);
+	if (!strncmp(name, "libheapsake.so", strlen("libheapsake.so")))
+		program->is_linked = true;
 }
 
 /* ld.so can be started as a program itself (`ld.so PROG`): it asks for no loader and honours
@@ -293,17 +295,18 @@ bool program_next(const struct program *program, char ret_path[PATH_MAX])
 	return snprintf(ret_path, PATH_MAX, "%s", program->interpreter) > 0;
 }
 
-static int program_check_one(const struct program *program, const char **ret_warning,
+static int program_check_one(const struct program *program, struct program_traits *traits,
 			     struct refusal *ret_why)
 {
 	char machine[32], own[32];
 
 	if (program->kind == PROGRAM_UNREADABLE)
-		*ret_warning =
+		traits->warning =
 			"may not be read, so it is not known whether it can use a pool; see "
 			"'heapsake info' on the pool while it runs";
 	if (program->kind != PROGRAM_ELF)
 		return 0;
+	traits->is_linked = program->is_linked;
 	if (program->is_foreign)
 		return refuse(
 			ret_why, STATUS_INCOMPATIBLE, program->path,
@@ -328,7 +331,7 @@ static int program_check_one(const struct program *program, const char **ret_war
 	return 0;
 }
 
-int program_check(const char *path, const char **ret_warning, struct refusal *ret_why)
+int program_check(const char *path, struct program_traits *ret_traits, struct refusal *ret_why)
 {
 	struct program *program = malloc(sizeof(*program));
 	char next[PATH_MAX];
@@ -337,14 +340,14 @@ int program_check(const char *path, const char **ret_warning, struct refusal *re
 	if (!program)
 		return refuse(ret_why, STATUS_LAUNCH, path,
 			      "cannot be examined: out of memory; try again");
-	*ret_warning = NULL;
+	*ret_traits = (struct program_traits){0};
 	snprintf(next, sizeof(next), "%s", path);
 	for (int depth = 0; depth < PROGRAM_DEPTH_MAX; depth++) {
 		/* What cannot be opened cannot be executed either: exec says so, as env(1)
 		 * would. */
 		if (program_read(program, next) < 0)
 			break;
-		status = program_check_one(program, ret_warning, ret_why);
+		status = program_check_one(program, ret_traits, ret_why);
 		if (status || !program_next(program, next))
 			break;
 	}

@@ -32,6 +32,7 @@ struct program {
 	bool is_other_libc;  /* its loader is not glibc's */
 	bool defines_malloc; /* its own, exported: the library refuses that */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
+	bool is_linked;      /* with libheapsake: written for keep=heap */
 
 	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD;
 	 * empty: it will not. */
@@ -52,9 +53,14 @@ bool program_is_env_script(const struct program *program);
  * has no format. False: this one, or it cannot be found. */
 bool program_next(const struct program *program, char ret_path[PATH_MAX]);
 
+/* What a caller wants to know of a program that can be started. */
+struct program_traits {
+	const char *warning; /* a line to tell although it can; NULL: none */
+	bool is_linked;      /* it, or the interpreter that runs it, is linked with libheapsake */
+};
+
 /* program_check() - can a preloaded library get into this program? Follows interpreters.
- * 0, or STATUS_INCOMPATIBLE with the reason, or STATUS_LAUNCH when it cannot be examined;
- * *ret_warning is a line to tell although it can, or NULL. */
-int program_check(const char *path, const char **ret_warning, struct refusal *ret_why);
+ * 0, or STATUS_INCOMPATIBLE with the reason, or STATUS_LAUNCH when it cannot be examined. */
+int program_check(const char *path, struct program_traits *ret_traits, struct refusal *ret_why);
 
 const char *program_machine_name(uint16_t machine, char buffer[32]);

@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -22,6 +23,7 @@
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
 #define OPTION_NEW 256
+#define OPTION_EPOCH 257
 
 static int run_refuse(const struct refusal *why)
 {
@@ -29,60 +31,96 @@ static int run_refuse(const struct refusal *why)
 	return (int)why->status;
 }
 
-static int run_set_size(const char *value)
-{
-	struct refusal why;
-	uint64_t bytes;
+/* Each flag is a variable; a value is looked at here only to name the flag that is wrong. */
+struct run_option {
+	int option;
+	const char *flag;
+	const char *variable;
+	bool (*is_valid)(const char *value); /* NULL: the flag has no value, the variable is 1 */
+	const char *accepted;
+};
 
-	if (config_parse_size(value, &bytes) != 0) {
-		refuse(&why, STATUS_USAGE, "-s",
-		       "\"%.128s\" is not a size; give digits and K, M, G or T", value);
-		return run_refuse(&why);
-	}
-	setenv("HEAPSAKE_SIZE", value, 1);
-	return 0;
+static bool is_path(const char *value)
+{
+	(void)value; /* the library judges it, with the rest of HEAPSAKE_POOL's rules */
+	return true;
 }
 
-static int run_set_keep(const char *value)
+static bool is_size(const char *value)
 {
-	struct refusal why;
+	uint64_t bytes;
+
+	return config_parse_size(value, &bytes) == 0;
+}
+
+static bool is_keep(const char *value)
+{
 	enum keep keep;
 
-	if (config_parse_keep(value, &keep) != 0) {
-		refuse(&why, STATUS_USAGE, "-k", "\"%.128s\" is no keep; use -k none", value);
+	return config_parse_keep(value, &keep) == 0 && keep != KEEP_PROCESS;
+}
+
+static bool is_interval(const char *value)
+{
+	uint64_t ns;
+
+	return config_parse_interval(value, &ns) == 0;
+}
+
+static bool is_durability(const char *value)
+{
+	enum durability durability;
+
+	return config_parse_durability(value, &durability) == 0;
+}
+
+static bool is_epoch(const char *value)
+{
+	int64_t epoch;
+
+	return config_parse_epoch(value, &epoch) == 0;
+}
+
+static const struct run_option run_options[] = {
+	{'p', "-p", "HEAPSAKE_POOL", is_path, ""},
+	{'s', "-s", "HEAPSAKE_SIZE", is_size, "digits and K, M, G or T"},
+	{'k', "-k", "HEAPSAKE_KEEP", is_keep, "none or heap"},
+	{'i', "-i", "HEAPSAKE_INTERVAL", is_interval, CONFIG_INTERVAL_ACCEPTED},
+	{'d', "-d", "HEAPSAKE_DURABILITY", is_durability, "media or cache"},
+	{'q', "-q", "HEAPSAKE_QUIET", NULL, ""},
+	{OPTION_NEW, "--new", "HEAPSAKE_NEW", NULL, ""},
+	{OPTION_EPOCH, "--epoch", "HEAPSAKE_EPOCH", is_epoch, CONFIG_EPOCH_ACCEPTED},
+};
+#define RUN_OPTION_COUNT (sizeof(run_options) / sizeof(run_options[0]))
+
+static int run_set_option(const struct run_option *option, const char *value)
+{
+	struct refusal why;
+
+	if (option->is_valid && !option->is_valid(value)) {
+		refuse(&why, STATUS_USAGE, option->flag, "\"%.128s\" is not accepted; give %s",
+		       value, option->accepted);
 		return run_refuse(&why);
 	}
-	setenv("HEAPSAKE_KEEP", value, 1);
+	setenv(option->variable, option->is_valid ? value : "1", 1);
 	return 0;
 }
 
 /* True to go on; false: the verb ends with *ret_status. */
 static bool run_read_options(int argc, char **argv, int *ret_status)
 {
-	static const struct option longs[] = {{"new", no_argument, NULL, OPTION_NEW}, {0}};
+	static const struct option longs[] = {{"new", no_argument, NULL, OPTION_NEW},
+					      {"epoch", required_argument, NULL, OPTION_EPOCH},
+					      {0}};
 	int option;
 
 	*ret_status = 0;
-	while ((option = usage_next_option(argc, argv, "p:s:k:q", longs, ret_status)) != -1) {
-		switch (option) {
-		case 'p':
-			setenv("HEAPSAKE_POOL", optarg, 1);
-			break;
-		case 's':
-			*ret_status = run_set_size(optarg);
-			break;
-		case 'k':
-			*ret_status = run_set_keep(optarg);
-			break;
-		case 'q':
-			setenv("HEAPSAKE_QUIET", "1", 1);
-			break;
-		case OPTION_NEW:
-			setenv("HEAPSAKE_NEW", "1", 1);
-			break;
-		default:
+	while ((option = usage_next_option(argc, argv, "p:s:k:i:d:q", longs, ret_status)) != -1) {
+		if (option == USAGE_ANSWERED)
 			return false;
-		}
+		for (size_t i = 0; i < RUN_OPTION_COUNT; i++)
+			if (run_options[i].option == option)
+				*ret_status = run_set_option(&run_options[i], optarg);
 		if (*ret_status)
 			return false;
 	}
@@ -105,24 +143,58 @@ static int run_set_default_pool(const char *name, struct refusal *ret_why)
 	return 0;
 }
 
+/* Nobody has chosen: a program that is linked with us was written for keep=heap. The default of
+ * all others would be keep=process, which is not there yet. */
+static int run_choose_keep(struct config *config, const struct script_command *command,
+			   const struct program_traits *traits, struct refusal *ret_why)
+{
+	if (config->keep != KEEP_UNSET)
+		return 0;
+	if (!traits->is_linked)
+		return refuse(ret_why, STATUS_USAGE, command->path,
+			      "is not linked with libheapsake, so what to keep is to be said; "
+			      "give -k heap or -k none");
+	config->keep = KEEP_HEAP;
+	setenv("HEAPSAKE_KEEP", config_keep_name(KEEP_HEAP), 1);
+	return 0;
+}
+
+/* What the heap holds of code addresses (function pointers, vtables) is right again when modules
+ * lie where they did. exec looks at this; the program keeps it. */
+static void run_fix_addresses(void)
+{
+	int persona = personality(0xffffffff);
+
+	if (persona < 0 || personality((unsigned long)persona | ADDR_NO_RANDOMIZE) < 0 ||
+	    !(personality(0xffffffff) & ADDR_NO_RANDOMIZE))
+		say(SAY_DEBUG, "personality",
+		    "address randomisation cannot be switched off; code addresses in the heap "
+		    "do not stay valid");
+}
+
 /* All that must be true before the program may start; 0 or a status with *ret_why. */
 static int run_prepare(struct script_command *command, struct refusal *ret_why)
 {
 	static struct config config; /* a path's worth of bytes: not for the stack */
-	const char *warning = NULL;
+	struct program_traits traits;
 	int status = run_set_default_pool(command->argv[0], ret_why);
 
 	if (!status)
 		status = config_from_environment(&config, environ, ret_why);
 	if (status || !config.is_active)
 		return status;
+	say_set_level(config.log);
 	status = script_skip_env(command, ret_why);
 	if (!status)
-		status = program_check(command->path, &warning, ret_why);
+		status = program_check(command->path, &traits, ret_why);
+	if (!status)
+		status = run_choose_keep(&config, command, &traits, ret_why);
 	if (status)
 		return status;
-	if (warning && !config.is_quiet)
-		say(SAY_WARN, command->path, "%s", warning);
+	if (traits.warning && !config.is_quiet)
+		say(SAY_WARN, command->path, "%s", traits.warning);
+	if (config.keep == KEEP_HEAP)
+		run_fix_addresses();
 	return launch_set_preload(ret_why);
 }
 
