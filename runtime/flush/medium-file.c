@@ -100,6 +100,8 @@ static int file_sync(struct medium *medium)
 {
 	int fd = pool_fd(file_of(medium)->pool);
 
+	if (file_of(medium)->durability == DURABILITY_CACHE)
+		return fd < 0 ? fd : 0;
 	return fd < 0 ? fd : os_fdatasync(fd);
 }
 
@@ -119,6 +121,8 @@ static int file_append(struct medium *medium, const void *buffer, size_t len, ui
 
 	if (fd < 0)
 		return fd;
+	if (file->durability == DURABILITY_CACHE)
+		return os_pwrite_all(fd, buffer, len, offset);
 	if (!file->has_synced_write)
 		return append_buffered(file, buffer, len, offset);
 	int error = os_pwrite_synced(fd, buffer, len, offset);
@@ -163,13 +167,14 @@ static const struct medium_table file_table = {
 	.size = file_size,
 };
 
-int medium_file_open(struct medium_file *ret_file, struct pool *pool)
+int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durability durability)
 {
 	*ret_file = (struct medium_file){
 		.medium = {.table = &file_table, .name = pool->path},
 		.pool = pool,
 		.log_fd = FD_UNKNOWN,
-		.is_direct = true,
+		.durability = durability,
+		.is_direct = durability == DURABILITY_MEDIA,
 		.has_synced_write = true,
 	};
 	int fd = log_fd_open(ret_file);

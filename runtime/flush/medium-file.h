@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "config.h"
 #include "medium.h"
 
 struct pool;
@@ -11,10 +12,12 @@ struct medium_file {
 	struct medium medium;
 	struct pool *pool;    /* owned by us: its lock is re-asserted before every append */
 	int log_fd;           /* a description of its own: O_DIRECT where the file system takes it */
+	enum durability durability; /* cache: nothing is synced */
 	bool is_direct;       /* appends go past the page cache */
 	bool has_synced_write; /* RWF_DSYNC is known here; else fdatasync after each append */
 };
 
 /* medium_file_open() - a medium over an owned pool, which must outlive it; 0 or -errno */
-int medium_file_open(struct medium_file *ret_file, struct pool *pool);
+int medium_file_open(struct medium_file *ret_file, struct pool *pool,
+		     enum durability durability);
 void medium_file_close(struct medium_file *file);

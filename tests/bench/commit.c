@@ -81,7 +81,7 @@ static void open_all(const char *directory)
 	snprintf(path, sizeof(path), "%s/bench-commit-%d.heapsake", directory, getpid());
 	must(pool_create(path, &shape, &why) == 0, "cannot create the pool");
 	must(pool_open(&pool, path, POOL_OWN, &why) == 0, "cannot open the pool");
-	must(medium_file_open(&file, &pool) == 0, "cannot open its medium");
+	must(medium_file_open(&file, &pool, DURABILITY_MEDIA) == 0, "cannot open its medium");
 	region.address = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	must(checkpoint_open(&engine, &file.medium, &plan, &why) == 0, "cannot open the engine");

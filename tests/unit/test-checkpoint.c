@@ -225,7 +225,7 @@ Test(checkpoint, keeps_the_newest_four_epochs_in_a_file)
 
 	for (int run = 0; run < 2; run++) {
 		cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
-		cr_assert_eq(medium_file_open(&file, &pool), 0);
+		cr_assert_eq(medium_file_open(&file, &pool, DURABILITY_MEDIA), 0);
 		open_engine(&file.medium);
 		for (int i = 1; i <= 6; i++) {
 			memory[0][0] = (char)(10 * run + i);
@@ -577,7 +577,7 @@ Test(checkpoint, an_emptied_pool_gives_no_number_twice)
 
 	for (int run = 0; run < 3; run++) {
 		cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
-		cr_assert_eq(medium_file_open(&file, &pool), 0);
+		cr_assert_eq(medium_file_open(&file, &pool, DURABILITY_MEDIA), 0);
 		open_engine(&file.medium);
 		checkpoint_info(engine, &info);
 		cr_assert_eq(info.epoch, 0);

@@ -17,7 +17,7 @@ static void open_medium(void)
 	const char *path = crafted_pool("pool");
 
 	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
-	cr_assert_eq(medium_file_open(&file, &pool), 0);
+	cr_assert_eq(medium_file_open(&file, &pool, DURABILITY_MEDIA), 0);
 }
 
 static void close_medium(void)
