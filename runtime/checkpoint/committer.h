@@ -42,9 +42,16 @@ int committer_checkpoint(int timeout_ms);
  * above; the committer is idle for good on return */
 int committer_finish(int timeout_ms);
 
-/* committer_add_region() - keep one more, its memory followed; its home is laid out if it has none
- * (home_offset UINT64_MAX on entry) and set on return. 0 or -errno */
+/* committer_add_region() - keep one more; while epochs are made, any thread. Without an address it
+ * is only given a place (home_offset UINT64_MAX on entry, told on return), so that the region table
+ * can name it before any epoch has a page of it; called again with one, its memory is followed from
+ * then on, and the next epoch has all its pages. 0 or -errno */
 int committer_add_region(struct region *region);
+
+/* committer_restore() - the bytes of a region that is nowhere yet as the newest epoch has them,
+ * into region->address: for a module loaded while epochs are made. Any thread.
+ * 0, CHECKPOINT_E_DAMAGED (*ret_fault says where), -errno */
+int committer_restore(const struct region *region, struct home_fault *ret_fault);
 
 /* committer_note_zeros() - the heap has given pages back: they are zeros, and not in use. If they
  * were mapped anew for that, they are followed again on return. 0 or -errno */
