@@ -158,7 +158,7 @@ static int window_attach(const struct config *config, struct refusal *ret_why)
 	return 0;
 }
 
-static int heap_attach(struct refusal *ret_why)
+static int heap_make(struct refusal *ret_why)
 {
 	const struct window *window = &preload.window;
 
@@ -211,7 +211,7 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	if (!status)
 		status = window_attach(config, ret_why);
 	if (!status)
-		status = heap_attach(ret_why);
+		status = heap_make(ret_why);
 	if (status)
 		return status;
 	if (config->stats != STATS_OFF)

@@ -110,7 +110,7 @@ static void check_lost(struct walk *walk, const struct layout_span *span)
 {
 	for (uint32_t i = 0; i < span->slot_count; i++) {
 		uint8_t *slot_state = &span->states[i];
-		if (*slot_state == SLOT_CACHED && state.header->generation == 1)
+		if (*slot_state == SLOT_CACHED && !state.is_forked)
 			walk_expect(walk, heap_offset(slot_state), "cached slot is in a cache", SLOT_SEEN,
 				    SLOT_CACHED);
 		if (*slot_state == SLOT_SEEN)

@@ -119,7 +119,7 @@ static void check_large(struct walk *walk, const struct layout_span *span, uint6
 	walk_expect(walk, at, "large block's state", at + offsetof(struct layout_span, large_state),
 		    heap_offset(span->states));
 	/* As with slots, a fork may fall between free()'s mark and its lock. */
-	if (span->large_state != SLOT_CACHED || state.header->generation == 1)
+	if (span->large_state != SLOT_CACHED || !state.is_forked)
 		walk_expect(walk, at, "large block is live", SLOT_LIVE, span->large_state);
 }
 
@@ -197,32 +197,11 @@ static bool check_header(struct walk *walk)
 {
 	const struct layout_heap *header = state.header;
 	const size_t before = walk->findings;
-	struct layout_heap fresh;
-
-	heap_layout_fill(&fresh, state.size);
-	walk_expect_field(walk, magic, fresh.magic);
-	walk_expect_field(walk, size_bytes, fresh.size_bytes);
-	walk_expect_field(walk, pagemap, fresh.pagemap);
-	walk_expect_field(walk, spans, fresh.spans);
-	walk_expect_field(walk, data_start, fresh.data_start);
-	walk_expect_field(walk, span_capacity, fresh.span_capacity);
+	if (!image_check_header(walk, header, state.size))
+		return false;
 	walk_expect_field(walk, data_end, heap_range.size);
-	for (unsigned class = 1; class < HEAP_CLASSES; class++)
-		walk_expect(walk, offsetof(struct layout_heap, classes[class]), "class geometry", 0,
-			    memcmp(&header->classes[class], &fresh.classes[class],
-				   sizeof(fresh.classes[class])) != 0);
-	walk_expect(walk, offsetof(struct layout_heap, span_top), "span records fit", 1,
-		    header->span_top >= 1 && header->span_top <= header->span_capacity &&
-			    header->span_top * sizeof(struct layout_span) <= header->spans_open);
-	walk_expect(walk, offsetof(struct layout_heap, spans_open), "span table is in its place", 1,
-		    header->spans_open <= fresh.data_start - fresh.spans);
-	walk_expect(walk, offsetof(struct layout_heap, pagemap_open), "pagemap is open", 1,
-		    header->data_end / HEAP_PAGE_BYTES * sizeof(uint32_t) <= header->pagemap_open &&
-			    header->pagemap_open <= fresh.spans - fresh.pagemap);
 	walk_expect_field(walk, shard_count, state.shard_count);
-	walk_expect(walk, offsetof(struct layout_heap, generation), "generation is one", 1,
-		    header->generation != 0);
-	walk_expect(walk, fresh.spans, "record 0 is empty", 0,
+	walk_expect(walk, header->spans, "record 0 is empty", 0,
 		    state.spans[0].inverse | (uintptr_t)state.spans[0].start | state.spans[0].kind);
 	return walk->findings == before;
 }

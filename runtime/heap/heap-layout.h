@@ -82,7 +82,7 @@ struct layout_span {
 		};
 		struct { /* FREE_DIRTY: in order of release, oldest first */
 			uint32_t older, newer;
-			uint32_t released_s; /* CLOCK_MONOTONIC_COARSE, seconds */
+			uint32_t released_s; /* by the heap's clock */
 		};
 	};
 	uint8_t kind;
@@ -128,7 +128,7 @@ struct layout_heap {
 	uint32_t shard_count;
 	uint64_t used_pages, used_pages_peak; /* in SLAB, LARGE and META spans */
 	uint64_t recent_pages; /* the most of used_pages of late, as of recent_s */
-	uint32_t recent_s;
+	uint32_t recent_s;     /* the heap's clock: seconds in use, over all its runs */
 	uint32_t reserved;
 	uint64_t dirty_pages;
 	uint32_t dirty_oldest, dirty_newest;

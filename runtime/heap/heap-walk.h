@@ -22,6 +22,10 @@ void walk_expect(struct walk *walk, uint64_t offset, const char *what, uint64_t 
 	walk_expect(walk, offsetof(struct layout_heap, field), "header: " #field, expected, \
 		    state.header->field)
 
+/* image_check_header() - is it that of a heap laid out for `size` bytes, its tables in their
+ * places? (heap-image.c) */
+bool image_check_header(struct walk *walk, const struct layout_heap *header, uint64_t size);
+
 bool walk_is_record(uint32_t id);
 bool walk_lies_in_data(const void *p, uint64_t bytes);
 /* Is [offset, +bytes) inside one metadata span? */

@@ -8,9 +8,6 @@
  */
 #include "heap.h"
 
-#include <errno.h>
-#include <sched.h>
-
 #include "check.h"
 #include "large.h"
 #include "memcheck.h"
@@ -20,118 +17,33 @@
 #include "state.h"
 #include "tcache.h"
 
-#define HEADER_BYTES (UINT64_C(128) << 10)
-#define ROOTS_OFFSET HEADER_BYTES
-#define ROOTS_BYTES (HEAP_ROOTS * sizeof(struct layout_root))
-#define PAGEMAP_OFFSET (UINT64_C(256) << 10)
-/* Slabs and large blocks have more pages; of blocks with an alignment beyond a page, and the holes
- * between them, there may be more than records: then the heap is full before its pages are. */
-#define PAGES_PER_SPAN 2
 #define ALIGN_WHOLE_MAX (8 * HEAP_PAGE_BYTES) /* such blocks leave no holes */
-
-static_assert(sizeof(struct layout_heap) <= HEADER_BYTES, "the header fits its place");
-static_assert(ROOTS_OFFSET + ROOTS_BYTES <= PAGEMAP_OFFSET, "the roots fit their place");
 
 struct heap_state state;
 struct heap_range heap_range;
 
-static uint64_t round_up(uint64_t value, uint64_t unit)
+/* The caches of threads that are no more may hold what is missing. */
+static void *alloc_large(size_t size, size_t align_pages, bool *ret_is_zero)
 {
-	return (value + unit - 1) / unit * unit;
+	void *p = large_alloc(size, align_pages, ret_is_zero);
+	if (unlikely(!p) && tcache_empty_orphans())
+		p = large_alloc(size, align_pages, ret_is_zero);
+	return p;
 }
 
-/* As many shards as keep the processors out of each other's way, a power of two. */
-static uint32_t shards_wanted(void)
+static void *alloc_slot(unsigned class)
 {
-	cpu_set_t cpus;
-	uint32_t shards = 2;
-	const uint32_t count =
-		sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (uint32_t)CPU_COUNT(&cpus) : 1;
-	while (shards < 2 * count && shards < HEAP_SHARDS_MAX)
-		shards *= 2;
-	return shards;
-}
-
-static uint64_t spans_of(uint64_t size)
-{
-	return round_up(PAGEMAP_OFFSET + (size / HEAP_PAGE_BYTES + 1) * sizeof(uint32_t), 65536);
-}
-
-static uint64_t data_start_of(uint64_t size)
-{
-	const uint64_t capacity = size / HEAP_PAGE_BYTES / PAGES_PER_SPAN;
-	return round_up(spans_of(size) + capacity * sizeof(struct layout_span), 65536);
-}
-
-/* What a header says that follows from the size alone. */
-void heap_layout_fill(struct layout_heap *header, uint64_t size)
-{
-	header->magic = HEAP_MAGIC;
-	header->size_bytes = size;
-	header->pagemap = PAGEMAP_OFFSET;
-	header->spans = spans_of(size);
-	header->span_capacity = (uint32_t)(size / HEAP_PAGE_BYTES / PAGES_PER_SPAN);
-	header->data_start = data_start_of(size);
-	sizeclass_fill(header->classes);
-}
-
-int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit)
-{
-	if (size < HEAP_SIZE_MIN || limit > size || limit < HEAP_SIZE_MIN ||
-	    size / HEAP_PAGE_BYTES > UINT32_MAX / 2)
-		return -EINVAL;
-	limit -= limit % HEAP_PAGE_BYTES;
-	struct layout_heap *header = base;
-	if (data_start_of(size) >= limit)
-		return -EINVAL;
-	int error = memory->grow(memory->context, 0, PAGEMAP_OFFSET);
-	if (error)
-		return error;
-
-	heap_layout_fill(header, size);
-	header->data_end = header->data_start;
-	header->span_top = 1; /* record 0 stands for "no span" */
-	header->shard_count = shards_wanted();
-	header->generation = 1;
-	const uint64_t first = 65536;
-	error = memory->grow(memory->context, header->pagemap, first);
-	if (!error)
-		error = memory->grow(memory->context, header->spans, first);
-	if (error)
-		return error;
-	header->pagemap_open = header->spans_open = first;
-	memcheck_own(base, PAGEMAP_OFFSET);
-	memcheck_own((char *)base + header->pagemap, first);
-	memcheck_own((char *)base + header->spans, first);
-
-	state = (struct heap_state){
-		.header = header,
-		.pagemap = (uint32_t *)((char *)base + header->pagemap),
-		.pagemap_of_zero = (uint32_t *)((char *)base + header->pagemap) -
-				   ((uintptr_t)base >> HEAP_PAGE_SHIFT),
-		.spans = (struct layout_span *)((char *)base + header->spans),
-		.roots = (struct layout_root *)((char *)base + ROOTS_OFFSET),
-		.size = size,
-		.shard_count = header->shard_count,
-		.limit = limit,
-		.memory = *memory,
-	};
-	heap_range = (struct heap_range){base, header->data_end};
-	return 0;
-}
-
-void heap_destroy(void)
-{
-	heap_range = (struct heap_range){NULL, 0};
-	state = (struct heap_state){0};
-	tcache_reset();
+	void *p = tcache_alloc_slow(class);
+	if (unlikely(!p) && tcache_empty_orphans())
+		p = tcache_alloc_slow(class);
+	return p;
 }
 
 static __attribute__((noinline)) void *alloc_slow(size_t size)
 {
 	bool is_zero;
-	return size <= SIZECLASS_MAX_BYTES ? tcache_alloc_slow(sizeclass_of(size)) :
-					     large_alloc(size, 1, &is_zero);
+	return size <= SIZECLASS_MAX_BYTES ? alloc_slot(sizeclass_of(size)) :
+					     alloc_large(size, 1, &is_zero);
 }
 
 static __attribute__((noinline)) void *alloc_slow_or_report(size_t size)
@@ -169,7 +81,7 @@ void *heap_alloc(size_t size)
 void *heap_alloc_zeroed(size_t size)
 {
 	bool is_zero = false;
-	void *p = size <= SIZECLASS_MAX_BYTES ? alloc(size) : large_alloc(size, 1, &is_zero);
+	void *p = size <= SIZECLASS_MAX_BYTES ? alloc(size) : alloc_large(size, 1, &is_zero);
 	memcheck_alloc(p, size, is_zero);
 	if (p && !is_zero)
 		memset(p, 0, size);
@@ -180,13 +92,13 @@ void *heap_alloc_aligned(size_t alignment, size_t size)
 {
 	void *p;
 	bool is_zero;
-	const size_t rounded = round_up(size ? size : 1, alignment);
+	const size_t rounded = heap_round_up(size ? size : 1, alignment);
 	if (rounded < size)
 		return NULL;
 	if (alignment <= HEAP_PAGE_BYTES && rounded <= SIZECLASS_MAX_BYTES)
 		p = alloc(rounded); /* sizeclass.c: the class is a multiple of the alignment */
 	else
-		p = large_alloc(alignment <= ALIGN_WHOLE_MAX ? rounded : size,
+		p = alloc_large(alignment <= ALIGN_WHOLE_MAX ? rounded : size,
 				alignment <= HEAP_PAGE_BYTES ? 1 : alignment / HEAP_PAGE_BYTES,
 				&is_zero);
 	memcheck_alloc(p, size, 0);
@@ -321,6 +233,7 @@ bool heap_trim(void)
 	if (heap_range.size == 0)
 		return false;
 	tcache_flush();
+	(void)tcache_empty_orphans();
 	slab_trim();
 	lock_acquire(&state.page_lock);
 	const bool any = span_purge_all();

@@ -32,6 +32,21 @@ struct heap_memory {
  * returned. */
 int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit);
 #define HEAP_SIZE_MIN (UINT64_C(16) << 20)
+
+/* heap_attach() - go on with the heap whose image stands at base, where it was made; size as in
+ * heap_create() or larger: the heap keeps the size it was made for. All that heap_image_extents()
+ * names is readable and writable; little of it is touched now.
+ * 0; HEAP_E_DAMAGED: it is no whole image, *ret_why says what is wrong, nothing has changed; or
+ * -ENOMEM: its data reach beyond limit. */
+struct heap_finding {
+	size_t offset; /* from base */
+	const char *what;
+	uint64_t expected;
+	uint64_t found;
+};
+#define HEAP_E_DAMAGED 1
+int heap_attach(const struct heap_memory *memory, void *base, size_t size, size_t limit,
+		struct heap_finding *ret_why);
 void heap_destroy(void); /* forget the heap; its bytes stay. Tests. */
 
 /* The malloc family. NULL: no memory; errno is not touched by any of them, the caller sets it.
@@ -87,12 +102,6 @@ void heap_get_stats(struct heap_stats *ret_stats);
  * (offset from base, what was expected, what was found), and must not allocate: the locks are
  * held. No other thread may allocate.
  * Returns the number of violations. */
-struct heap_finding {
-	size_t offset;
-	const char *what;
-	uint64_t expected;
-	uint64_t found;
-};
 size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context);
 
 /* Named roots: pointers into the heap, in its first pages, so they roll with epochs.
@@ -102,3 +111,29 @@ size_t heap_check(void (*report)(void *context, const struct heap_finding *findi
 int heap_set_root(const char *name, void *p);
 void *heap_get_root(const char *name);
 bool heap_list_root(unsigned index, const char **ret_name, void **ret_p);
+
+/*
+ * Images: the bytes of a heap that is not in use, wherever they have been read to. Its head is its
+ * first HEAP_HEAD_BYTES, the roots a part of it.
+ */
+#define HEAP_HEAD_BYTES (UINT64_C(256) << 10)
+#define HEAP_ROOTS_OFFSET (UINT64_C(128) << 10)
+#define HEAP_ROOTS_BYTES (UINT64_C(72) << 10)
+
+/* heap_image_extents() - which parts of the range were open, ascending; some may be empty, or
+ * touch. size: of the range. Verifies the head: 0 or HEAP_E_DAMAGED. */
+struct heap_extent {
+	size_t offset;
+	size_t len;
+};
+#define HEAP_EXTENTS 4
+int heap_image_extents(const void *head, size_t size, struct heap_extent ret_extents[HEAP_EXTENTS],
+		       struct heap_finding *ret_why);
+
+/* heap_image_has_roots() - something is to be found again; of zeros, nothing. Any bytes will do. */
+bool heap_image_has_roots(const void *head);
+
+/* heap_image_root() - the index'th root, 0.. until false; from the HEAP_ROOTS_BYTES at roots. The
+ * offset is as it stands there. */
+bool heap_image_root(const void *roots, unsigned index, const char **ret_name,
+		     uint64_t *ret_offset);

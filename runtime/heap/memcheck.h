@@ -63,11 +63,11 @@ static inline void memcheck_copy(void *to, const void *from, size_t len)
 }
 #else
 enum { MEMCHECK_ON = 0 };
-#define memcheck_alloc(p, size, is_zero) ((void)(is_zero))
+#define memcheck_alloc(p, size, is_zero) ((void)(p), (void)(size), (void)(is_zero))
 #define memcheck_free(p) ((void)0)
 #define memcheck_own(p, len) ((void)0)
 #define memcheck_disown(p, len) ((void)0)
-#define memcheck_span(p, len, is_meta) ((void)0)
+#define memcheck_span(p, len, is_meta) ((void)(p), (void)(len), (void)(is_meta))
 #define memcheck_asked(p, len) (len)
 #define memcheck_copy(to, from, len) memcpy(to, from, len)
 #endif

@@ -15,7 +15,6 @@
 
 #define CACHE_BYTES 131072u
 #define CACHE_SLOTS_MIN 8
-#define CACHE_SLOTS_MAX 256
 
 uint8_t sizeclass_table[SIZECLASS_MAX_BYTES / 16 + 1];
 
@@ -32,7 +31,7 @@ unsigned sizeclass_capacity(unsigned class)
 	const unsigned slots = CACHE_BYTES / sizeclass_bytes(class);
 	if (slots < CACHE_SLOTS_MIN)
 		return CACHE_SLOTS_MIN;
-	return slots < CACHE_SLOTS_MAX ? slots : CACHE_SLOTS_MAX;
+	return slots < SIZECLASS_CACHE_MAX ? slots : SIZECLASS_CACHE_MAX;
 }
 
 static uint32_t slab_pages(uint32_t slot_bytes)

@@ -17,4 +17,5 @@ static inline unsigned sizeclass_of(size_t size)
 
 uint32_t sizeclass_bytes(unsigned class); /* class 1..72 */
 unsigned sizeclass_capacity(unsigned class); /* slots a thread cache may hold of it */
+#define SIZECLASS_CACHE_MAX 256u /* of any */
 void sizeclass_fill(struct layout_class ret_classes[HEAP_CLASSES]);

@@ -118,6 +118,11 @@ static uint32_t run_end(const uint8_t *states, uint32_t first, uint32_t stop)
 	return i;
 }
 
+bool slab_has_free(unsigned shard, unsigned class)
+{
+	return state.header->slabs[shard][class].head != 0;
+}
+
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run)
 {

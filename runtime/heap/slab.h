@@ -19,6 +19,9 @@ struct slab_run {
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run);
 
+/* slab_has_free() - slab_take() need not grow */
+bool slab_has_free(unsigned shard, unsigned class);
+
 /* slab_give() - CACHED slots of one slab are free again; the slab goes when it is wholly free and
  * not the last of its list */
 void slab_give(struct layout_span *span, const struct layout_entry *entries, uint32_t count);

@@ -12,8 +12,6 @@
 
 #include "memcheck.h"
 
-#define TABLE_STEP_BYTES UINT64_C(65536)
-
 unsigned span_bin_of(uint32_t pages)
 {
 	if (pages < 16)
@@ -43,10 +41,10 @@ void span_map_ends(const struct layout_span *span, uint32_t id)
 bool span_table_open(uint64_t table, uint64_t *open, uint64_t needed)
 {
 	while (*open < needed) {
-		if (state.memory.grow(state.memory.context, table + *open, TABLE_STEP_BYTES) != 0)
+		if (state.memory.grow(state.memory.context, table + *open, SPAN_TABLE_STEP_BYTES) != 0)
 			return false;
-		memcheck_own(heap_pointer(table + *open), TABLE_STEP_BYTES);
-		*open += TABLE_STEP_BYTES;
+		memcheck_own(heap_pointer(table + *open), SPAN_TABLE_STEP_BYTES);
+		*open += SPAN_TABLE_STEP_BYTES;
 	}
 	return true;
 }
@@ -76,11 +74,16 @@ void span_record_free(struct layout_span *span)
 	state.header->span_free = heap_span_id(span);
 }
 
-uint32_t span_now_seconds(void)
+uint32_t span_clock_seconds(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return (uint32_t)now.tv_sec;
+}
+
+uint32_t span_now_seconds(void)
+{
+	return span_clock_seconds() - state.clock_start_s;
 }
 
 static void age_link(struct layout_span *span, uint32_t id)

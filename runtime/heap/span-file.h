@@ -6,6 +6,7 @@
 #include "state.h"
 
 /* span_table_open() - open a table's first `needed` bytes; *open says how many are already */
+#define SPAN_TABLE_STEP_BYTES UINT64_C(65536)
 bool span_table_open(uint64_t table, uint64_t *open, uint64_t needed);
 
 /* A record, zeroed; NULL: the table is full, or could not be opened. */
@@ -34,4 +35,6 @@ bool span_split(struct layout_span *span, uint32_t pages);
 /* The pagemap's entries of the first and the last page. */
 void span_map_ends(const struct layout_span *span, uint32_t id);
 uint32_t span_last_page(const struct layout_span *span);
-uint32_t span_now_seconds(void);
+
+uint32_t span_clock_seconds(void); /* the system's, which every boot begins anew */
+uint32_t span_now_seconds(void);   /* the heap's own: as long as it has been in use */

@@ -2,7 +2,8 @@
  * What the files of the heap share: where its tables are, and its locks.
  *
  * The tables are in the heap's range (heap-layout.h); this struct is the process's way to them,
- * set by heap_create() and constant after it. Lock order: a slab lock, then the page lock.
+ * set by heap_create() or heap_attach() and constant after it, where nothing else is said. Lock
+ * order: a slab lock, then the page lock.
  */
 #pragma once
 
@@ -25,13 +26,21 @@ struct heap_state {
 	size_t size;  /* the whole range */
 	uint32_t shard_count;
 	size_t limit; /* how far data may grow in this run */
+	uint32_t clock_start_s; /* the system's clock when the heap's was 0 */
+	bool is_forked;         /* what other threads had in their hands may be lost */
 	struct heap_memory memory;
+	/* By class, the next of the caches whose threads are no more to be emptied; 0: none left.
+	 * Changed with the page lock held. */
+	uint64_t orphans[HEAP_CLASSES];
 	struct lock page_lock; /* spans, meta, list of thread caches, roots */
 	struct lock slab_locks[HEAP_SHARDS_MAX][HEAP_CLASSES]; /* slabs[shard][class], its spans */
 };
 extern struct heap_state state;
 
-void heap_layout_fill(struct layout_heap *header, uint64_t size);
+static inline uint64_t heap_round_up(uint64_t value, uint64_t unit)
+{
+	return (value + unit - 1) / unit * unit;
+}
 
 static inline char *heap_pointer(uint64_t offset)
 {

@@ -8,11 +8,15 @@
  * that allocates millions goes to the slabs once in hundreds of times.
  *
  * Caches lie in the heap and are part of its image. A thread that ends empties its cache and
- * leaves it for the next one to start. After fork, the caches of threads that the child does not
- * have are adopted, full as they are, by threads it starts; heap-layout.h says why that is safe.
+ * leaves it for the next one to start. After fork, and in an image, there are caches without a
+ * thread: *orphans*. Threads that start adopt them, full as they are (heap-layout.h says why that
+ * is safe after fork). Before a class gets a new slab, what orphans hold of it goes back to the
+ * slabs, one orphan after another until there is a slot, and each once; so nothing is lost for
+ * ever, and nobody pays for it all at once.
  */
 #include "tcache.h"
 
+#include "check.h"
 #include "meta.h"
 #include "sizeclass.h"
 #include "slab.h"
@@ -79,6 +83,52 @@ static struct layout_tcache *tcache_obtain(void)
 	return cache;
 }
 
+void tcache_orphans_wait(void)
+{
+	for (unsigned class = 1; class < HEAP_CLASSES; class++)
+		__atomic_store_n(&state.orphans[class], state.header->tcaches, __ATOMIC_RELAXED);
+}
+
+static bool orphans_are_left(unsigned class)
+{
+	return __atomic_load_n(&state.orphans[class], __ATOMIC_RELAXED) != 0;
+}
+
+/* What a bin held. */
+struct bin_contents {
+	struct layout_bin bin; /* for its run */
+	struct layout_entry entries[SIZECLASS_CACHE_MAX];
+	uint32_t count;
+};
+
+/* orphan_take() - the contents of the next orphan's bin; it is empty then. false: none is left */
+static bool orphan_take(unsigned class, struct bin_contents *ret_contents)
+{
+	const struct layout_heap *header = state.header;
+	bool any = false;
+
+	lock_acquire(&state.page_lock);
+	uint64_t at = state.orphans[class];
+	while (at != 0 && !any) {
+		struct layout_tcache *cache = (struct layout_tcache *)heap_pointer(at);
+		struct layout_bin *bin = &cache->bins[class];
+		at = cache->next;
+		if (__atomic_load_n(&cache->generation, __ATOMIC_ACQUIRE) == header->generation)
+			continue;
+		ret_contents->bin = *bin;
+		ret_contents->count = bin_count(bin);
+		CHECK(ret_contents->count <= SIZECLASS_CACHE_MAX);
+		memcpy(ret_contents->entries, bin->entries,
+		       ret_contents->count * sizeof(ret_contents->entries[0]));
+		bin->top = bin->entries;
+		bin->run = 0;
+		any = ret_contents->count != 0 || !run_is_empty(ret_contents->bin.run);
+	}
+	__atomic_store_n(&state.orphans[class], at, __ATOMIC_RELAXED);
+	lock_release(&state.page_lock);
+	return any;
+}
+
 static bool tcache_start(void)
 {
 	lock_acquire(&state.page_lock);
@@ -132,42 +182,6 @@ static uint32_t doubled(uint32_t value, uint32_t cap)
 	return value * 2 < cap ? value * 2 : cap;
 }
 
-/* refill() - one long run, or a stack of short ones: at least one slot, or false */
-static bool refill(struct layout_tcache *cache, unsigned class)
-{
-	struct layout_bin *bin = &cache->bins[class];
-	struct lock *lock = &state.slab_locks[cache->shard][class];
-	const uint32_t want = bin->batch;
-	struct slab_run run;
-	bool any = false;
-
-	bin->batch = doubled(bin->batch, sizeclass_capacity(class));
-	lock_acquire(lock);
-	while (bin_count(bin) < want / 2 + 1 && slab_take(cache->shard, class, want, !any, &run)) {
-		any = true;
-		if (run.end - run.first >= RUN_MIN || bin->top + (run.end - run.first) > bin->limit) {
-			run_set(bin, &run);
-			break;
-		}
-		run_push(bin, &run);
-	}
-	lock_release(lock);
-	return any;
-}
-
-void *tcache_alloc_slow(unsigned class)
-{
-	if (tcache_self == &tcache_gone || (tcache_self == &tcache_unset && !tcache_start()))
-		return alloc_uncached(class);
-
-	struct layout_tcache *cache = tcache_self;
-	struct layout_bin *bin = &cache->bins[class];
-	/* An adopted cache has slots already. */
-	if (bin->top == bin->entries && run_is_empty(bin->run) && !refill(cache, class))
-		return NULL;
-	return bin->top != bin->entries ? stack_pop(bin) : run_pop(bin);
-}
-
 /* How many of the entries, from the first on, are slots of its slab. */
 static uint32_t same_slab(const struct layout_span *span, const struct layout_entry *entries,
 			  uint32_t n)
@@ -200,10 +214,82 @@ static void entries_give(const struct layout_entry *entries, uint32_t n, unsigne
 		lock_release(held);
 }
 
+/* The run of a bin that has it no more. */
+static void run_give(const struct layout_bin *bin, uint64_t run, unsigned class)
+{
+	for (uint32_t i = run_next(run); i < run_stop(run); i++) {
+		const struct layout_entry entry = {bin->run_slots + (size_t)i * bin->slot_bytes,
+						   bin->run_states + i};
+		entries_give(&entry, 1, class);
+	}
+}
+
+/* orphan_empty() - one orphan's slots of a class go to their slabs; false: no orphan has any.
+ * No lock is held. */
+static bool orphan_empty(unsigned class)
+{
+	struct bin_contents contents;
+	if (!orphan_take(class, &contents))
+		return false;
+	entries_give(contents.entries, contents.count, class);
+	run_give(&contents.bin, contents.bin.run, class);
+	return true;
+}
+
+bool tcache_empty_orphans(void)
+{
+	bool any = false;
+	for (unsigned class = 1; class < HEAP_CLASSES; class++)
+		while (orphans_are_left(class))
+			any |= orphan_empty(class);
+	return any;
+}
+
+/* refill() - one long run, or a stack of short ones: at least one slot, or false */
+static bool refill(struct layout_tcache *cache, unsigned class)
+{
+	struct layout_bin *bin = &cache->bins[class];
+	struct lock *lock = &state.slab_locks[cache->shard][class];
+	const uint32_t want = bin->batch;
+	struct slab_run run;
+	bool any = false;
+
+	bin->batch = doubled(bin->batch, sizeclass_capacity(class));
+	lock_acquire(lock);
+	while (!slab_has_free(cache->shard, class) && orphans_are_left(class)) {
+		lock_release(lock);
+		(void)orphan_empty(class);
+		lock_acquire(lock);
+	}
+	while (bin_count(bin) < want / 2 + 1 && slab_take(cache->shard, class, want, !any, &run)) {
+		any = true;
+		if (run.end - run.first >= RUN_MIN || bin->top + (run.end - run.first) > bin->limit) {
+			run_set(bin, &run);
+			break;
+		}
+		run_push(bin, &run);
+	}
+	lock_release(lock);
+	return any;
+}
+
+void *tcache_alloc_slow(unsigned class)
+{
+	if (tcache_self == &tcache_gone || (tcache_self == &tcache_unset && !tcache_start()))
+		return alloc_uncached(class);
+
+	struct layout_tcache *cache = tcache_self;
+	struct layout_bin *bin = &cache->bins[class];
+	/* An adopted cache has slots already. */
+	if (bin->top == bin->entries && run_is_empty(bin->run) && !refill(cache, class))
+		return NULL;
+	return bin->top != bin->entries ? stack_pop(bin) : run_pop(bin);
+}
+
 /* The entries leave the stack before their slots are free, oldest first: see struct layout_bin. */
 static void bin_flush(struct layout_bin *bin, unsigned class, uint32_t keep)
 {
-	struct layout_entry out[256];
+	struct layout_entry out[SIZECLASS_CACHE_MAX];
 	const uint32_t n = bin_count(bin) - keep;
 	memcpy(out, bin->entries, n * sizeof(out[0]));
 	bin->top = bin->entries;
@@ -239,17 +325,6 @@ void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 	bin->top++;
 }
 
-static void run_give(struct layout_bin *bin, unsigned class)
-{
-	const uint64_t run = bin->run;
-	bin->run = 0;
-	for (uint32_t i = run_next(run); i < run_stop(run); i++) {
-		const struct layout_entry entry = {bin->run_slots + (size_t)i * bin->slot_bytes,
-						   bin->run_states + i};
-		entries_give(&entry, 1, class);
-	}
-}
-
 void tcache_flush(void)
 {
 	struct layout_tcache *cache = tcache_self;
@@ -257,8 +332,9 @@ void tcache_flush(void)
 		struct layout_bin *bin = &cache->bins[class];
 		if (bin->top != bin->entries)
 			bin_flush(bin, class, 0);
-		if (bin->run != 0)
-			run_give(bin, class);
+		const uint64_t run = bin->run;
+		bin->run = 0;
+		run_give(bin, run, class);
 	}
 }
 
@@ -280,8 +356,10 @@ void tcache_postfork_child(void)
 {
 	struct layout_tcache *cache = tcache_self;
 	state.header->generation++;
+	state.is_forked = true;
 	if (cache != &tcache_unset && cache != &tcache_gone)
 		cache->generation = state.header->generation;
+	tcache_orphans_wait();
 }
 
 void tcache_reset(void)

@@ -27,6 +27,11 @@ void tcache_thread_exit(void);
 void tcache_postfork_child(void);
 /* Give back all this thread caches, and keep the cache. */
 void tcache_flush(void);
+/* tcache_orphans_wait() - caches of older generations may hold slots: let them be looked for. The
+ * page lock is held, or nobody else is there. */
+void tcache_orphans_wait(void);
+/* tcache_empty_orphans() - give back all that caches without a thread hold; false: nothing */
+bool tcache_empty_orphans(void);
 /* Forget this thread's cache, after the heap is gone. Tests. */
 void tcache_reset(void);
 

@@ -115,14 +115,17 @@ Test(heap_check, the_header)
 	DAMAGE(h->data_end, h->data_end - 4096, "header: data_end", 1);
 	DAMAGE(h->pagemap_open, 0, "pagemap is open", 1);
 	DAMAGE(h->pagemap_open, h->spans, "pagemap is open", 1);
-	DAMAGE(h->spans_open, 64, "span records fit", 1);
+	DAMAGE(h->spans_open, 0, "span records fit", 1);
 	DAMAGE(h->spans_open, h->data_start, "span table is in its place", 1);
 	DAMAGE(h->span_top, 0, "span records fit", 1);
 	DAMAGE(h->span_top, UINT32_MAX, "span records fit", 1);
 	DAMAGE(h->span_top, h->span_top + 1, "header: span_top", 1);
-	DAMAGE(h->shard_count, 0, "header: shard_count", 1);
-	DAMAGE(h->shard_count, 17, "header: shard_count", 1);
-	DAMAGE(h->generation, 0, "generation is one", 1);
+	DAMAGE(h->shard_count, 0, "shards are a power of two", 1);
+	DAMAGE(h->shard_count, 17, "shards are a power of two", 1);
+	DAMAGE(h->shard_count, h->shard_count / 2, h->shard_count == 2 ? "shards are a power of two" :
+	       "header: shard_count", 0);
+	DAMAGE(h->generation, 0, "generation is one, not the last", 1);
+	DAMAGE(h->generation, UINT32_MAX, "generation is one, not the last", 1);
 	DAMAGE(h->used_pages, h->used_pages + 1, "header: used_pages", 1);
 	DAMAGE(h->used_pages_peak, 0, "header: used_pages_peak", 1);
 	DAMAGE(h->dirty_pages, 0, "header: dirty_pages", 1);
@@ -373,7 +376,7 @@ Test(heap_check, cached_slots)
 /* After a fork other threads' slots may be in no cache, which is no damage. */
 Test(heap_check, slots_lost_by_a_fork_are_no_finding)
 {
-	state.header->generation = 2;
+	state.is_forked = true;
 	*state_of(small) = SLOT_CACHED;
 	heap_span_of(large)->large_state = SLOT_CACHED;
 	arena_assert_whole();
