@@ -80,6 +80,25 @@ int os_ioctl(int fd, unsigned long op, void *arg)
 	return (int)os_syscall3(SYS_ioctl, fd, (long)op, (long)arg);
 }
 
+int os_userfaultfd(int flags)
+{
+	return (int)os_syscall3(SYS_userfaultfd, flags, 0, 0);
+}
+
+/* A program started without stderr opens the pool as descriptor 2 and then writes its messages into
+ * it; others expect their first open to give 3, or close all up to a hundred. */
+int os_fd_move(int fd)
+{
+	static const int lowest[] = {512, 100, 3}; /* RLIMIT_NOFILE may be lower than that */
+	int moved = -EINVAL;
+
+	for (unsigned i = 0; i < sizeof(lowest) / sizeof(*lowest) && moved < 0; i++)
+		moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)lowest[i]);
+	if (moved >= 0)
+		os_close(fd);
+	return moved;
+}
+
 int os_link(const char *from, const char *to, int flags)
 {
 	return (int)os_syscall6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);

@@ -28,6 +28,10 @@ int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fcntl(int fd, int op, void *arg);
 int os_ioctl(int fd, unsigned long op, void *arg);
+int os_userfaultfd(int flags);
+/* os_fd_move() - the same description under a number programs do not count on; closes fd,
+ * unless there is none (-errno) */
+int os_fd_move(int fd);
 int os_link(const char *from, const char *to, int flags); /* flags of linkat(2) */
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);

@@ -20,8 +20,6 @@ bool pool_range_is_locked(int fd, uint64_t offset, uint64_t len);
 int pool_open_file(const char *path, bool is_writable, int *ret_fd, struct stat *ret_stat,
 		   struct refusal *ret_why);
 
-/* pool_fd_move() - the same description under a number programs do not count on; closes fd */
-int pool_fd_move(int fd);
 
 /* pool_judge_file() - that judgement alone */
 int pool_judge_file(const char *path, const struct stat *st, struct refusal *ret_why);

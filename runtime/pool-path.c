@@ -13,8 +13,6 @@
 
 #include "os.h"
 
-#define FD_MIN 100
-
 /* Not realpath(3): it allocates, and we may be here before libc is ready. */
 int pool_make_absolute(char *ret_path, const char *path, struct refusal *ret_why)
 {
@@ -185,20 +183,6 @@ static int refuse_open(const char *path, int error, struct refusal *ret_why)
 	}
 }
 
-/* A program started without stderr opens the pool as descriptor 2 and then writes its messages into
- * it; others expect their first open to give 3. */
-int pool_fd_move(int fd)
-{
-	int moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)FD_MIN);
-
-	if (moved < 0) /* RLIMIT_NOFILE is lower */
-		moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)3);
-	if (moved < 0)
-		return moved;
-	os_close(fd);
-	return moved;
-}
-
 int pool_open_file(const char *path, bool is_writable, int *ret_fd, struct stat *ret_stat,
 		   struct refusal *ret_why)
 {
@@ -221,7 +205,7 @@ int pool_open_file(const char *path, bool is_writable, int *ret_fd, struct stat 
 	}
 	error = os_fstat(fd, ret_stat);
 	status = error ? refuse_open(path, error, ret_why) : pool_judge_file(path, ret_stat, ret_why);
-	int moved = status ? -1 : pool_fd_move(fd);
+	int moved = status ? -1 : os_fd_move(fd);
 	if (!status && moved < 0)
 		status = refuse_open(path, moved, ret_why);
 	if (status) {

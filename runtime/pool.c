@@ -168,7 +168,7 @@ int pool_fd(struct pool *pool)
 		return pool->fd;
 	pool->fd = -1; /* not ours to close */
 	int fd = pool_reopen(pool);
-	int moved = fd < 0 ? fd : pool_fd_move(fd);
+	int moved = fd < 0 ? fd : os_fd_move(fd);
 	if (moved < 0) {
 		if (fd >= 0)
 			os_close(fd);

@@ -50,12 +50,8 @@ static int log_fd_open(struct medium_file *file)
 
 	if (fd < 0)
 		return fd;
-	/* Far from the numbers programs close or count on. */
-	int moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)512);
-	if (moved >= 0) {
-		os_close(fd);
-		fd = moved;
-	}
+	int moved = os_fd_move(fd);
+	fd = moved < 0 ? fd : moved;
 	if (file->is_direct && !accepts_direct(fd)) {
 		os_fcntl(fd, F_SETFL, (void *)(intptr_t)0);
 		file->is_direct = false;

@@ -1,0 +1,159 @@
+/*
+ * The problem: learn of the first store to a page without a signal (4 to 7 us, and read(2) into
+ * the page fails with EFAULT) or a handler thread (77 us). The trick: a userfaultfd in asynchronous
+ * write-protect mode. The kernel drops the protection itself at the first store, its own stores
+ * for read(2) included, and PAGEMAP_SCAN tells which pages have lost it and protects them anew,
+ * page by page in one step, while threads run. The guarantee: what was stored before the scan
+ * passed is in memory when the page is visited; what is stored later is told by the next scan.
+ *
+ * Nothing is protected before it is there: a page never touched has no protection, is not told
+ * (written, but not there), and is told after its first store (still not protected). So a range of
+ * a terabyte costs nothing until it is used.
+ *
+ * A mapping put into a range from outside is not registered, and the scan stops there with EPERM.
+ * Then the range is registered once more and the scan goes on. What cannot be registered (a
+ * mapping that can never be written, another's userfaultfd) is found by the opposite question,
+ * and told every time.
+ */
+#include "track-parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#include "os.h"
+
+#define FEATURE_WP_ASYNC (UINT64_C(1) << 15)
+#define FLAG_USER_MODE_ONLY 1 /* all that is granted without privilege; more is not needed */
+#define NEW_DESCRIPTOR _IO(0xAA, 0x00) /* of /dev/userfaultfd */
+#define HEAL_MAX 8
+
+static int open_any(void)
+{
+	int fd = os_userfaultfd(O_CLOEXEC | FLAG_USER_MODE_ONLY);
+
+	if (fd >= 0)
+		return fd;
+	int device = os_open("/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
+	if (device < 0)
+		return fd;
+	fd = os_ioctl(device, NEW_DESCRIPTOR, (void *)(intptr_t)(O_CLOEXEC | FLAG_USER_MODE_ONLY));
+	os_close(device);
+	return fd;
+}
+
+static int wp_open(struct track *track)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_ASYNC};
+	int fd = open_any();
+
+	if (fd < 0)
+		return fd;
+	int error = os_ioctl(fd, UFFDIO_API, &api);
+	if (error) {
+		os_close(fd);
+		return error;
+	}
+	return track_fd_set(&track->uffd, fd);
+}
+
+/* Registering what is registered changes nothing. */
+static int wp_register(struct track *track, char *start, size_t len)
+{
+	struct uffdio_register registration = {
+		.range = {(uintptr_t)start, len},
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return os_ioctl(track->uffd.number, UFFDIO_REGISTER, &registration);
+}
+
+/* A userfaultfd that the program closed took all registrations with it, unless a forked child
+ * still has it: then they stand, and cannot be made again (EBUSY). The scan tells them apart. */
+static int wp_ready(struct track *track)
+{
+	if (track_fd_is_ours(&track->uffd))
+		return 0;
+	int error = wp_open(track);
+	for (unsigned i = 0; i < track->range_count && !error; i++)
+		wp_register(track, track->ranges[i].start, track->ranges[i].len);
+	return error;
+}
+
+static int wp_watch(struct track *track, char *start, size_t len)
+{
+	int error = wp_ready(track);
+
+	return error ? error : wp_register(track, start, len);
+}
+
+static void wp_unwatch(struct track *track, char *start, size_t len)
+{
+	struct uffdio_range range = {(uintptr_t)start, len};
+
+	if (track_fd_is_ours(&track->uffd))
+		os_ioctl(track->uffd.number, UFFDIO_UNREGISTER, &range);
+}
+
+static struct pagemap_query query_written(const struct track *track, bool is_new)
+{
+	struct pagemap_query query = track_there(track);
+
+	query.flags = PAGES_PROTECT | PAGES_CHECK;
+	query.all |= is_new ? 0 : PAGES_WRITTEN;
+	return query;
+}
+
+/* The rest of a range that holds mappings we cannot follow. */
+static int collect_foreign(struct track *track, uint64_t at, uint64_t end, bool is_new,
+			   track_visit *visit, void *context)
+{
+	struct pagemap_query query = query_written(track, is_new);
+	uint64_t again = at;
+
+	query.flags = PAGES_PROTECT; /* passes over them */
+	int error = track_scan(track, &query, &at, end, visit, context);
+	if (error)
+		return error;
+	query = track_there(track);
+	query.inverted |= PAGES_WP_ALLOWED;
+	query.all |= PAGES_WP_ALLOWED;
+	return track_scan(track, &query, &again, end, visit, context);
+}
+
+static int collect_range(struct track *track, const struct track_range *range, track_visit *visit,
+			 void *context)
+{
+	const struct pagemap_query query = query_written(track, range->is_new);
+	uint64_t at = (uintptr_t)range->start;
+	const uint64_t end = at + range->len;
+
+	for (int heals = 0;; heals++) {
+		int error = track_scan(track, &query, &at, end, visit, context);
+		if (error != -EPERM)
+			return error;
+		/* From the mapping's start: a range of addresses nobody has is not accepted. */
+		if (heals == HEAL_MAX || wp_ready(track) != 0 ||
+		    wp_register(track, range->start, range->len) != 0)
+			return collect_foreign(track, at, end, range->is_new, visit, context);
+	}
+}
+
+static int wp_collect(struct track *track, track_visit *visit, void *context)
+{
+	int error = wp_ready(track);
+
+	for (unsigned i = 0; i < track->range_count && !error; i++)
+		error = collect_range(track, &track->ranges[i], visit, context);
+	return error;
+}
+
+const struct track_way track_wp = {
+	.name = "userfaultfd",
+	.open = wp_open,
+	.watch = wp_watch,
+	.renew = wp_register,
+	.unwatch = wp_unwatch,
+	.collect = wp_collect,
+};

@@ -1,0 +1,249 @@
+/*
+ * The problem: an epoch copies what was written since the last one, and only the kernel knows what
+ * that was. The trick: ask it, in the best of three ways that this kernel, and whatever sandbox
+ * the program runs in, lets us use; each is tried on a page before it is believed. The guarantee:
+ * a page that was stored to is told; the error is on the side of too many.
+ *
+ * The program may close our descriptors (many close all they find) and may then have the numbers
+ * mean something else. So each is compared with what it was before it is used, and opened again.
+ * Mappings cannot be kept through a closed userfaultfd: then all their pages count as written,
+ * which is also what the kernel makes of them.
+ */
+#include "track-parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "os.h"
+
+static const struct track_way *way_of(enum track_kind kind)
+{
+	static const struct track_way *const ways[] = {
+		[TRACK_WP] = &track_wp,
+		[TRACK_SOFT_DIRTY] = &track_soft_dirty,
+		[TRACK_COMPARE] = &track_compare,
+	};
+
+	return ways[kind];
+}
+
+const char *track_kind_name(enum track_kind kind)
+{
+	return way_of(kind)->name;
+}
+
+int track_fd_set(struct track_fd *fd, int opened)
+{
+	struct stat st;
+
+	if (opened < 0)
+		return opened;
+	int moved = os_fd_move(opened);
+	opened = moved < 0 ? opened : moved;
+	int error = os_fstat(opened, &st);
+	if (error) {
+		os_close(opened);
+		return error;
+	}
+	fd->dev = st.st_dev;
+	fd->ino = st.st_ino;
+	atomic_store(&fd->number, opened);
+	return 0;
+}
+
+bool track_fd_is_ours(const struct track_fd *fd)
+{
+	struct stat st;
+
+	return fd->number >= 0 && os_fstat(fd->number, &st) == 0 && st.st_dev == fd->dev &&
+	       st.st_ino == fd->ino;
+}
+
+void track_fd_close(struct track_fd *fd)
+{
+	if (track_fd_is_ours(fd))
+		os_close(fd->number);
+	atomic_store(&fd->number, -1);
+}
+
+int track_pagemap_ready(struct track *track)
+{
+	if (track_fd_is_ours(&track->pagemap))
+		return 0;
+	return track_fd_set(&track->pagemap,
+			    os_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0));
+}
+
+/* Which of PAGEMAP_SCAN's categories this kernel knows: it refuses the others. */
+static void find_scan(struct track *track)
+{
+	const uint64_t page = (uintptr_t)track & ~(uint64_t)(OS_PAGE_BYTES - 1);
+	struct pagemap_query query = {.any = PAGES_THERE};
+
+	track->has_scan = pagemap_scan(track->pagemap.number, &query, page, page + OS_PAGE_BYTES,
+				       track->runs, TRACK_RUN_MAX) == 1;
+	query.inverted = query.all = PAGES_GUARD;
+	if (track->has_scan &&
+	    pagemap_scan(track->pagemap.number, &query, page, page + OS_PAGE_BYTES, track->runs,
+			 TRACK_RUN_MAX) == 1)
+		track->guard = PAGES_GUARD;
+}
+
+struct pagemap_query track_there(const struct track *track)
+{
+	/* Guard pages have nothing to copy, and cannot be read. */
+	return (struct pagemap_query){
+		.inverted = track->guard,
+		.all = track->guard,
+		.any = PAGES_THERE,
+	};
+}
+
+/* In slices, so that a mapping call waits for one and not for the walk of a terabyte. */
+#define SLICE_BYTES (UINT64_C(1) << 30)
+
+int track_scan(struct track *track, const struct pagemap_query *query, uint64_t *at, uint64_t end,
+	       track_visit *visit, void *context)
+{
+	long count = 0;
+
+	while (*at < end && count >= 0) {
+		const struct pagemap_run *run = track->runs;
+		const uint64_t slice_end = end - *at > SLICE_BYTES ? *at + SLICE_BYTES : end;
+		count = pagemap_scan(track->pagemap.number, query, *at, slice_end, track->runs,
+				     TRACK_RUN_MAX);
+		for (; run < track->runs + TRACK_RUN_MAX && run->end; run++) {
+			visit(context, (char *)(uintptr_t)run->start, run->end - run->start);
+			*at = run->end;
+		}
+		if (count >= 0 && count < TRACK_RUN_MAX)
+			*at = slice_end;
+	}
+	return count < 0 ? (int)count : 0;
+}
+
+int track_read(struct track *track, bool is_soft_dirty, const struct track_range *range,
+	       track_visit *visit, void *context)
+{
+	uint64_t at = (uintptr_t)range->start;
+	const uint64_t end = at + range->len;
+	struct pagemap_run run;
+	int found;
+
+	track->ahead.end = 0;
+	while ((found = pagemap_next(track->pagemap.number, &track->ahead, is_soft_dirty, at, end,
+				     &run)) > 0) {
+		visit(context, (char *)(uintptr_t)run.start, run.end - run.start);
+		at = run.end;
+	}
+	return found;
+}
+
+static void count_visit(void *context, char *start, size_t len)
+{
+	*(size_t *)context += len;
+}
+
+static bool tells(struct track *track, size_t expected_bytes)
+{
+	size_t told = 0;
+
+	return track_collect(track, count_visit, &told) == 0 && told == expected_bytes;
+}
+
+/* Two pages, of which the second is never touched. */
+static bool works(struct track *track)
+{
+	volatile char *page = os_mmap(NULL, 2 * OS_PAGE_BYTES, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (os_is_error((void *)page))
+		return false;
+	page[0] = 1;
+	bool is_fine = track_add(track, (void *)page, 2 * OS_PAGE_BYTES) == 0 &&
+		       tells(track, OS_PAGE_BYTES);
+	if (is_fine && track->kind != TRACK_COMPARE) {
+		is_fine = tells(track, 0);
+		page[1] = 1;
+		is_fine = is_fine && tells(track, OS_PAGE_BYTES) && tells(track, 0);
+	}
+	track_remove(track, (void *)page);
+	os_munmap((void *)page, 2 * OS_PAGE_BYTES);
+	return is_fine;
+}
+
+void track_open(struct track *ret_track, enum track_kind best)
+{
+	struct track *track = ret_track;
+
+	memset(track, 0, sizeof(*track));
+	track->uffd.number = track->pagemap.number = track->clear.number = -1;
+	if (track_pagemap_ready(track) == 0)
+		find_scan(track);
+	for (track->kind = best; track->kind != TRACK_COMPARE; track->kind++) {
+		if (way_of(track->kind)->open(track) == 0 && works(track))
+			return;
+	}
+}
+
+void track_close(struct track *track)
+{
+	while (track->range_count)
+		track_remove(track, track->ranges[track->range_count - 1].start);
+	track_forget(track);
+}
+
+void track_forget(struct track *track)
+{
+	track_fd_close(&track->uffd);
+	track_fd_close(&track->clear);
+	track_fd_close(&track->pagemap);
+}
+
+int track_add(struct track *track, void *start, size_t len)
+{
+	if (track->range_count == TRACK_RANGE_MAX)
+		return -ENOSPC;
+	const struct track_way *way = way_of(track->kind);
+	int error = way->watch ? way->watch(track, start, len) : 0;
+	if (!error)
+		track->ranges[track->range_count++] =
+			(struct track_range){.start = start, .len = len, .is_new = true};
+	return error;
+}
+
+void track_remove(struct track *track, void *start)
+{
+	unsigned i = 0;
+
+	while (i < track->range_count && track->ranges[i].start != (char *)start)
+		i++;
+	if (i == track->range_count)
+		return;
+	const struct track_way *way = way_of(track->kind);
+	if (way->unwatch)
+		way->unwatch(track, start, track->ranges[i].len);
+	track->range_count--;
+	memmove(&track->ranges[i], &track->ranges[i + 1],
+		(track->range_count - i) * sizeof(*track->ranges));
+}
+
+int track_renew(struct track *track, void *start, size_t len)
+{
+	const struct track_way *way = way_of(track->kind);
+
+	return way->renew ? way->renew(track, start, len) : 0;
+}
+
+int track_collect(struct track *track, track_visit *visit, void *context)
+{
+	int error = track_pagemap_ready(track);
+
+	if (!error)
+		error = way_of(track->kind)->collect(track, visit, context);
+	for (unsigned i = 0; i < track->range_count; i++)
+		track->ranges[i].is_new = error != 0;
+	return error;
+}
