@@ -7,9 +7,8 @@
 #include "index.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
-#include "os.h"
+#include "memory.h"
 
 #define CAPACITY_MIN 256
 
@@ -35,7 +34,7 @@ void index_init(struct index *index)
 void index_deinit(struct index *index)
 {
 	if (index->capacity)
-		os_munmap(index->entries, index->capacity * sizeof(*index->entries));
+		memory_free(index->entries, index->capacity * sizeof(*index->entries));
 	*index = (struct index){0};
 }
 
@@ -56,10 +55,9 @@ const struct index_entry *index_find(const struct index *index, uint64_t key)
 static int resize(struct index *index, size_t capacity)
 {
 	struct index bigger = {.capacity = capacity, .count = index->count};
-	void *memory = os_mmap(NULL, capacity * sizeof(*bigger.entries), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = memory_new(capacity * sizeof(*bigger.entries));
 
-	if (os_is_error(memory))
+	if (!memory)
 		return -ENOMEM;
 	bigger.entries = memory;
 	for (size_t i = 0; i < index->capacity; i++)

@@ -63,10 +63,6 @@ void log_close(struct log *log);
 /* log_file_place() - the file offset of an offset in the log; 0: there is no such */
 uint64_t log_file_place(const struct log *log, uint64_t offset);
 
-/* log_next() - the record behind *place, read into log->buffer and verified; moves *place behind
- * it. 1, 0 at the chain's end (*place has then moved into the last segment), or -errno */
-int log_next(struct log *log, struct layout_trim *place, const struct layout_record **ret_record);
-
 /* log_note() - enter a record of the chain just walked or appended, of which the place behind is
  * *end and the place before *before */
 int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *before,
@@ -93,6 +89,3 @@ int log_index(struct log *log, uint64_t epoch, struct index *index);
 
 const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch);
 uint64_t log_live_bytes(const struct log *log);
-/* log_damage() - behind the chain's end: what cannot be there after a torn append alone. Returns
- * its file offset, or 0. */
-uint64_t log_damage(struct log *log, const struct layout_trim *end);

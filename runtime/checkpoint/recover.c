@@ -8,6 +8,7 @@
  */
 #include "recover.h"
 
+#include "chain.h"
 #include "record.h"
 
 #define DAMAGED "look at the disk; --epoch takes an older epoch"
@@ -38,7 +39,7 @@ int recover_chain(struct log *log, struct refusal *ret_why)
 	uint64_t newest = place.epoch;
 	int found;
 
-	while ((found = log_next(log, &place, &record)) == 1) {
+	while ((found = chain_next(log, &place, &record)) == 1) {
 		const bool is_commit = record->flags & LAYOUT_RECORD_COMMIT;
 		if (!verify_entries(record) || record->epoch <= newest ||
 		    (record->flags & ~(uint32_t)LAYOUT_RECORD_FLAGS))
@@ -57,6 +58,6 @@ int recover_chain(struct log *log, struct refusal *ret_why)
 		return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
 			      "cannot read the log: error %d; look at the disk", -found);
 	log->tail = place; /* in the segment that wins, even if nothing stands there yet */
-	uint64_t damage = log_damage(log, &place);
+	uint64_t damage = chain_damage(log, &place);
 	return damage ? refuse_chain(log, damage, ret_why) : 0;
 }

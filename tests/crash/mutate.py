@@ -11,7 +11,7 @@ MUTANTS = {
         'error = medium_append(log->medium, record, record->len,',
         'error = medium_write(log->medium, record, record->len,'),
     # The segment a record stands in is not on media before the record is.
-    'header-not-durable': ('checkpoint/log.c',
+    'header-not-durable': ('checkpoint/segment.c',
         'error = medium_append(log->medium, header, sizeof(*header),',
         'error = medium_write(log->medium, header, sizeof(*header),'),
     # A line changed and changed back is left to whatever home holds.
@@ -27,7 +27,7 @@ MUTANTS = {
         'error = medium_sync(home->medium);',
         'error = 0;'),
     # Home passes epochs that were promised to be there.
-    'merge-passes-retained': ('checkpoint/epoch.c',
+    'merge-passes-retained': ('checkpoint/tend.c',
         '&log->epochs[log->epoch_count - CHECKPOINT_RETAINED]',
         '&log->epochs[log->epoch_count - 1]'),
     # Any record with a right checksum of its own is taken for the next one.
@@ -37,7 +37,7 @@ MUTANTS = {
         'return true;',
         'head->segment_seq == place->segment_seq &&', ''),
     # Of two successors the abandoned one counts.
-    'lower-segment': ('checkpoint/log.c',
+    'lower-segment': ('checkpoint/chain.c',
         '(best && segment->seq < best->seq)',
         '(best && segment->seq > best->seq)'),
     # A torn record is as good as a whole one.
@@ -54,11 +54,11 @@ MUTANTS = {
         '(void)medium_sync(home->medium);',
         'home->medium->failures != failures', 'failures == UINT64_MAX'),
     # The header of a branch gives up the newest epochs before the branch is there.
-    'branch-header-counts': ('checkpoint/log.c',
+    'branch-header-counts': ('checkpoint/chain.c',
         'segment->is_branch ? has_branch_record(log, segment, place) : 1;',
         '1; (void)has_branch_record;'),
     # A shorter chain offers epochs that home has passed.
-    'oldest-forgotten': ('checkpoint/epoch.c',
+    'oldest-forgotten': ('checkpoint/checkpoint.c',
         'if (log->epochs[i].epoch >= log->epoch_oldest)',
         '/* any */'),
     # The checksums of home stay behind.

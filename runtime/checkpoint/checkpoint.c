@@ -1,0 +1,219 @@
+/*
+ * The problem: a pool on media is a home, a log and two superblocks, and who opens it wants epochs
+ * and pages. The trick: one index, page to newest entry, made by walking the log once; for an older
+ * epoch, a second one. The guarantee: what is read was compared with what was committed, and
+ * reading writes nothing, so that anybody may do it at any time.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "memory.h"
+#include "recover.h"
+
+#define SEGMENT_BYTES_DEFAULT LAYOUT_SEGMENT_MAX_BYTES
+#define LOG_BYTES_DEFAULT (UINT64_C(64) << 20)
+
+/* A pool that never kept anything has no log; it gets its shape when its first writer attaches. */
+static int open_log(struct checkpoint *checkpoint, struct refusal *ret_why)
+{
+	const char *name = checkpoint->anchor.medium->name;
+	int error = log_open(&checkpoint->log, &checkpoint->anchor, checkpoint->plan.log_bytes);
+
+	if (error)
+		return refuse(ret_why, STATUS_CORRUPT, name,
+			      "cannot read the log: error %d; look at the disk", -error);
+	int status = recover_chain(&checkpoint->log, ret_why);
+	if (status)
+		return status;
+	error = log_index(&checkpoint->log, UINT64_MAX, &checkpoint->live);
+	if (error)
+		return refuse(ret_why, STATUS_CORRUPT, name,
+			      "cannot read the log: error %d; look at the disk", -error);
+	return 0;
+}
+
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int add_regions(struct checkpoint *checkpoint, struct refusal *ret_why)
+{
+	for (size_t i = 0; i < checkpoint->plan.region_count; i++) {
+		struct region region = checkpoint->plan.regions[i];
+		int error = checkpoint_add_region(checkpoint, &region);
+		if (error)
+			return refuse(ret_why, STATUS_FAILED, checkpoint->anchor.medium->name,
+				      "region %u cannot be kept: error %d; use the heapsake that made "
+				      "it", region.id, -error);
+	}
+	return 0;
+}
+
+static int open_parts(struct checkpoint *checkpoint, struct medium *medium, struct refusal *ret_why)
+{
+	int status = anchor_open(&checkpoint->anchor, medium, ret_why);
+
+	if (status)
+		return status;
+	checkpoint->home = (struct home){
+		.anchor = &checkpoint->anchor,
+		.log = &checkpoint->log,
+		.medium = medium,
+		.roster = &checkpoint->roster,
+	};
+	checkpoint->epoch = checkpoint->anchor.sb.trim.epoch;
+	if (checkpoint->anchor.sb.segment_bytes)
+		status = open_log(checkpoint, ret_why);
+	if (status)
+		return status;
+	if (checkpoint->log.epoch_count)
+		checkpoint->epoch = checkpoint->log.epochs[checkpoint->log.epoch_count - 1].epoch;
+	checkpoint->attempt = max_of(checkpoint->anchor.sb.epoch_base,
+				     max_of(checkpoint->log.epoch_seen, checkpoint->epoch));
+	checkpoint->selected_epoch = checkpoint->epoch;
+	return add_regions(checkpoint, ret_why);
+}
+
+int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
+		    const struct checkpoint_plan *plan, struct refusal *ret_why)
+{
+	struct checkpoint *checkpoint = memory_new(sizeof(*checkpoint));
+
+	if (!checkpoint)
+		return refuse(ret_why, STATUS_FAILED, medium->name, "no memory to open it; free some");
+	checkpoint->plan = *plan;
+	if (!plan->segment_bytes)
+		checkpoint->plan.segment_bytes = SEGMENT_BYTES_DEFAULT;
+	if (!plan->log_bytes)
+		checkpoint->plan.log_bytes = LOG_BYTES_DEFAULT;
+	int status = open_parts(checkpoint, medium, ret_why);
+	if (status)
+		checkpoint_close(checkpoint);
+	else
+		*ret_checkpoint = checkpoint;
+	return status;
+}
+
+void checkpoint_close(struct checkpoint *checkpoint)
+{
+	index_deinit(&checkpoint->live);
+	index_deinit(&checkpoint->staged);
+	index_deinit(&checkpoint->selected);
+	log_close(&checkpoint->log);
+	if (checkpoint->buffer)
+		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);
+	memory_free(checkpoint, sizeof(*checkpoint));
+}
+
+/* May home's own epoch be offered? Not if a superblock is lost that may have said otherwise. */
+static bool has_home_epoch(const struct checkpoint *checkpoint)
+{
+	const struct anchor *anchor = &checkpoint->anchor;
+
+	return anchor->sb.trim.epoch && anchor->is_trim_certain &&
+	       anchor->sb.trim.epoch >= checkpoint->log.epoch_oldest;
+}
+
+/* The log's newest, and where it has too few, what home holds. */
+unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
+			   uint64_t ret_epochs[CHECKPOINT_RETAINED])
+{
+	const struct log *log = &checkpoint->log;
+	unsigned count = 0;
+
+	for (size_t i = log->epoch_count; i-- > 0 && count < CHECKPOINT_RETAINED;)
+		if (log->epochs[i].epoch >= log->epoch_oldest)
+			ret_epochs[count++] = log->epochs[i].epoch;
+	if (count < CHECKPOINT_RETAINED && (has_home_epoch(checkpoint) || count == 0) &&
+	    checkpoint->epoch)
+		ret_epochs[count++] = checkpoint->anchor.sb.trim.epoch;
+	return count;
+}
+
+static bool is_retained(const struct checkpoint *checkpoint, uint64_t epoch)
+{
+	uint64_t epochs[CHECKPOINT_RETAINED];
+	unsigned count = checkpoint_epochs(checkpoint, epochs);
+
+	for (unsigned i = 0; i < count; i++)
+		if (epochs[i] == epoch)
+			return true;
+	return epoch == checkpoint->epoch;
+}
+
+int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch)
+{
+	if (epoch == CHECKPOINT_NEWEST)
+		epoch = checkpoint->epoch;
+	if (!is_retained(checkpoint, epoch))
+		return -ENOENT;
+	index_clear(&checkpoint->selected);
+	int error = epoch == checkpoint->epoch
+			    ? 0 : log_index(&checkpoint->log, epoch, &checkpoint->selected);
+	if (!error)
+		checkpoint->selected_epoch = epoch;
+	return error;
+}
+
+static const struct index *selected_entries(const struct checkpoint *checkpoint)
+{
+	return checkpoint->selected_epoch == checkpoint->epoch ? &checkpoint->live
+							       : &checkpoint->selected;
+}
+
+int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
+		    void *ret_page)
+{
+	const uint64_t key = region_key(region, index);
+
+	if (!checkpoint->anchor.sb.segment_bytes) {
+		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
+		return 0;
+	}
+	return home_image(&checkpoint->home, key, index_find(selected_entries(checkpoint), key), ret_page);
+}
+
+uint64_t checkpoint_entry_count(const struct checkpoint *checkpoint)
+{
+	return selected_entries(checkpoint)->count;
+}
+
+int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
+		       void *context)
+{
+	const struct index *entries = selected_entries(checkpoint);
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	int error = 0;
+
+	for (size_t i = 0; !error && i < entries->capacity; i++) {
+		const struct index_entry *entry = &entries->entries[i];
+		if (!entry->key || region_id_of_key(entry->key) != region ||
+		    entry->kind == LAYOUT_ENTRY_HOME)
+			continue;
+		error = home_image(&checkpoint->home, entry->key, entry, page);
+		if (!error)
+			error = visit(context, region_page_of_key(entry->key), entry->sum == 0, page);
+	}
+	return error;
+}
+
+struct home_fault checkpoint_fault(const struct checkpoint *checkpoint)
+{
+	return checkpoint->home.fault;
+}
+
+void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info *ret_info)
+{
+	uint64_t epochs[CHECKPOINT_RETAINED];
+	unsigned count = checkpoint_epochs(checkpoint, epochs);
+
+	*ret_info = checkpoint->info;
+	ret_info->epoch = checkpoint->epoch;
+	ret_info->attempt = checkpoint->attempt;
+	ret_info->oldest_epoch = count ? epochs[count - 1] : 0;
+	ret_info->branch = checkpoint->log.tail.branch;
+	ret_info->log_bytes = log_live_bytes(&checkpoint->log);
+}

@@ -1,0 +1,25 @@
+/*
+ * The engine's own state: what checkpoint.h hides from everybody else. Room-private.
+ */
+#pragma once
+
+#include "checkpoint.h"
+#include "home.h"
+
+struct checkpoint {
+	struct checkpoint_plan plan;
+	struct roster roster;
+	struct anchor anchor;
+	struct log log;
+	struct home home;
+	struct index live;     /* pages with entries behind the trim, at the newest epoch */
+	struct index staged;   /* of the records of the epoch being committed */
+	struct index selected; /* live at an older epoch, for reading */
+	uint64_t epoch;        /* newest durable */
+	uint64_t attempt;      /* newest number given */
+	uint64_t selected_epoch;
+	bool is_writer;
+	char *buffer;          /* the record being staged */
+	uint64_t buffer_bytes;
+	struct checkpoint_info info;
+};

@@ -1,0 +1,185 @@
+/*
+ * The problem: appends want space that is written already (into a hole or an unwritten extent each
+ * costs a journal commit more: 0.3 ms instead of 0.2), the space is used over and over, and what
+ * an earlier use left still looks like records. The trick: equal segments, each use of one with a
+ * number of its own in a header that says which record it continues. The guarantee: a segment is
+ * taken only when nothing in it can be asked for again, and no number is ever used twice.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "memory.h"
+#include "region.h"
+#include "sum.h"
+
+#define ZEROS_BYTES (UINT64_C(256) << 10)
+
+static uint64_t header_checksum(const struct layout_segment *header, const uint8_t *uuid)
+{
+	const size_t from = offsetof(struct layout_segment, seq);
+
+	return sum_bytes((const char *)header + from, sizeof(*header) - from,
+			 sum_seed(uuid, 0, LAYOUT_SEGMENT_MAGIC));
+}
+
+static bool header_is_whole(const struct log *log, const struct layout_segment *header,
+			    uint32_t segment)
+{
+	return header->magic == LAYOUT_SEGMENT_MAGIC &&
+	       header->offset == segment_start(log, segment) &&
+	       header->checksum == header_checksum(header, log->anchor->sb.uuid);
+}
+
+static int load_segment(struct log *log, uint32_t segment)
+{
+	struct layout_segment *header = (struct layout_segment *)log->buffer;
+	struct log_segment *ret = &log->segments[segment];
+	int error = medium_read(log->medium, header, sizeof(*header),
+				log_file_place(log, segment_start(log, segment)));
+
+	*ret = (struct log_segment){0};
+	if (error)
+		return error;
+	ret->is_written = header->magic == LAYOUT_SEGMENT_MAGIC;
+	if (!header_is_whole(log, header, segment))
+		return 0;
+	ret->seq = header->seq;
+	ret->is_branch = header->flags & LAYOUT_SEGMENT_BRANCH;
+	ret->previous_checksum = header->previous_checksum;
+	ret->previous_seq = header->previous_seq;
+	if (ret->seq > log->segment_seq)
+		log->segment_seq = ret->seq;
+	return 0;
+}
+
+/* Segments of extents that both superblocks carry; those not known yet are read. */
+int segment_count_all(struct log *log, bool is_new)
+{
+	uint64_t bytes = space_bytes(&log->anchor->sb, LAYOUT_USE_LOG);
+	uint32_t count = (uint32_t)(bytes / log->segment_bytes);
+
+	if (count > log->segment_capacity) {
+		uint32_t capacity = (count + 127) & ~UINT32_C(127);
+		void *memory = memory_grow(log->segments,
+					   log->segment_capacity * sizeof(*log->segments),
+					   capacity * sizeof(*log->segments));
+		if (!memory)
+			return -ENOMEM;
+		log->segments = memory;
+		log->segment_capacity = capacity;
+	}
+	for (; log->segment_count < count; log->segment_count++) {
+		log->segments[log->segment_count] = (struct log_segment){0};
+		int error = is_new ? 0 : load_segment(log, log->segment_count);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int grow(struct log *log)
+{
+	struct layout_superblock next;
+	uint64_t len = log->segment_bytes > LAYOUT_CHUNK_BYTES ? log->segment_bytes : LAYOUT_CHUNK_BYTES;
+	int error = anchor_settle(log->anchor); /* an earlier growth may have got half-way */
+
+	if (error)
+		return error;
+	uint32_t before = log->segment_count;
+	error = segment_count_all(log, true);
+	if (error || log->segment_count > before)
+		return error;
+	next = log->anchor->sb;
+	error = space_extend(&next, LAYOUT_USE_LOG, len);
+	if (!error) /* a superblock never promises more than the file has */
+		error = medium_extend(log->medium, space_file_bytes(&next));
+	if (!error)
+		error = anchor_update(log->anchor, &next);
+	return error ? error : segment_count_all(log, true);
+}
+
+/* May it be taken? Not the tail's segment, even if nothing stands in it: its header alone keeps
+ * a record from counting whose append had failed. */
+bool segment_is_free(const struct log *log, uint32_t segment)
+{
+	const uint64_t seq = log->segments[segment].seq;
+	const bool is_tail = seq && (seq == log->tail.segment_seq || seq == log->rewound_seq);
+
+	return !is_tail && log->segments[segment].last <= log->anchor->sb.trim.seq;
+}
+
+static int find_free(struct log *log, bool may_grow, uint32_t *ret_segment)
+{
+	/* Before any use, both superblocks must carry the trim that freed it. */
+	int error = anchor_settle(log->anchor);
+
+	if (error)
+		return error;
+	for (uint32_t i = 0;; i++) {
+		if (i >= log->segment_limit && !may_grow)
+			return LOG_E_FULL;
+		if (i >= log->segment_count)
+			error = grow(log);
+		if (error)
+			return error == -ENOSPC && !may_grow ? LOG_E_FULL : error;
+		if (segment_is_free(log, i)) {
+			*ret_segment = i;
+			return 0;
+		}
+	}
+}
+
+static int write_zeros(struct log *log, uint32_t segment)
+{
+	void *zeros = memory_grow(NULL, 0, ZEROS_BYTES);
+	uint64_t start = segment_start(log, segment);
+	int error = zeros ? 0 : -ENOMEM;
+
+	for (uint64_t at = 0; !error && at < log->segment_bytes; at += ZEROS_BYTES) {
+		uint64_t left = log->segment_bytes - at;
+		error = medium_append(log->medium, zeros, left < ZEROS_BYTES ? left : ZEROS_BYTES,
+				      log_file_place(log, start + at));
+	}
+	if (zeros)
+		memory_free(zeros, ZEROS_BYTES);
+	log->segments[segment].is_written = !error;
+	return error;
+}
+
+int segment_take(struct log *log, uint32_t flags, bool may_grow)
+{
+	struct layout_segment *header = (struct layout_segment *)log->buffer;
+	uint32_t segment;
+	int error = find_free(log, may_grow, &segment);
+
+	if (!error && !log->segments[segment].is_written)
+		error = write_zeros(log, segment);
+	if (error)
+		return error;
+	memset(header, 0, sizeof(*header));
+	header->magic = LAYOUT_SEGMENT_MAGIC;
+	header->seq = ++log->segment_seq; /* a failed one keeps its number: none is used twice */
+	header->previous_checksum = log->tail.checksum;
+	header->previous_seq = log->tail.seq;
+	header->offset = segment_start(log, segment);
+	header->flags = flags;
+	header->checksum = header_checksum(header, log->anchor->sb.uuid);
+	log->segments[segment].seq = 0;
+	log->segments[segment].last = 0;
+	/* The records to come are found through it, and from here on no other successor counts. */
+	error = medium_append(log->medium, header, sizeof(*header),
+			      log_file_place(log, header->offset));
+	if (error)
+		return error;
+	log->segments[segment].seq = header->seq;
+	log->segments[segment].is_branch = flags & LAYOUT_SEGMENT_BRANCH;
+	log->segments[segment].previous_checksum = header->previous_checksum;
+	log->segments[segment].previous_seq = header->previous_seq;
+	log->tail.segment_seq = header->seq;
+	log->tail.offset = header->offset + LAYOUT_BLOCK_BYTES;
+	log->tail_len = 0;
+	log->is_open = true;
+	return 0;
+}
