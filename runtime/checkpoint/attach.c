@@ -94,7 +94,7 @@ static int meet_again(struct checkpoint *checkpoint, const struct region *known,
 	    (region->home_offset != UINT64_MAX && region->home_offset != known->home_offset))
 		return -EEXIST;
 	region->home_offset = known->home_offset;
-	roster_move(&checkpoint->roster, region->id, region->address);
+	roster_move(&checkpoint->roster, region);
 	return 0;
 }
 

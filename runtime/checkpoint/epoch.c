@@ -158,17 +158,29 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
 	return epoch_end(checkpoint, error, ret_epoch);
 }
 
+static int stage_region(struct checkpoint *checkpoint, const struct region *region)
+{
+	char clipped[LAYOUT_BLOCK_BYTES] = {0};
+	int error = 0;
+
+	for (uint64_t page = 0; !error && page < region->page_count; page++) {
+		const char *bytes = region->address + page * LAYOUT_BLOCK_BYTES;
+		const uint64_t len = region_page_bytes(region, page);
+		if (len < LAYOUT_BLOCK_BYTES)
+			bytes = memcpy(clipped, bytes, len);
+		error = stage_page(checkpoint, region_key(region->id, page), bytes);
+	}
+	return error;
+}
+
 int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch)
 {
 	const struct roster *roster = &checkpoint->roster;
 	int error = 0;
 
 	epoch_begin(checkpoint);
-	for (uint32_t i = 0; i < roster->count; i++) {
-		const struct region *region = &roster->regions[i];
-		for (uint64_t page = 0; !error && region->address && page < region->page_count; page++)
-			error = stage_page(checkpoint, region_key(region->id, page),
-					   region->address + page * LAYOUT_BLOCK_BYTES);
-	}
+	for (uint32_t i = 0; !error && i < roster->count; i++)
+		if (roster->regions[i].address)
+			error = stage_region(checkpoint, &roster->regions[i]);
 	return epoch_end(checkpoint, error, ret_epoch);
 }

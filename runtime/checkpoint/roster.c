@@ -34,7 +34,9 @@ static uint64_t home_end(const struct region *region)
 static bool is_region(const struct region *region)
 {
 	return region->id && region->id <= LAYOUT_REGION_MAX && region->page_count &&
-	       region->page_count <= LAYOUT_PAGE_MAX && region->home_offset < UINT64_C(1) << 62 &&
+	       region->page_count <= LAYOUT_PAGE_MAX &&
+	       (region_bytes(region) + LAYOUT_BLOCK_BYTES - 1) / LAYOUT_BLOCK_BYTES ==
+		       region->page_count && region->home_offset < UINT64_C(1) << 62 &&
 	       region->home_offset % LAYOUT_BLOCK_BYTES == 0 &&
 	       (region->home == LAYOUT_USE_HEAP || region->home == LAYOUT_USE_REGIONS);
 }
@@ -61,12 +63,14 @@ int roster_add(struct roster *roster, const struct region *region)
 	return 0;
 }
 
-void roster_move(struct roster *roster, uint32_t region_id, char *address)
+void roster_move(struct roster *roster, const struct region *region)
 {
-	const uint16_t slot = *slot_of(roster, region_id);
+	const uint16_t slot = *slot_of(roster, region->id);
 
-	if (slot)
-		roster->regions[slot - 1].address = address;
+	if (!slot)
+		return;
+	roster->regions[slot - 1].address = region->address;
+	roster->regions[slot - 1].bytes = region->bytes;
 }
 
 uint64_t roster_end(const struct roster *roster, enum layout_use home)

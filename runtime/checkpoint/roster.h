@@ -25,8 +25,8 @@ const struct region *roster_find(const struct roster *roster, uint32_t region_id
  * -ENOSPC: too many */
 int roster_add(struct roster *roster, const struct region *region);
 
-/* roster_move() - where the memory of a region is now */
-void roster_move(struct roster *roster, uint32_t region_id, char *address);
+/* roster_move() - where the memory of a region is now, and where it ends */
+void roster_move(struct roster *roster, const struct region *region);
 
 /* roster_end() - the offset behind the last home in that space */
 uint64_t roster_end(const struct roster *roster, enum layout_use home);
