@@ -1,0 +1,279 @@
+/*
+ * The problem: pages are copied while the program runs, some of them again and again, and the last
+ * ones while it stands still; the commit wants each once. And most of the time it is a few hundred
+ * pages, but after a burst it is a gigabyte. The trick: slots in chunks that never move, a table of
+ * pages, and a hash table from page to both, which all grow as needed; emptying is a new
+ * generation, not a memset. Whether a page is all zeros falls out of copying it. The guarantee:
+ * when a put fails, everything staged before is as it was.
+ */
+#include "staging.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "os.h"
+
+#define CHUNK_BYTES ((size_t)1 << 20)
+#define CHUNK_SLOTS (CHUNK_BYTES / OS_PAGE_BYTES)
+#define PAGES_KEPT 8192 /* tables for so many are not worth giving back */
+
+struct staging_place {
+	uint32_t generation;
+	uint32_t page;
+};
+
+static void *memory_new(size_t bytes)
+{
+	void *memory = os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return os_is_error(memory) ? NULL : memory;
+}
+
+static void memory_free(void *memory, size_t bytes)
+{
+	if (memory)
+		os_munmap(memory, bytes);
+}
+
+/* A table of twice the capacity with the same entries. */
+static int table_grow(void **table, size_t *capacity, size_t entry_bytes)
+{
+	const size_t bytes = *capacity * entry_bytes;
+	const size_t bigger = *capacity ? *capacity * 2 : OS_PAGE_BYTES / entry_bytes;
+	void *memory = memory_new(bigger * entry_bytes);
+
+	if (!memory)
+		return -ENOMEM;
+	if (bytes)
+		memcpy(memory, *table, bytes);
+	memory_free(*table, bytes);
+	*table = memory;
+	*capacity = bigger;
+	return 0;
+}
+
+void staging_open(struct staging *ret_staging, size_t limit_bytes)
+{
+	*ret_staging = (struct staging){.limit_bytes = limit_bytes, .generation = 1};
+}
+
+static void chunks_release(struct staging *staging, size_t kept)
+{
+	while (staging->chunk_count > kept)
+		os_munmap(staging->chunks[--staging->chunk_count], CHUNK_BYTES);
+}
+
+static void tables_release(struct staging *staging)
+{
+	memory_free(staging->pages, staging->page_capacity * sizeof(*staging->pages));
+	memory_free(staging->places, staging->place_capacity * sizeof(*staging->places));
+	staging->pages = NULL;
+	staging->places = NULL;
+	staging->page_capacity = staging->place_capacity = 0;
+}
+
+void staging_close(struct staging *staging)
+{
+	chunks_release(staging, 0);
+	tables_release(staging);
+	memory_free(staging->chunks, staging->chunk_capacity * sizeof(*staging->chunks));
+	staging_open(staging, 0);
+}
+
+size_t staging_bytes(const struct staging *staging)
+{
+	return staging->copy_count * OS_PAGE_BYTES +
+	       staging->page_count * (sizeof(*staging->pages) + 2 * sizeof(*staging->places));
+}
+
+static struct staging_place *find_place(const struct staging *staging, uint32_t region,
+					uint64_t index)
+{
+	const uint64_t key = region_key(region, index);
+	const size_t mask = staging->place_capacity - 1;
+	size_t at = (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & mask;
+
+	for (;; at = (at + 1) & mask) {
+		struct staging_place *place = &staging->places[at];
+		const struct checkpoint_page *page = &staging->pages[place->page];
+		if (place->generation != staging->generation ||
+		    (page->region == region && page->index == index))
+			return place;
+	}
+}
+
+static int places_grow(struct staging *staging)
+{
+	const size_t old_bytes = staging->place_capacity * sizeof(*staging->places);
+	const size_t bigger = staging->place_capacity ?
+				      staging->place_capacity * 2 :
+				      OS_PAGE_BYTES / sizeof(*staging->places);
+	void *memory = memory_new(bigger * sizeof(*staging->places));
+
+	if (!memory)
+		return -ENOMEM;
+	memory_free(staging->places, old_bytes);
+	staging->places = memory;
+	staging->place_capacity = bigger;
+	for (size_t i = 0; i < staging->page_count; i++) {
+		const struct checkpoint_page *page = &staging->pages[i];
+		*find_place(staging, page->region, page->index) =
+			(struct staging_place){staging->generation, (uint32_t)i};
+	}
+	return 0;
+}
+
+/* Room in both tables for one page more; afterwards entering it cannot fail. */
+static int reserve_page(struct staging *staging)
+{
+	int error = 0;
+
+	if (staging->page_count == staging->page_capacity)
+		error = table_grow((void **)&staging->pages, &staging->page_capacity,
+				   sizeof(*staging->pages));
+	if (!error && staging->place_capacity < 2 * (staging->page_count + 1))
+		error = places_grow(staging);
+	return error;
+}
+
+/* The slot that will be given out next; it is not, until slot_take(). */
+static int slot_peek(struct staging *staging, void **ret_slot)
+{
+	const size_t chunk = staging->slot_used / CHUNK_SLOTS;
+
+	if (staging->slot_free) {
+		*ret_slot = (void *)staging->slot_free;
+		return 0;
+	}
+	if (chunk == staging->chunk_count) {
+		int error = 0;
+		if (chunk == staging->chunk_capacity)
+			error = table_grow((void **)&staging->chunks, &staging->chunk_capacity,
+					   sizeof(*staging->chunks));
+		char *memory = error ? NULL : memory_new(CHUNK_BYTES);
+		if (!memory)
+			return -ENOMEM;
+		staging->chunks[staging->chunk_count++] = memory;
+	}
+	*ret_slot = staging->chunks[chunk] + staging->slot_used % CHUNK_SLOTS * OS_PAGE_BYTES;
+	return 0;
+}
+
+static void slot_take(struct staging *staging, void **next_free)
+{
+	if (staging->slot_free)
+		staging->slot_free = next_free;
+	else
+		staging->slot_used++;
+	staging->copy_count++;
+}
+
+static void slot_return(struct staging *staging, void **slot)
+{
+	*slot = (void *)staging->slot_free;
+	staging->slot_free = slot;
+	staging->copy_count--;
+}
+
+/* Returns whether any bit is set; of the copy, whoever stores to the source meanwhile. */
+__attribute__((no_sanitize("thread"))) static bool copy_page(void *to, const void *from)
+{
+	typedef uint64_t piece __attribute__((vector_size(16), may_alias));
+	const volatile piece *source = from;
+	piece *target = to;
+	piece all = {0, 0};
+
+	for (size_t i = 0; i < OS_PAGE_BYTES / sizeof(piece); i += 4) {
+		const piece a = source[i], b = source[i + 1], c = source[i + 2], d = source[i + 3];
+		target[i] = a;
+		target[i + 1] = b;
+		target[i + 2] = c;
+		target[i + 3] = d;
+		all |= (a | b) | (c | d);
+	}
+	return (all[0] | all[1]) != 0;
+}
+
+/* A copy in a slot of its own; NULL bytes: it is zeros. */
+static int copy_new(struct staging *staging, const void *source, const void **ret_bytes)
+{
+	void **slot;
+
+	*ret_bytes = NULL;
+	if (!source)
+		return 0;
+	if (staging_bytes(staging) + OS_PAGE_BYTES > staging->limit_bytes)
+		return -ENOSPC;
+	int error = slot_peek(staging, (void **)&slot);
+	if (error)
+		return error;
+	void **next_free = *slot; /* if it is a free one; the copy goes over it */
+	if (copy_page(slot, source)) {
+		slot_take(staging, next_free);
+		*ret_bytes = slot;
+	} else {
+		*slot = (void *)next_free;
+	}
+	return 0;
+}
+
+static int page_replace(struct staging *staging, struct checkpoint_page *page, const void *source)
+{
+	void **slot = (void **)(uintptr_t)page->bytes;
+
+	if (!slot)
+		return copy_new(staging, source, &page->bytes);
+	if (!source || !copy_page(slot, source)) {
+		slot_return(staging, slot);
+		page->bytes = NULL;
+	}
+	return 0;
+}
+
+static int page_enter(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+{
+	struct checkpoint_page page = {.region = region, .index = index};
+
+	if (staging_bytes(staging) >= staging->limit_bytes)
+		return -ENOSPC;
+	int error = reserve_page(staging);
+	if (!error)
+		error = copy_new(staging, source, &page.bytes);
+	if (error)
+		return error;
+	*find_place(staging, region, index) =
+		(struct staging_place){staging->generation, (uint32_t)staging->page_count};
+	staging->pages[staging->page_count++] = page;
+	return 0;
+}
+
+int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+{
+	if (staging->page_count) {
+		const struct staging_place *place = find_place(staging, region, index);
+		if (place->generation == staging->generation)
+			return page_replace(staging, &staging->pages[place->page], source);
+	}
+	return page_enter(staging, region, index, source);
+}
+
+void staging_clear(struct staging *staging)
+{
+	const size_t used = (staging->slot_used + CHUNK_SLOTS - 1) / CHUNK_SLOTS;
+	const size_t decayed = staging->kept_chunks - (staging->kept_chunks + 7) / 8;
+
+	/* A steady load keeps its memory, as faulting it in again costs as much as the copies; after
+	 * a burst an eighth goes back at each epoch. */
+	staging->kept_chunks = used > decayed ? used : decayed;
+	chunks_release(staging, staging->kept_chunks);
+	if (staging->page_capacity > PAGES_KEPT && staging->page_count < staging->page_capacity / 32)
+		tables_release(staging);
+	staging->page_count = staging->slot_used = staging->copy_count = 0;
+	staging->slot_free = NULL;
+	if (++staging->generation == 0) { /* what is left of generation 1 must not come alive */
+		tables_release(staging);
+		staging->generation = 1;
+	}
+}
