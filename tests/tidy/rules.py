@@ -28,6 +28,7 @@ FACES = {
     "runtime/flush": ("medium.h", "medium-file.h"),
     "runtime/checkpoint": ("checkpoint.h", "committer.h", "cut.h", "exclude.h", "region-table.h",
                            "track.h"),
+    "wrappers": ("heapsake.h", "heapsake.hpp"),
 }
 QUOTED = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
