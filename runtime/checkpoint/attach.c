@@ -47,14 +47,18 @@ static int branch_off(struct checkpoint *checkpoint)
 	const struct layout_trim from = end_of_epoch(checkpoint, checkpoint->selected_epoch);
 	uint64_t epochs[CHECKPOINT_RETAINED];
 	const unsigned count = checkpoint_epochs(checkpoint, epochs);
+	/* Pages that later epochs had in home count as zeros from the branch record on. */
+	int error = bulk_flag(&checkpoint->anchor, 1);
 
+	if (error)
+		return error;
 	memset(record, 0, sizeof(*record));
 	record->epoch = ++checkpoint->attempt;
 	record->flags = LAYOUT_RECORD_COMMIT | LAYOUT_RECORD_BRANCH;
 	record->branch = checkpoint->log.tail.branch + 1;
 	record->image = from.epoch;
 	record->oldest = epochs[count - 1];
-	int error = index_reserve(&checkpoint->live, checkpoint->selected.count);
+	error = index_reserve(&checkpoint->live, checkpoint->selected.count);
 	log_rewind(&checkpoint->log, &from);
 	if (!error)
 		error = log_append(&checkpoint->log, record, true);
@@ -73,6 +77,8 @@ int checkpoint_attach(struct checkpoint *checkpoint)
 
 	if (!error && checkpoint->selected_epoch != checkpoint->epoch)
 		error = branch_off(checkpoint);
+	if (!error && checkpoint->anchor.sb.bulk)
+		error = bulk_clean(&checkpoint->bulk, &checkpoint->home, &checkpoint->live);
 	checkpoint->is_writer = !error;
 	return error;
 }

@@ -13,6 +13,7 @@
 #include "recover.h"
 
 #define SEGMENT_BYTES_DEFAULT LAYOUT_SEGMENT_MAX_BYTES
+#define BULK_PAGES_DEFAULT 512u
 #define LOG_BYTES_DEFAULT (UINT64_C(64) << 20)
 
 /* A pool that never kept anything has no log; it gets its shape when its first writer attaches. */
@@ -87,6 +88,8 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 	checkpoint->plan = *plan;
 	if (!plan->segment_bytes)
 		checkpoint->plan.segment_bytes = SEGMENT_BYTES_DEFAULT;
+	if (!plan->bulk_pages)
+		checkpoint->plan.bulk_pages = BULK_PAGES_DEFAULT;
 	if (!plan->log_bytes)
 		checkpoint->plan.log_bytes = LOG_BYTES_DEFAULT;
 	int status = open_parts(checkpoint, medium, ret_why);
@@ -100,8 +103,9 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 void checkpoint_close(struct checkpoint *checkpoint)
 {
 	index_deinit(&checkpoint->live);
-	index_deinit(&checkpoint->staged);
+	batch_deinit(&checkpoint->staged);
 	index_deinit(&checkpoint->selected);
+	index_deinit(&checkpoint->bulk.drafts);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
 		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);

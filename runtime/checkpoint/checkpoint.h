@@ -26,6 +26,7 @@ struct checkpoint;
 struct medium;
 
 #define CHECKPOINT_E_DAMAGED 1
+#define CHECKPOINT_E_STAGE 2
 #define CHECKPOINT_RETAINED 4
 #define CHECKPOINT_NEWEST UINT64_MAX
 
@@ -34,6 +35,7 @@ struct checkpoint_plan {
 	size_t region_count;
 	uint64_t segment_bytes; /* of a pool that kept nothing yet; 0: 8 MiB */
 	uint64_t log_bytes;     /* longer only when merging does not help; 0: 64 MiB */
+	uint64_t bulk_pages;    /* fresh ones that an epoch may log, the others go home; 0: 512 */
 };
 
 /* The plan of every pool: where one looks for the rest. Both lie at the start of their spaces. */
@@ -103,6 +105,19 @@ int checkpoint_attach(struct checkpoint *checkpoint);
  * -errno of the medium: try again */
 int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
 
+/* checkpoint_draft() - before the cut: the page as it is now, in the hope that it will not be stored
+ * to any more. One that was is given again, here or to the commit; one that was not need not be.
+ * Only a fresh page, zeros in every epoch that can be had, has room for a draft.
+ * 0; CHECKPOINT_E_STAGE: give it to the commit; -errno: so will the next commit fail, after which
+ * pages drafted for it must be given again like all others. The memory may be stored to meanwhile. */
+int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page);
+
+/* checkpoint_hold() - what must be left alone from now on. RETAIN: the epochs that can be had now
+ * (the first seconds after an attach); STILL: home, down to pages nobody counts on (processes live
+ * that were forked from ours and see it). The log grows meanwhile. */
+enum checkpoint_hold { CHECKPOINT_FREE, CHECKPOINT_STILL, CHECKPOINT_RETAIN };
+void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold);
+
 /* checkpoint_commit() - make the pages an epoch. Each page at most once, in any order.
  * 0: durable, and recovery returns to it or a later one; without any change no epoch is made.
  * Else: the epoch counts as never taken, although a recovery after a crash may still find it;
@@ -114,10 +129,10 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
  * changed from unchanged by comparing; nobody may store to them meanwhile */
 int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch);
 
-/* checkpoint_tend() - housekeeping when nobody waits: merge when the log has grown. 0 also when
- * there is nothing to do */
+/* checkpoint_tend() - a little housekeeping, while nobody waits: merge when the log has grown. 0 also
+ * when there is nothing to do */
 int checkpoint_tend(struct checkpoint *checkpoint);
-/* checkpoint_merge() - merge all that retention allows, now */
+/* checkpoint_merge() - merge all that retention allows, now, but not while held */
 int checkpoint_merge(struct checkpoint *checkpoint);
 
 void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info *ret_info);

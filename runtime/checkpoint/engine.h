@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include "batch.h"
+#include "bulk.h"
 #include "checkpoint.h"
 #include "home.h"
 
@@ -13,8 +15,11 @@ struct checkpoint {
 	struct log log;
 	struct home home;
 	struct index live;     /* pages with entries behind the trim, at the newest epoch */
-	struct index staged;   /* of the records of the epoch being committed */
+	struct batch staged;   /* of the records of the epoch being committed */
 	struct index selected; /* live at an older epoch, for reading */
+	struct bulk bulk;
+	uint64_t fresh_count;  /* fresh pages that this epoch has logged */
+	enum checkpoint_hold hold;
 	uint64_t epoch;        /* newest durable */
 	uint64_t attempt;      /* newest number given */
 	uint64_t selected_epoch;

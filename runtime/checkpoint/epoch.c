@@ -30,6 +30,17 @@ static struct layout_record *record_begin(struct checkpoint *checkpoint)
 	return record;
 }
 
+static int note_entries(struct checkpoint *checkpoint, const struct layout_record *record)
+{
+	struct batch *staged = &checkpoint->staged;
+	uint64_t at = 0;
+	int more;
+
+	while ((more = record_next_entry(record, &at, &staged->entries[staged->count])) == 1)
+		staged->count++;
+	return more;
+}
+
 /* Appends what is staged. When the log is full, home takes what it may; when that is not enough,
  * the log grows beyond what was wanted. */
 static int record_end(struct checkpoint *checkpoint, uint32_t flags)
@@ -37,7 +48,7 @@ static int record_end(struct checkpoint *checkpoint, uint32_t flags)
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
 
 	/* Room first: an epoch that is on media must not fail to be in the index. */
-	int error = index_reserve(&checkpoint->staged, record->entry_count);
+	int error = batch_reserve(&checkpoint->staged, record->entry_count);
 	if (!error && flags & LAYOUT_RECORD_COMMIT)
 		error = index_reserve(&checkpoint->live,
 				      checkpoint->staged.count + record->entry_count);
@@ -51,65 +62,65 @@ static int record_end(struct checkpoint *checkpoint, uint32_t flags)
 	if (error)
 		return error;
 	checkpoint->info.record_bytes += record->len;
-	return record_index(record, &checkpoint->staged);
+	return note_entries(checkpoint, record);
 }
 
-/* Home's page for the diff. *ret_home is set to NULL where there is none. */
+/* Home's page for the diff. */
+struct base {
+	const void *page; /* NULL: none, zeros */
+	bool is_fresh;    /* zeros in every epoch that can be had, and nobody looks at home */
+	bool is_damaged;  /* not what was written */
+};
+
 static int read_base(struct checkpoint *checkpoint, uint64_t key, const struct index_entry *live,
-		     char *page, const void **ret_home, bool *ret_damaged)
+		     char *page, struct base *ret_base)
 {
-	uint64_t sum = 0;
+	uint64_t sum = live && live->kind == LAYOUT_ENTRY_HOME ? live->sum : 0;
 	int error = 0;
 
-	*ret_home = NULL;
-	*ret_damaged = false;
+	*ret_base = (struct base){0};
 	if (live && live->kind == LAYOUT_ENTRY_ZERO)
 		return 0;
 	if (!live)
 		error = home_sum(&checkpoint->home, key, &sum);
-	if (error || (!live && sum == 0))
+	ret_base->is_fresh = !live && sum == 0;
+	if (error || ret_base->is_fresh)
 		return error;
-	*ret_home = page;
+	ret_base->page = page;
 	error = home_read(&checkpoint->home, key, page);
 	/* Verified before it is diffed against: a line that rotted would be left out of the mask if it
 	 * rotted into what the program stored. */
-	*ret_damaged = !error && !live && sum_page(page) != sum;
+	ret_base->is_damaged = !error && sum && sum_page(page) != sum;
 	return error;
 }
 
-static int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
+/* Room in the buffer for one more entry, of whatever size. */
+static int make_room(struct checkpoint *checkpoint)
 {
-	static const char zeros[LAYOUT_BLOCK_BYTES];
-	char home_page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
-	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
-	const struct index_entry *live = index_find(&checkpoint->live, key);
-	struct layout_entry entry;
-	const void *home;
-	bool is_damaged;
+	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
 
-	bytes = bytes ? bytes : zeros;
-	entry.sum = sum_page(bytes);
-	if (live && live->sum == entry.sum)
-		return 0; /* as it was at the last epoch */
-	int error = read_base(checkpoint, key, live, home_page, &home, &is_damaged);
+	if (sizeof(*record) + record->entry_bytes + ENTRY_MAX_BYTES <= checkpoint->buffer_bytes)
+		return 0;
+	int error = record_end(checkpoint, 0);
+	if (!error)
+		record_begin(checkpoint);
+	return error;
+}
+
+static int stage_entry(struct checkpoint *checkpoint, uint64_t key, struct delta delta, uint64_t sum,
+		       const void *bytes)
+{
+	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
+	const struct layout_entry entry = {
+		.key = key | (uint64_t)delta.kind << LAYOUT_ENTRY_KIND_SHIFT,
+		.mask = delta.mask,
+		.sum = sum,
+	};
+	int error = make_room(checkpoint);
+
 	if (error)
 		return error;
-	struct delta delta = delta_of(bytes, home, live);
-	if (!live && !is_damaged && delta.mask == 0 && (home == NULL) == (entry.sum == 0))
-		return 0; /* as it is in home */
-	if (is_damaged && delta.kind == LAYOUT_ENTRY_LINES) {
-		delta.mask = UINT64_MAX;
-		checkpoint->info.mended_pages++;
-	}
-	if (sizeof(*record) + record->entry_bytes + ENTRY_MAX_BYTES > checkpoint->buffer_bytes) {
-		error = record_end(checkpoint, 0);
-		if (error)
-			return error;
-		record_begin(checkpoint);
-	}
 	char *at = (char *)(record + 1) + record->entry_bytes;
-	entry.key = key | (uint64_t)delta.kind << LAYOUT_ENTRY_KIND_SHIFT;
-	entry.mask = delta.mask;
 	memcpy(at, &entry, sizeof(entry));
 	delta_pack(at + sizeof(entry), bytes, delta.mask);
 	record->entry_bytes += sizeof(entry) + delta_bytes(delta.mask);
@@ -118,26 +129,101 @@ static int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *b
 	return 0;
 }
 
+static bool goes_home(const struct checkpoint *checkpoint)
+{
+	return checkpoint->hold != CHECKPOINT_STILL &&
+	       checkpoint->fresh_count >= checkpoint->plan.bulk_pages;
+}
+
+static int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
+{
+	static const char zeros[LAYOUT_BLOCK_BYTES];
+	char home_page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	const struct index_entry *live = index_find(&checkpoint->live, key);
+	struct base base;
+
+	bytes = bytes ? bytes : zeros;
+	if (bulk_has(&checkpoint->bulk, key))
+		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, bytes);
+	const uint64_t sum = sum_page(bytes);
+	if (live && live->sum == sum)
+		return 0; /* as it was at the last epoch */
+	int error = read_base(checkpoint, key, live, home_page, &base);
+	if (error)
+		return error;
+	if (base.is_fresh && goes_home(checkpoint))
+		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, bytes);
+	struct delta delta = delta_of(bytes, base.page, live);
+	if (!live && !base.is_damaged && delta.mask == 0 && base.is_fresh == (sum == 0))
+		return 0; /* as it is in home */
+	checkpoint->fresh_count += base.is_fresh;
+	if (base.is_damaged && delta.kind == LAYOUT_ENTRY_LINES) {
+		delta.mask = UINT64_MAX;
+		checkpoint->info.mended_pages++;
+	}
+	return stage_entry(checkpoint, key, delta, sum, bytes);
+}
+
+/* What was written into home becomes part of the epoch. */
+static int stage_drafts(struct checkpoint *checkpoint)
+{
+	const struct index *drafts = &checkpoint->bulk.drafts;
+	const struct delta delta = {.kind = LAYOUT_ENTRY_HOME};
+	int error = drafts->count ? bulk_sync(&checkpoint->bulk, checkpoint->anchor.medium) : 0;
+
+	for (size_t i = 0; !error && drafts->count && i < drafts->capacity; i++) {
+		const struct index_entry *draft = &drafts->entries[i];
+		if (draft->key && draft->sum) /* zeros again: nothing has changed */
+			error = stage_entry(checkpoint, draft->key, delta, draft->sum, NULL);
+	}
+	return error;
+}
+
+int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page)
+{
+	static const char zeros[LAYOUT_BLOCK_BYTES];
+	const uint64_t key = region_key(page->region, page->index);
+	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	uint64_t sum = 0;
+	int error = 0;
+
+	CHECK(checkpoint->is_writer);
+	if (checkpoint->hold == CHECKPOINT_STILL || index_find(&checkpoint->live, key))
+		return CHECKPOINT_E_STAGE;
+	if (!bulk_has(&checkpoint->bulk, key))
+		error = home_sum(&checkpoint->home, key, &sum);
+	if (error || sum)
+		return error ? error : CHECKPOINT_E_STAGE;
+	/* Stores go on: what is summed and what is written must be the same. */
+	memcpy(copy, page->bytes ? page->bytes : zeros, sizeof(copy));
+	return bulk_write(&checkpoint->bulk, &checkpoint->home, key, copy);
+}
+
 static void epoch_begin(struct checkpoint *checkpoint)
 {
 	CHECK(checkpoint->is_writer);
 	checkpoint->attempt++;
-	index_clear(&checkpoint->staged);
+	checkpoint->staged.count = 0;
+	checkpoint->fresh_count = 0;
 	record_begin(checkpoint);
 }
 
 static int epoch_end(struct checkpoint *checkpoint, int error, uint64_t *ret_epoch)
 {
 	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
-	const bool is_changed = record->entry_count || checkpoint->staged.count;
 
+	if (!error)
+		error = stage_drafts(checkpoint);
+	const bool is_changed = record->entry_count || checkpoint->staged.count;
 	if (!error && is_changed)
 		error = record_end(checkpoint, LAYOUT_RECORD_COMMIT);
+	bulk_forget(&checkpoint->bulk, !error);
 	checkpoint->info.error = error;
 	if (error)
 		return error;
 	if (is_changed) {
-		error = index_put_all(&checkpoint->live, &checkpoint->staged);
+		for (size_t i = 0; !error && i < checkpoint->staged.count; i++)
+			error = index_put(&checkpoint->live, &checkpoint->staged.entries[i]);
 		checkpoint->epoch = checkpoint->attempt;
 		checkpoint->selected_epoch = checkpoint->epoch;
 		checkpoint->info.epochs++;

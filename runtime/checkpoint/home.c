@@ -92,6 +92,16 @@ int home_image(struct home *home, uint64_t key, const struct index_entry *entry,
 	return error ? error : verify(home, key, entry->sum, ret_page);
 }
 
+int home_draft(struct home *home, uint64_t key, const void *page)
+{
+	uint64_t place = place_of(home, key, false);
+
+	if (!place)
+		return -ERANGE;
+	return page ? medium_write(home->medium, page, LAYOUT_BLOCK_BYTES, place)
+		    : medium_punch(home->medium, place, LAYOUT_BLOCK_BYTES);
+}
+
 int home_write(struct home *home, const struct index_entry *entry, const void *page)
 {
 	uint64_t place = place_of(home, entry->key, false);

@@ -33,5 +33,8 @@ int home_read(struct home *home, uint64_t key, void *ret_page);
 /* home_image() - the page as `entry` (NULL: no entry) says, verified. 0, HOME_E_DAMAGED, -errno */
 int home_image(struct home *home, uint64_t key, const struct index_entry *entry, void *ret_page);
 
+/* home_draft() - the page alone, NULL: zeros; nothing says that it is there */
+int home_draft(struct home *home, uint64_t key, const void *page);
+
 /* home_write() - the page and its checksum; durable after the next sync */
 int home_write(struct home *home, const struct index_entry *entry, const void *page);

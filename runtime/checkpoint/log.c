@@ -160,6 +160,14 @@ int log_append(struct log *log, struct layout_record *record, bool may_grow)
 	return log_note(log, record, &before, &end);
 }
 
+/* A segment that continues the chain, empty or not, gives up what stands in the one before. */
+int log_settle(struct log *log)
+{
+	int error = log_adopt(log);
+
+	return error || log->is_open ? error : segment_take(log, 0, true);
+}
+
 /* Until the branch record is durable a recovery still goes on to the newest epoch, so the segments
  * behind keep their `last`; afterwards they hold nothing newer than the epoch branched from. */
 void log_rewind(struct log *log, const struct layout_trim *end)

@@ -73,6 +73,9 @@ int log_note(struct log *log, const struct layout_record *record, const struct l
  * never will be once a later append has succeeded. */
 int log_append(struct log *log, struct layout_record *record, bool may_grow);
 
+/* log_settle() - no record of a failed append can be found any more. 0 or -errno */
+int log_settle(struct log *log);
+
 /* log_rewind() - go on behind an older epoch's end, in a new segment; log_release_branch() once
  * that has been appended to, with the seq of that end */
 void log_rewind(struct log *log, const struct layout_trim *end);

@@ -18,16 +18,27 @@ uint64_t space_bytes(const struct layout_superblock *sb, enum layout_use use)
 	return bytes;
 }
 
-uint64_t space_place(const struct layout_superblock *sb, enum layout_use use, uint64_t offset)
+uint64_t space_run(const struct layout_superblock *sb, enum layout_use use, uint64_t offset,
+		   uint64_t *ret_bytes)
 {
+	*ret_bytes = 0;
 	for (uint32_t i = 0; i < sb->extent_count; i++) {
 		if (sb->extents[i].use != (uint32_t)use)
 			continue;
-		if (offset < sb->extents[i].len)
+		if (offset < sb->extents[i].len) {
+			*ret_bytes = sb->extents[i].len - offset;
 			return sb->extents[i].file_offset + offset;
+		}
 		offset -= sb->extents[i].len;
 	}
 	return 0;
+}
+
+uint64_t space_place(const struct layout_superblock *sb, enum layout_use use, uint64_t offset)
+{
+	uint64_t bytes;
+
+	return space_run(sb, use, offset, &bytes);
 }
 
 uint64_t space_file_bytes(const struct layout_superblock *sb)

@@ -86,6 +86,10 @@ uint64_t space_bytes(const struct layout_superblock *sb, enum layout_use use);
 /* space_place() - the file offset of an offset in the space; 0: there is no such */
 uint64_t space_place(const struct layout_superblock *sb, enum layout_use use, uint64_t offset);
 
+/* space_run() - the same, and how many bytes follow it in one piece */
+uint64_t space_run(const struct layout_superblock *sb, enum layout_use use, uint64_t offset,
+		   uint64_t *ret_bytes);
+
 /* space_extend() - add len bytes (whole chunks) at the file's end to the table alone; -ENOSPC:
  * the table is full */
 int space_extend(struct layout_superblock *sb, enum layout_use use, uint64_t len);

@@ -20,7 +20,7 @@ int checkpoint_merge(struct checkpoint *checkpoint)
 	const struct log_epoch *target = merge_target(checkpoint);
 
 	CHECK(checkpoint->is_writer);
-	if (!target)
+	if (!target || checkpoint->hold != CHECKPOINT_FREE)
 		return 0;
 	struct log_epoch copy = *target; /* the trim moves the table */
 	int error = log_adopt(&checkpoint->log);
@@ -29,6 +29,11 @@ int checkpoint_merge(struct checkpoint *checkpoint)
 	if (!error)
 		index_forget(&checkpoint->live, checkpoint->anchor.sb.trim.seq);
 	return error;
+}
+
+void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold)
+{
+	checkpoint->hold = hold;
 }
 
 int checkpoint_tend(struct checkpoint *checkpoint)

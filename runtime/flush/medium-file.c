@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "os.h"
 #include "pool.h"
@@ -153,6 +154,26 @@ static int file_extend(struct medium *medium, uint64_t file_bytes)
 	return error ? error : os_fsync(fd); /* the size is what a superblock will promise */
 }
 
+static int file_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
+{
+	int fd = pool_fd(file_of(medium)->pool);
+
+	if (fd < 0)
+		return fd;
+	const int64_t data = os_lseek(fd, (int64_t)*from, SEEK_DATA);
+	if (data == -ENXIO || data >= (int64_t)*end) {
+		*from = *end;
+		return 0;
+	}
+	if (data < 0) /* holes are not told here: all of it may be data */
+		return data == -EINVAL ? 0 : (int)data;
+	const int64_t hole = os_lseek(fd, data, SEEK_HOLE);
+	*from = (uint64_t)data;
+	if (hole > data && hole < (int64_t)*end)
+		*end = (uint64_t)hole;
+	return 0;
+}
+
 static const struct medium_table file_table = {
 	.read = file_read,
 	.write = file_write,
@@ -161,6 +182,7 @@ static const struct medium_table file_table = {
 	.append = file_append,
 	.extend = file_extend,
 	.size = file_size,
+	.find_data = file_find_data,
 };
 
 int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durability durability)

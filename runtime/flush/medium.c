@@ -67,6 +67,11 @@ int medium_extend(struct medium *medium, uint64_t file_bytes)
 	return judge(medium, medium->table->extend(medium, file_bytes));
 }
 
+int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
+{
+	return medium->table->find_data(medium, from, end);
+}
+
 int medium_size(struct medium *medium, uint64_t *ret_bytes)
 {
 	return medium->table->size(medium, ret_bytes);

@@ -38,6 +38,7 @@ struct medium_table {
 	int (*append)(struct medium *medium, const void *buffer, size_t len, uint64_t offset);
 	int (*extend)(struct medium *medium, uint64_t file_bytes);
 	int (*size)(struct medium *medium, uint64_t *ret_bytes);
+	int (*find_data)(struct medium *medium, uint64_t *from, uint64_t *end);
 };
 
 struct medium {
@@ -56,3 +57,6 @@ int medium_append(struct medium *medium, const void *buffer, size_t len, uint64_
 /* medium_extend() - make the file at least this long */
 int medium_extend(struct medium *medium, uint64_t file_bytes);
 int medium_size(struct medium *medium, uint64_t *ret_bytes);
+/* medium_find_data() - the first piece of [*from, *end) that may hold other bytes than zeros takes
+ * their place; an empty one if there is none */
+int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end);

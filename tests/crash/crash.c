@@ -41,6 +41,9 @@ static const char *const scripts[] = {
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
 	"scrscscfrscrscmyrkrscm",  /* regions are added */
+	"SsSdsdcSSSdckSSdcscscscmscsckbSSdc", /* pages go home before their epoch */
+	"SSSdfcSSdcSSdfckSSdcSSdyckSSSdcmm", /* and it fails */
+	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
 };
 
@@ -208,7 +211,7 @@ static void on_point(struct disk *disk)
 static void run(struct history *history, const char *script, unsigned steps)
 {
 	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhhr";
+	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhhrdddl";
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;

@@ -229,6 +229,18 @@ static int disk_size(struct medium *medium, uint64_t *ret_bytes)
 	return 0;
 }
 
+static int disk_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
+{
+	struct disk *disk = disk_of(medium);
+	const uint64_t to = *end;
+
+	while (*from < to && !disk->touched[*from / BLOCK_BYTES])
+		*from += BLOCK_BYTES;
+	for (*end = *from; *end < to && disk->touched[*end / BLOCK_BYTES];)
+		*end += BLOCK_BYTES;
+	return 0;
+}
+
 static const struct medium_table disk_table = {
 	.read = disk_read,
 	.write = disk_write,
@@ -237,6 +249,7 @@ static const struct medium_table disk_table = {
 	.append = disk_append,
 	.extend = disk_extend,
 	.size = disk_size,
+	.find_data = disk_find_data,
 };
 
 void disk_init(struct disk *disk)

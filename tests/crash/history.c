@@ -163,6 +163,28 @@ static void choose_start(struct history *history, struct checkpoint *checkpoint,
 	}
 }
 
+static int overlay_page(void *context, uint64_t index, bool is_zero, const void *page)
+{
+	if (is_zero)
+		memset((char *)context + index * PAGE, 0, PAGE);
+	else
+		memcpy((char *)context + index * PAGE, page, PAGE);
+	return 0;
+}
+
+/* What a lazy attach maps is what was kept, down to pages that count as zeros. */
+static void verify_home(const struct history *history)
+{
+	static char home[FIRST_REGION_PAGES * PAGE];
+
+	memcpy(home, history->disk->view + LAYOUT_HEAD_BYTES, sizeof(home));
+	if (checkpoint_overlay(history->checkpoint, CHECKPOINT_REGION_HEAP, overlay_page, home))
+		history_violation(history, "the overlay is damaged", 0, 0);
+	for (unsigned i = 0; i < FIRST_REGION_PAGES; i++)
+		if (memcmp(home + i * PAGE, history->memory + i * PAGE, PAGE) != 0)
+			history_violation(history, "home and overlay are not what was kept", i, 0);
+}
+
 static void start(struct history *history, bool is_branch)
 {
 	struct checkpoint_info info;
@@ -177,6 +199,7 @@ static void start(struct history *history, bool is_branch)
 	const bool is_doubt_old = history->oracle.other_cut != 0;
 	choose_start(history, history->checkpoint, is_branch);
 	memset(history->dirty, 0, sizeof(history->dirty));
+	memset(history->drafted, 0, sizeof(history->drafted));
 	const uint64_t attempt = info.attempt;
 	int error = checkpoint_attach(history->checkpoint);
 	checkpoint_info(history->checkpoint, &info);
@@ -192,6 +215,7 @@ static void start(struct history *history, bool is_branch)
 		return;
 	}
 	history->oracle.acked = info.epoch;
+	verify_home(history);
 }
 
 static void restart(struct history *history, bool is_branch)
@@ -211,6 +235,7 @@ void history_begin(struct history *history, uint64_t seed)
 	shape_regions(history);
 	history->plan.segment_bytes = UINT64_C(16384) << random_below(&history->random, 3);
 	history->plan.log_bytes = history->plan.segment_bytes * (3 + random_below(&history->random, 4));
+	history->plan.bulk_pages = UINT64_C(2) << random_below(&history->random, 5);
 	memset(history->memory, 0, HISTORY_PAGES * PAGE);
 	history->oracle.hash[0] = hash_memory(history->memory);
 	make_pool(history->disk, seed);
@@ -226,6 +251,7 @@ void history_resume(struct history *history, const struct history *before, uint6
 	shape_regions(history);
 	history->plan.segment_bytes = before->plan.segment_bytes;
 	history->plan.log_bytes = before->plan.log_bytes;
+	history->plan.bulk_pages = before->plan.bulk_pages;
 	history->disk->random = seed + 7;
 }
 
@@ -244,6 +270,7 @@ static void store(struct history *history, char action)
 	char value = (char)random_below(&history->random, 3);
 
 	history->dirty[page] = true;
+	history->drafted[page] = false;
 	if (action == 'z') {
 		memset(at, 0, PAGE);
 	} else if (action == 'S') {
@@ -256,20 +283,36 @@ static void store(struct history *history, char action)
 	}
 }
 
+static struct checkpoint_page page_of(const struct history *history, unsigned i)
+{
+	const bool is_second = i >= FIRST_REGION_PAGES;
+
+	return (struct checkpoint_page){
+		.region = history->regions[is_second].id,
+		.index = is_second ? i - FIRST_REGION_PAGES : i,
+		.bytes = history->memory + i * PAGE,
+	};
+}
+
+static void draft(struct history *history)
+{
+	for (unsigned i = 0; i < HISTORY_PAGES; i++) {
+		const struct checkpoint_page page = page_of(history, i);
+		if (history->dirty[i] && random_below(&history->random, 2))
+			history->drafted[i] = checkpoint_draft(history->checkpoint, &page) == 0;
+	}
+}
+
 static int commit_dirty(struct history *history, uint64_t *ret_epoch)
 {
 	struct checkpoint_page pages[HISTORY_PAGES];
 	size_t count = 0;
 
 	for (unsigned i = 0; i < HISTORY_PAGES; i++) {
-		if (!history->dirty[i])
-			continue;
-		bool is_second = i >= FIRST_REGION_PAGES;
-		pages[count++] = (struct checkpoint_page){
-			.region = history->regions[is_second].id,
-			.index = is_second ? i - FIRST_REGION_PAGES : i,
-			.bytes = history->memory + i * PAGE,
-		};
+		const bool is_told = history->drafted[i] && random_below(&history->random, 4);
+		if (history->dirty[i] && !is_told)
+			pages[count++] = page_of(history, i);
+		history->drafted[i] = false;
 	}
 	return checkpoint_commit(history->checkpoint, pages, count, ret_epoch);
 }
@@ -360,6 +403,11 @@ void history_step(struct history *history, char action)
 			commit(history, action == 'a');
 		else if (action == 't')
 			checkpoint_tend(history->checkpoint);
+		else if (action == 'd')
+			draft(history);
+		else if (action == 'l')
+			checkpoint_hold(history->checkpoint,
+					(enum checkpoint_hold)random_below(&history->random, 3));
 		else if (action == 'r')
 			add_region(history);
 		else if (action == 'm')

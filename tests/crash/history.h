@@ -26,7 +26,8 @@ struct history {
 	struct checkpoint_plan plan;
 	struct region regions[2];
 	char *memory; /* HISTORY_PAGES pages */
-	bool dirty[HISTORY_PAGES];
+	bool dirty[HISTORY_PAGES];   /* since the last epoch */
+	bool drafted[HISTORY_PAGES]; /* and given as a draft since it was last stored to */
 	struct oracle oracle;
 	uint64_t random;
 	unsigned depth; /* how many crashes ago it began */
@@ -47,7 +48,7 @@ void history_end(struct history *history);
 
 /* history_step() - one action, by its letter:
  *   s store a line   S store a page   z zero a page   c commit   a commit, compared   t tend
- *   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
+ *   d draft some pages   l hold or let go   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
  *   f one call fails with EIO   F many do   y the next sync does   n the disk is full for a while   h all is well again */
 void history_step(struct history *history, char action);
 

@@ -61,6 +61,34 @@ MUTANTS = {
     'oldest-forgotten': ('checkpoint/checkpoint.c',
         'if (log->epochs[i].epoch >= log->epoch_oldest)',
         '/* any */'),
+    # An epoch names pages in home that are not on media.
+    'bulk-not-synced': ('checkpoint/bulk.c',
+        'int error = medium_sync(medium);',
+        'int error = 0;'),
+    # Their sync had failed for somebody else.
+    'bulk-sync-believed': ('checkpoint/bulk.c',
+        'medium->failures != bulk->failures ? -EIO : 0',
+        '0'),
+    # A record that had failed is found, and what it names in home has been written over.
+    'failed-record-revived': ('checkpoint/bulk.c',
+        'error = log_settle(home->log);',
+        'error = 0;'),
+    # Pages that an epoch logged lately are taken for fresh.
+    'draft-not-fresh': ('checkpoint/epoch.c',
+        'checkpoint->hold == CHECKPOINT_STILL || index_find(&checkpoint->live, key)',
+        'checkpoint->hold == CHECKPOINT_STILL'),
+    # Nothing tells that home may have bytes of no epoch.
+    'bulk-not-flagged': ('checkpoint/bulk.c',
+        'int error = bulk_flag(home->anchor, 1);',
+        'int error = 0;'),
+    # Or a branch has given up the epochs that had them.
+    'branch-not-flagged': ('checkpoint/attach.c',
+        'int error = bulk_flag(&checkpoint->anchor, 1);',
+        'int error = 0;'),
+    # The flag goes before what it tells of.
+    'cleaning-not-synced': ('checkpoint/bulk.c',
+        'error = medium_sync(home->medium);',
+        'error = 0;'),
     # The checksums of home stay behind.
     'sums-not-written': ('checkpoint/home.c',
         'error = medium_write(home->medium, &entry->sum, sizeof(entry->sum), sum_place);',

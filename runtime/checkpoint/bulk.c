@@ -1,0 +1,164 @@
+/*
+ * The problem: a first load of many GiB would pass through the log, to be merged at once. The
+ * trick: a page that is zeros in every epoch that can be had (no entry behind the trim, checksum 0)
+ * may have any bytes in home, for nobody looks: they are written there directly, synced, and the
+ * record carries 24 bytes a page, saying that home is right. The guarantee: a record never names
+ * bytes that are not on media, and never finds others than it named.
+ *
+ * The second half of that is less obvious. An append that failed may be found by a recovery all the
+ * same, until another segment continues the chain in its place; so before home is written to again,
+ * one does (log_settle()).
+ *
+ * Bytes that no record came to name stay behind: nobody sees them, but for those who map home as it
+ * is. Before the first of them the superblocks say so, and the next writer makes zeros of them
+ * before he maps anything.
+ */
+#include "bulk.h"
+
+#include <errno.h>
+
+#include "sum.h"
+
+int bulk_flag(struct anchor *anchor, uint32_t bulk)
+{
+	struct layout_superblock next = anchor->sb;
+
+	if (next.bulk == bulk)
+		return anchor_settle(anchor); /* the loss of one must not unsay it */
+	next.bulk = bulk;
+	return anchor_update(anchor, &next);
+}
+
+static int begin(struct bulk *bulk, struct home *home)
+{
+	/* What is left behind by a crash is found because of the flag. */
+	int error = bulk_flag(home->anchor, 1);
+
+	if (!error)
+		error = log_settle(home->log);
+	bulk->failures = home->medium->failures;
+	return error;
+}
+
+int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes)
+{
+	const struct index_entry *known = index_find(&bulk->drafts, key);
+	const struct index_entry draft = {.key = key, .sum = sum_page(bytes), .kind = LAYOUT_ENTRY_HOME};
+	int error = 0;
+
+	if (known ? known->sum == draft.sum : draft.sum == 0)
+		return 0;
+	if (!bulk->drafts.count)
+		error = begin(bulk, home);
+	if (!error)
+		error = index_put(&bulk->drafts, &draft);
+	return error ? error : home_draft(home, key, draft.sum ? bytes : NULL);
+}
+
+int bulk_sync(struct bulk *bulk, struct medium *medium)
+{
+	/* The record to come names these pages' checksums. */
+	int error = medium_sync(medium);
+
+	/* Somebody else's failed sync may have been told of our pages. */
+	return error ? error : medium->failures != bulk->failures ? -EIO : 0;
+}
+
+void bulk_forget(struct bulk *bulk, bool is_durable)
+{
+	if (bulk->drafts.count && !is_durable)
+		bulk->has_leftovers = true;
+	index_deinit(&bulk->drafts);
+}
+
+/* ---- Leftovers ---- */
+
+struct cleaning {
+	struct home *home;
+	const struct index *live;
+	const struct region *region;
+	uint64_t sums[LAYOUT_BLOCK_BYTES / sizeof(uint64_t)]; /* one block of the table */
+	uint64_t sums_place;                                  /* where it stands; 0: none yet */
+};
+
+static int read_sum(struct cleaning *cleaning, uint64_t page, uint64_t *ret_sum)
+{
+	const uint64_t place = region_sum_place(cleaning->region, &cleaning->home->anchor->sb, page);
+	const uint64_t block = place & ~(LAYOUT_BLOCK_BYTES - 1);
+	int error = place ? 0 : -ERANGE;
+
+	if (!error && block != cleaning->sums_place)
+		error = medium_read(cleaning->home->medium, cleaning->sums, sizeof(cleaning->sums), block);
+	cleaning->sums_place = error ? 0 : block;
+	*ret_sum = cleaning->sums[(place - block) / sizeof(uint64_t)];
+	return error;
+}
+
+/* The pages [from, end) lie in one piece of the file, which begins with page `from`. */
+static int clean_piece(struct cleaning *cleaning, uint64_t from, uint64_t end, uint64_t place)
+{
+	uint64_t sum, run = 0; /* pages before this one, to be made zeros */
+	int error = 0;
+
+	for (uint64_t page = from; !error && page <= end; page++) {
+		const bool is_kept = page == end ||
+			index_find(cleaning->live, region_key(cleaning->region->id, page));
+		error = is_kept ? 0 : read_sum(cleaning, page, &sum);
+		if (!error && !is_kept && sum == 0) {
+			run++;
+			continue;
+		}
+		if (!error && run)
+			error = medium_punch(cleaning->home->medium,
+					     place + (page - run - from) * LAYOUT_BLOCK_BYTES,
+					     run * LAYOUT_BLOCK_BYTES);
+		run = 0;
+	}
+	return error;
+}
+
+static int clean_region(struct cleaning *cleaning)
+{
+	const struct region *region = cleaning->region;
+	const struct layout_superblock *sb = &cleaning->home->anchor->sb;
+	uint64_t page = 0, run;
+	int error = 0;
+
+	while (!error && page < region->page_count) {
+		const uint64_t place = space_run(sb, region->home,
+						 region->home_offset + page * LAYOUT_BLOCK_BYTES, &run);
+		const uint64_t left = (region->page_count - page) * LAYOUT_BLOCK_BYTES;
+		if (!place)
+			return -ERANGE;
+		uint64_t from = place, end = place + (run < left ? run : left);
+		const uint64_t piece_end = end;
+		error = medium_find_data(cleaning->home->medium, &from, &end);
+		/* File systems have blocks of their own: whole pages of ours. */
+		from = place + ((from - place) & ~(LAYOUT_BLOCK_BYTES - 1));
+		end = place + ((end - place + LAYOUT_BLOCK_BYTES - 1) & ~(LAYOUT_BLOCK_BYTES - 1));
+		end = end < piece_end ? end : piece_end;
+		if (!error && from < end)
+			error = clean_piece(cleaning, page + (from - place) / LAYOUT_BLOCK_BYTES,
+					    page + (end - place) / LAYOUT_BLOCK_BYTES, from);
+		page += (end - place) / LAYOUT_BLOCK_BYTES;
+	}
+	return error;
+}
+
+int bulk_clean(struct bulk *bulk, struct home *home, const struct index *live)
+{
+	struct cleaning cleaning = {.home = home, .live = live};
+	int error = 0;
+
+	for (uint32_t i = 0; !error && i < home->roster->count; i++) {
+		cleaning.region = &home->roster->regions[i];
+		cleaning.sums_place = 0;
+		error = clean_region(&cleaning);
+	}
+	if (!error) /* the flag says that there is nothing left to clean */
+		error = medium_sync(home->medium);
+	if (!error)
+		error = bulk_flag(home->anchor, 0);
+	bulk->has_leftovers = bulk->has_leftovers && error;
+	return error;
+}

@@ -1,0 +1,38 @@
+/*
+ * Bulk: pages written into home ahead of their epoch. Room-private.
+ */
+#pragma once
+
+#include "home.h"
+#include "index.h"
+
+/* Used by the engine alone. Invariant: while `drafts` is not empty the superblocks' bulk is not 0. */
+struct bulk {
+	struct index drafts;    /* what home has now of pages no epoch has yet: key, sum; 0: zeros */
+	uint64_t failures;      /* the medium's before the first of them */
+	bool has_leftovers;     /* home may have bytes of pages that no entry and no sum tells of */
+	uint64_t epochs;        /* committed, when the last one was written */
+};
+
+/* bulk_flag() - superblocks that carry `bulk`, durable */
+int bulk_flag(struct anchor *anchor, uint32_t bulk);
+
+/* bulk_has() - is there a draft of that page? */
+static inline bool bulk_has(const struct bulk *bulk, uint64_t key)
+{
+	return index_find(&bulk->drafts, key) != NULL;
+}
+
+/* bulk_write() - the bytes into home, instead of those of an earlier draft. The page is fresh: no
+ * entry behind the trim, checksum 0. -errno: the epoch to come will fail */
+int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes);
+
+/* bulk_sync() - all drafts are on media, or -errno */
+int bulk_sync(struct bulk *bulk, struct medium *medium);
+
+/* bulk_forget() - the epoch is durable, or will never be */
+void bulk_forget(struct bulk *bulk, bool is_durable);
+
+/* bulk_clean() - make every page of home zeros that counts as zeros: no entry in `live`, checksum
+ * 0. Then the flag goes. Without drafts only. */
+int bulk_clean(struct bulk *bulk, struct home *home, const struct index *live);
