@@ -53,6 +53,7 @@ void heap_get_stats(struct heap_stats *ret_stats)
 	if (heap_range.size == 0)
 		return;
 
+	inside_enter();
 	lock_acquire(&state.page_lock);
 	for (uint32_t id = 1; id < header->span_top; id++)
 		count_span(&state.spans[id], ret_stats);
@@ -66,4 +67,5 @@ void heap_get_stats(struct heap_stats *ret_stats)
 	ret_stats->peak_bytes = header->used_pages_peak * HEAP_PAGE_BYTES;
 	ret_stats->threads = count_threads();
 	lock_release(&state.page_lock);
+	inside_leave();
 }

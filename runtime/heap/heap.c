@@ -5,6 +5,8 @@
  * and one state byte; free is the pagemap (which span?), a multiplication (which slot?), the state
  * byte (is it live?) and a push. No user byte is touched. All else stands behind their unlikely
  * branches: no cache yet, an empty one, a full one, large blocks, invalid pointers.
+ *
+ * What changes the heap is HEAP_TEXT, and inside wherever it calls out of it (inside.h).
  */
 #include "heap.h"
 
@@ -23,30 +25,34 @@ struct heap_state state;
 struct heap_range heap_range;
 
 /* The caches of threads that are no more may hold what is missing. */
-static void *alloc_large(size_t size, size_t align_pages, bool *ret_is_zero)
+static HEAP_TEXT void *alloc_large(size_t size, size_t align_pages, bool *ret_is_zero)
 {
+	inside_enter();
 	void *p = large_alloc(size, align_pages, ret_is_zero);
 	if (unlikely(!p) && tcache_empty_orphans())
 		p = large_alloc(size, align_pages, ret_is_zero);
+	inside_leave();
 	return p;
 }
 
-static void *alloc_slot(unsigned class)
+static HEAP_TEXT void *alloc_slot(unsigned class)
 {
+	inside_enter();
 	void *p = tcache_alloc_slow(class);
 	if (unlikely(!p) && tcache_empty_orphans())
 		p = tcache_alloc_slow(class);
+	inside_leave();
 	return p;
 }
 
-static __attribute__((noinline)) void *alloc_slow(size_t size)
+static HEAP_TEXT void *alloc_slow(size_t size)
 {
 	bool is_zero;
 	return size <= SIZECLASS_MAX_BYTES ? alloc_slot(sizeclass_of(size)) :
 					     alloc_large(size, 1, &is_zero);
 }
 
-static __attribute__((noinline)) void *alloc_slow_or_report(size_t size)
+static HEAP_TEXT void *alloc_slow_or_report(size_t size)
 {
 	void *p = alloc_slow(size);
 	if (unlikely(!p) && state.memory.alloc_failed)
@@ -54,7 +60,7 @@ static __attribute__((noinline)) void *alloc_slow_or_report(size_t size)
 	return p;
 }
 
-static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(*slow)(size_t))
+HEAP_INLINE void *alloc_or(size_t size, void *(*slow)(size_t))
 {
 	if (unlikely(size > SIZECLASS_MAX_BYTES))
 		return slow(size);
@@ -66,19 +72,19 @@ static inline __attribute__((always_inline)) void *alloc_or(size_t size, void *(
 	return slow(size);
 }
 
-static inline void *alloc(size_t size)
+HEAP_INLINE void *alloc(size_t size)
 {
 	return alloc_or(size, alloc_slow);
 }
 
-void *heap_alloc(size_t size)
+HEAP_TEXT void *heap_alloc(size_t size)
 {
 	void *p = alloc_or(size, alloc_slow_or_report);
 	memcheck_alloc(p, size, 0);
 	return p;
 }
 
-void *heap_alloc_zeroed(size_t size)
+HEAP_TEXT void *heap_alloc_zeroed(size_t size)
 {
 	bool is_zero = false;
 	void *p = size <= SIZECLASS_MAX_BYTES ? alloc(size) : alloc_large(size, 1, &is_zero);
@@ -88,7 +94,7 @@ void *heap_alloc_zeroed(size_t size)
 	return p;
 }
 
-void *heap_alloc_aligned(size_t alignment, size_t size)
+HEAP_TEXT void *heap_alloc_aligned(size_t alignment, size_t size)
 {
 	void *p;
 	bool is_zero;
@@ -118,7 +124,7 @@ struct block {
  * byte (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). Inverse 1, of a large
  * block, admits its first byte only, and 0 admits none.
  */
-static inline struct block block_at(const void *p)
+HEAP_INLINE struct block block_at(const void *p)
 {
 	struct layout_span *span = heap_span_of(p);
 	const unsigned __int128 product =
@@ -146,7 +152,7 @@ static _Noreturn void bad_pointer(const char *call, const void *p)
 	say_die(call, "%p: no block begins here (freed twice?); pass the pointer malloc gave", p);
 }
 
-static inline struct block block_live(const char *call, const void *p)
+HEAP_INLINE struct block block_live(const char *call, const void *p)
 {
 	const struct block block = block_at(p);
 	if (unlikely(!block.is_live))
@@ -154,15 +160,17 @@ static inline struct block block_live(const char *call, const void *p)
 	return block;
 }
 
-static void free_slow(struct block block, void *p)
+static HEAP_TEXT void free_slow(struct block block, void *p)
 {
+	inside_enter();
 	if (block.span->kind == SPAN_LARGE)
 		large_free(block.span);
 	else
 		tcache_free_slow(block.span, p, block.state);
+	inside_leave();
 }
 
-void heap_free(void *p)
+HEAP_TEXT void heap_free(void *p)
 {
 	const struct block block = block_live("free()", p);
 	memcheck_free(p);
@@ -197,22 +205,26 @@ static size_t with_room_to_grow(size_t size)
 	return size > SIZECLASS_MAX_BYTES && size < SIZE_MAX / 2 ? size + size / 4 : size;
 }
 
-static void *realloc_moved(void *p, size_t old_size, size_t size)
+static HEAP_TEXT void *realloc_moved(void *p, size_t old_size, size_t size)
 {
+	inside_enter();
 	void *moved = size > old_size ? alloc(with_room_to_grow(size)) : NULL;
 	if (!moved)
 		moved = alloc(size);
-	if (!moved)
-		return size <= old_size ? p : NULL;
-	memcheck_alloc(moved, size, 0);
-	if (old_size > SIZECLASS_MAX_BYTES)
-		large_populate(moved, old_size < size ? old_size : size);
-	memcheck_copy(moved, p, old_size < size ? old_size : size);
-	heap_free(p);
+	if (moved) {
+		memcheck_alloc(moved, size, 0);
+		if (old_size > SIZECLASS_MAX_BYTES)
+			large_populate(moved, old_size < size ? old_size : size);
+		memcheck_copy(moved, p, old_size < size ? old_size : size);
+		heap_free(p);
+	} else if (size <= old_size) {
+		moved = p;
+	}
+	inside_leave();
 	return moved;
 }
 
-void *heap_realloc(void *p, size_t size)
+HEAP_TEXT void *heap_realloc(void *p, size_t size)
 {
 	const struct block block = block_live("realloc()", p);
 	const size_t old_size = block_bytes(block.span);
@@ -232,19 +244,24 @@ bool heap_trim(void)
 {
 	if (heap_range.size == 0)
 		return false;
+	inside_enter();
 	tcache_flush();
 	(void)tcache_empty_orphans();
 	slab_trim();
 	lock_acquire(&state.page_lock);
 	const bool any = span_purge_all();
 	lock_release(&state.page_lock);
+	inside_leave();
 	return any;
 }
 
 void heap_thread_exit(void)
 {
-	if (heap_range.size != 0)
-		tcache_thread_exit();
+	if (heap_range.size == 0)
+		return;
+	inside_enter();
+	tcache_thread_exit();
+	inside_leave();
 }
 
 static void every_lock(void (*operation)(struct lock *lock))
@@ -267,16 +284,19 @@ static void release(struct lock *lock)
 
 void heap_prefork(void)
 {
+	inside_enter();
 	every_lock(acquire);
 }
 
 void heap_postfork_parent(void)
 {
 	every_lock(release);
+	inside_leave();
 }
 
 void heap_postfork_child(void)
 {
 	tcache_postfork_child();
 	every_lock(release);
+	inside_leave();
 }

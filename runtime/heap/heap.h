@@ -76,6 +76,12 @@ static inline bool heap_has(const void *p)
 bool heap_trim(void);         /* give all unused pages back; true if there were any */
 void heap_thread_exit(void);  /* give this thread's cache back; later calls go uncached */
 
+/* heap_is_interrupted() - for a signal handler: the instruction interrupted is at pc; was this
+ * thread in the middle of a call of the heap's? If not, its part of the heap is whole, and once
+ * all threads stand still like that, the heap is. If so, let it go on and try again later: it may
+ * hold locks that others wait for. */
+bool heap_is_interrupted(uintptr_t pc);
+
 /* Fork in a threaded program: _prepare takes every lock, the others release them; in the child
  * the other threads' caches are left for its own new threads. */
 void heap_prefork(void);

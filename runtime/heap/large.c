@@ -47,12 +47,14 @@ bool large_resize(struct layout_span *span, size_t size)
 	/* Up to a quarter may be room that realloc left for growth. */
 	if (pages <= span->page_count && pages >= span->page_count - span->page_count / 4)
 		return true;
+	inside_enter();
 	lock_acquire(&state.page_lock);
 	if (pages < span->page_count)
 		span_shrink(span, pages);
 	else
 		ok = span_extend(span, pages);
 	lock_release(&state.page_lock);
+	inside_leave();
 	return ok;
 }
 

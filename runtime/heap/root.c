@@ -50,9 +50,11 @@ int heap_set_root(const char *name, void *p)
 		return -EINVAL;
 	if (heap_range.size == 0)
 		return p ? -EINVAL : -ENOENT;
+	inside_enter();
 	lock_acquire(&state.page_lock);
 	const int error = p && !lies_in_data(p) ? -EINVAL : root_set_locked(name, p);
 	lock_release(&state.page_lock);
+	inside_leave();
 	return error;
 }
 
@@ -60,10 +62,12 @@ void *heap_get_root(const char *name)
 {
 	if (!name_is_valid(name) || heap_range.size == 0)
 		return NULL;
+	inside_enter();
 	lock_acquire(&state.page_lock);
 	const struct layout_root *root = root_find(name);
 	void *p = root ? heap_pointer(root->offset) : NULL;
 	lock_release(&state.page_lock);
+	inside_leave();
 	return p;
 }
 

@@ -5,12 +5,13 @@
 #include <stdint.h>
 
 #include "heap-layout.h"
+#include "inside.h"
 
 #define SIZECLASS_MAX_BYTES 32768u /* larger requests get a span of their own */
 
 extern uint8_t sizeclass_table[SIZECLASS_MAX_BYTES / 16 + 1];
 
-static inline unsigned sizeclass_of(size_t size)
+HEAP_INLINE unsigned sizeclass_of(size_t size)
 {
 	return sizeclass_table[(size + 15) / 16];
 }

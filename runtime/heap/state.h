@@ -12,6 +12,7 @@
 
 #include "heap-layout.h"
 #include "heap.h"
+#include "inside.h"
 #include "lock.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -68,7 +69,7 @@ static inline struct layout_span *heap_span_at(uint64_t offset)
 }
 
 /* The same by address, in as few instructions as can be: free() begins here. */
-static inline struct layout_span *heap_span_of(const void *p)
+HEAP_INLINE struct layout_span *heap_span_of(const void *p)
 {
 	return &state.spans[state.pagemap_of_zero[(uintptr_t)p >> HEAP_PAGE_SHIFT]];
 }
@@ -79,12 +80,12 @@ static inline uint32_t heap_span_id(const struct layout_span *span)
 }
 
 /* State bytes are read by whoever scans a slab while their owners change them: never torn. */
-static inline uint8_t slot_state_get(const uint8_t *at)
+HEAP_INLINE uint8_t slot_state_get(const uint8_t *at)
 {
 	return __atomic_load_n(at, __ATOMIC_RELAXED);
 }
 
-static inline void slot_state_set(uint8_t *at, enum slot_state value)
+HEAP_INLINE void slot_state_set(uint8_t *at, enum slot_state value)
 {
 	__atomic_store_n(at, (uint8_t)value, __ATOMIC_RELAXED);
 }

@@ -36,29 +36,29 @@ bool tcache_empty_orphans(void);
 void tcache_reset(void);
 
 /* The run of a bin, as two indices: one word, so that it changes at once. */
-static inline uint32_t run_next(uint64_t run)
+HEAP_INLINE uint32_t run_next(uint64_t run)
 {
 	return (uint32_t)run;
 }
 
-static inline uint32_t run_stop(uint64_t run)
+HEAP_INLINE uint32_t run_stop(uint64_t run)
 {
 	return (uint32_t)(run >> 32);
 }
 
-static inline bool run_is_empty(uint64_t run)
+HEAP_INLINE bool run_is_empty(uint64_t run)
 {
 	return run_next(run) == run_stop(run);
 }
 
-static inline void *slot_hand_out(char *slot, uint8_t *slot_state)
+HEAP_INLINE void *slot_hand_out(char *slot, uint8_t *slot_state)
 {
 	slot_state_set(slot_state, SLOT_LIVE);
 	return slot;
 }
 
 /* Neither is empty: see struct layout_bin for the order of the stores. */
-static inline void *stack_pop(struct layout_bin *bin)
+HEAP_INLINE void *stack_pop(struct layout_bin *bin)
 {
 	const struct layout_entry *entry = bin->top - 1;
 	bin->top--;
@@ -66,7 +66,7 @@ static inline void *stack_pop(struct layout_bin *bin)
 	return slot_hand_out(entry->slot, entry->state);
 }
 
-static inline void *run_pop(struct layout_bin *bin)
+HEAP_INLINE void *run_pop(struct layout_bin *bin)
 {
 	const uint32_t next = run_next(bin->run);
 	bin->run++;
