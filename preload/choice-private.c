@@ -7,7 +7,6 @@
 #include "say.h"
 
 const enum window_kind choice_window_kind = WINDOW_PRIVATE;
-const bool choice_accepts_unset_keep = true;
 
 size_t hsk_test_check(void);
 

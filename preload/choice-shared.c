@@ -2,4 +2,3 @@
 #include "preload.h"
 
 const enum window_kind choice_window_kind = WINDOW_SHARED;
-const bool choice_accepts_unset_keep = false;

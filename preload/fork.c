@@ -3,8 +3,9 @@
  *
  * The heap's locks are held across fork, so the child's heap is whole. Under keep=none the heap
  * is the file itself, so before the first fork both sides are turned private for good
- * (window_freeze), and the control page says so. vfork, posix_spawn, system and popen share or
- * replace the memory at once and freeze nothing.
+ * (window_freeze), and the control page says so. Under keep=heap the child's memory is private
+ * already, and nothing is merged into home while it lives (window_lend). vfork, posix_spawn, system
+ * and popen share or replace the memory at once and need neither.
  *
  * libc's fork takes the lock of stdio's list of streams after our handlers have run, and whoever
  * holds that (fflush(NULL)) may wait for a stream whose holder wants memory (getline): so it is
@@ -31,6 +32,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "checkpoint/committer.h"
 #include "os.h"
 #include "say.h"
 
@@ -39,6 +41,7 @@ extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 pid_t _Fork(void);
 
 static int freeze_error; /* of the fork in progress; under the heap's locks */
+static void *lease;      /* likewise: window_lend() */
 static pid_t (*next_fork_raw)(void);
 
 /* Of the streams' list; exported by glibc, in no header. All three are there, or none is used. */
@@ -53,13 +56,19 @@ static bool is_shared(void)
 	       !preload.window.is_frozen && preload.window.pool;
 }
 
-/* The heap's locks are held: no page may come or go meanwhile. Stores may: they land in the file
- * before the switch and in private memory after it, and are seen by this process either way. */
+/* keep=heap, and some pages are still home's. */
+static bool is_home_shown(void)
+{
+	return malloc_is_active && preload.window.home_end != 0 && preload.window.pool;
+}
+
+/* keep=none. The heap's locks are held: no page may come or go meanwhile. Stores may: they land in
+ * the file before the switch and in private memory after it, and are seen by this process either
+ * way. */
 static int freeze(void)
 {
-	if (!is_shared())
-		return 0;
 	const int error = window_freeze(&preload.window);
+
 	if (error) {
 		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; free some memory",
 		    strerrordesc_np(-error));
@@ -70,12 +79,37 @@ static int freeze(void)
 	return 0;
 }
 
+/* keep=heap: what the child shows of home must not change under it. */
+static int lend(void)
+{
+	const int error = window_lend(&preload.window, &lease);
+
+	if (error)
+		say(SAY_ERROR, "fork", "the pool cannot be kept still for the child: %s; free some memory "
+		    "and descriptors", strerrordesc_np(-error));
+	return error;
+}
+
+static int before_fork(void)
+{
+	return is_shared() ? freeze() : is_home_shown() ? lend() : 0;
+}
+
+static void after_fork(void)
+{
+	window_lend_end(lease);
+	lease = NULL;
+}
+
+/* A child made by number or on a stack of its own has no "after": the lease of such a fork ends
+ * with the next one, and merging waits so long. */
 int fork_freeze(void)
 {
-	if (!is_shared())
+	if (!is_shared() && !is_home_shown())
 		return 0;
 	heap_prefork();
-	const int error = freeze();
+	after_fork();
+	const int error = before_fork();
 	heap_postfork_parent();
 	return error;
 }
@@ -85,6 +119,7 @@ void fork_forget_pool(void)
 {
 	if (!preload.window.pool)
 		return;
+	committer_forget();
 	preload.window.pool = NULL;
 	pool_forget(&preload.pool);
 }
@@ -98,7 +133,8 @@ static void fork_prepare(void)
 		streams_lock();
 	heap_prefork();
 	has_streams = takes_streams;
-	freeze_error = freeze();
+	after_fork();
+	freeze_error = before_fork();
 }
 
 static void fork_parent(void)
@@ -106,6 +142,7 @@ static void fork_parent(void)
 	if (!malloc_is_active)
 		return;
 	const bool had_streams = has_streams; /* the next fork may begin once the locks are free */
+	after_fork();
 	heap_postfork_parent();
 	if (had_streams)
 		streams_unlock();

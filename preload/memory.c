@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "checkpoint/committer.h"
 #include "layout.h"
 #include "os.h"
 #include "say.h"
@@ -29,7 +30,11 @@ static int grow(void *context, size_t offset, size_t len)
 static int purge(void *context, size_t offset, size_t len)
 {
 	struct preload_state *state = context;
-	return window_purge(&state->window, offset, len);
+	int error = window_purge(&state->window, offset, len);
+	if (error >= 0 && state->keep == KEEP_HEAP)
+		error = committer_note_zeros(offset / LAYOUT_BLOCK_BYTES, len / LAYOUT_BLOCK_BYTES,
+					     error == 1);
+	return error > 0 ? 0 : error;
 }
 
 static void populate(void *context, size_t offset, size_t len)

@@ -26,12 +26,13 @@ struct preload_state {
 	struct pool pool;
 	struct window window; /* .pool is NULL in a forked child */
 	pid_t owner;          /* the process that attached; 0 while there is no pool */
+	enum keep keep;       /* of this run */
+	bool is_resumed;      /* the heap of an earlier run's epoch is there */
 };
 extern struct preload_state preload;
 
 /* choice-*.c: the one difference between libheapsake.so and the tests' libheapsake-private.so. */
 extern const enum window_kind choice_window_kind;
-extern const bool choice_accepts_unset_keep;
 
 /* malloc.c: true from the moment the heap is in the pool. */
 extern bool malloc_is_active;

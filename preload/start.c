@@ -21,6 +21,8 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "enter.h"
+#include "checkpoint/committer.h"
 #include "control.h"
 #include "os.h"
 #include "say.h"
@@ -98,15 +100,10 @@ static int check_malloc_is_ours(struct refusal *ret_why)
 
 static int check_keep(const struct config *config, struct refusal *ret_why)
 {
-	if (config->keep == KEEP_NONE || (config->keep == KEEP_UNSET && choice_accepts_unset_keep))
+	if (config->keep != KEEP_PROCESS)
 		return 0;
 	return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
-		      config->keep == KEEP_UNSET ?
-			      "unset, and this version keeps nothing but \"none\"; "
-			      "set HEAPSAKE_KEEP=none (heapsake run -k none)" :
-			      "\"%s\", and this version keeps nothing but \"none\"; "
-			      "set HEAPSAKE_KEEP=none (heapsake run -k none)",
-		      config_keep_name(config->keep));
+		      "\"process\", which this version does not keep; set it to heap or none");
 }
 
 static int check_process(const struct config *config, struct refusal *ret_why)
@@ -117,59 +114,6 @@ static int check_process(const struct config *config, struct refusal *ret_why)
 	if (!status)
 		status = check_malloc_is_ours(ret_why);
 	return status;
-}
-
-/* Somebody else may create the pool between our look and our creation: then it is just opened. */
-static int pool_attach(const struct config *config, struct refusal *ret_why)
-{
-	struct pool *pool = &preload.pool;
-	const char *path = config->pool_path;
-	int status = 0;
-
-	if (!pool_exists(path))
-		status = pool_create(path, &(struct pool_plan){.size_bytes = config->size_bytes},
-				     ret_why);
-	if (!status || pool_exists(path))
-		status = pool_open(pool, path, POOL_OWN, ret_why);
-	if (!status && !config->is_new)
-		status = pool_set_keep(pool, KEEP_NONE, ret_why);
-	if (!status && config->has_size)
-		status = pool_grow(pool, config->size_bytes, ret_why);
-	return status;
-}
-
-/* keep=none: what an earlier run left is nobody's. Emptied last, after all that may be refused. */
-static int window_attach(const struct config *config, struct refusal *ret_why)
-{
-	struct pool *pool = &preload.pool;
-	int status = window_open(&preload.window, choice_window_kind, pool, pool->sb.base,
-				 pool_size_bytes(pool), ret_why);
-	if (!status && config->is_new) {
-		status = pool_reset(pool, ret_why);
-		if (!status)
-			status = pool_set_keep(pool, KEEP_NONE, ret_why);
-	}
-	if (status)
-		return status;
-	const int error = pool_empty(pool);
-	if (error)
-		return refuse(ret_why, STATUS_FAILED, pool->path, "cannot be emptied: %s; "
-			      "make a new pool", strerrordesc_np(-error));
-	return 0;
-}
-
-static int heap_make(struct refusal *ret_why)
-{
-	const struct window *window = &preload.window;
-
-	preload.owner = os_getpid();
-	const int error = heap_create(&memory_of_window, window->base, window->size_bytes,
-				      window->size_bytes);
-	if (error)
-		return refuse(ret_why, error == -EINVAL ? STATUS_INCOMPATIBLE : STATUS_NO_SPACE,
-			      preload.pool.path, "no heap can be made in it: %s; make room",
-			      strerrordesc_np(-error));
-	return 0;
 }
 
 static int hooks_attach(struct refusal *ret_why)
@@ -193,8 +137,15 @@ static void start_line(const struct config *config)
 		say_line("heapsake: %s: has %llu MiB, more than the size asked for; "
 			 "a pool is never made smaller", preload.pool.path,
 			 (unsigned long long)size_bytes >> 20);
-	say_line("heapsake: %s: keep none, up to %llu MiB; nothing of this run will come back",
-		 preload.pool.path, (unsigned long long)preload.window.size_bytes >> 20);
+	if (preload.keep == KEEP_NONE)
+		say_line("heapsake: %s: keep none, up to %llu MiB; nothing of this run will come back",
+			 preload.pool.path, (unsigned long long)preload.window.size_bytes >> 20);
+	else if (preload.is_resumed)
+		say_line("heapsake: resumed %s at epoch %llu", preload.pool.path,
+			 (unsigned long long)committer_epoch());
+	else
+		say_line("heapsake: %s: keep heap, up to %llu MiB; it starts empty", preload.pool.path,
+			 (unsigned long long)preload.window.size_bytes >> 20);
 }
 
 static int start(struct config *config, char **envp, struct refusal *ret_why)
@@ -207,11 +158,7 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	if (!status)
 		status = hooks_attach(ret_why);
 	if (!status)
-		status = pool_attach(config, ret_why);
-	if (!status)
-		status = window_attach(config, ret_why);
-	if (!status)
-		status = heap_make(ret_why);
+		status = enter_pool(config, ret_why);
 	if (status)
 		return status;
 	if (config->stats != STATS_OFF)
@@ -224,6 +171,8 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	}
 	start_line(config);
 	malloc_is_active = true;
+	if (preload.keep == KEEP_HEAP)
+		committer_start();
 	return 0;
 }
 

@@ -3,6 +3,10 @@
  * trick: the opened ranges turn into MAP_PRIVATE views of the file, which is not written again as
  * long as somebody shows it. The guarantee: all or nothing; threads may store meanwhile, and no
  * store is lost; no store after it, here or in any descendant, reaches the file.
+ *
+ * With keep=heap a fork changes nothing here, but the child's clean pages are home's. A lock on a
+ * description that nothing but a mapping of the child's refers to tells for how long, without a
+ * table of pids that would have to know of grandchildren and of numbers used again.
  */
 #include "window.h"
 
@@ -116,4 +120,26 @@ int window_freeze(struct window *window)
 	if (window->pool->control)
 		control_set_flag(window->pool->control, CONTROL_PRIVATE);
 	return 0;
+}
+
+int window_lend(struct window *window, void **ret_lease)
+{
+	*ret_lease = NULL;
+	if (window->kind != WINDOW_PRIVATE || window->home_end == 0)
+		return 0;
+	int fd = open_view(window);
+	if (fd < 0)
+		return fd;
+	void *page = os_mmap(NULL, OS_PAGE_BYTES, PROT_READ, MAP_SHARED, fd, LAYOUT_CONTROL_OFFSET);
+	os_close(fd);
+	if (os_is_error(page))
+		return (int)(intptr_t)page;
+	*ret_lease = page;
+	return 0;
+}
+
+void window_lend_end(void *lease)
+{
+	if (lease)
+		os_munmap(lease, OS_PAGE_BYTES);
 }

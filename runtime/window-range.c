@@ -35,3 +35,11 @@ int window_range_add(struct window *window, size_t start, size_t end)
 	window->open_bytes += merged.end - merged.start - old_bytes;
 	return 0;
 }
+
+bool window_is_open(const struct window *window, size_t offset)
+{
+	for (unsigned i = 0; i < window->range_count; i++)
+		if (offset >= window->ranges[i].start && offset < window->ranges[i].end)
+			return true;
+	return false;
+}

@@ -54,6 +54,8 @@ void window_close(struct window *window);
  * before its first use, or a full disk is SIGBUS. For private windows that costs one cheap call. */
 int window_grow(struct window *window, size_t offset, size_t len);
 
+bool window_is_open(const struct window *window, size_t offset);
+
 /* window_show_home() - of a private window: open [offset, offset+len), showing the file's bytes;
  * what is stored there is private. 0, or -errno and nothing has changed */
 int window_show_home(struct window *window, size_t offset, size_t len);
@@ -70,3 +72,10 @@ void window_populate(struct window *window, size_t offset, size_t len);
  * reaches the file. 0, or -errno and nothing has changed. As long as any descendant shows pages of
  * the file, the next owner is refused (STATUS_BUSY): it would empty them under the descendant. */
 int window_freeze(struct window *window);
+
+/* window_lend() - before a fork, of a private window: the child sees home's bytes in all pages this
+ * process never wrote, and would see a merge. *ret_lease, a page the child inherits, holds the view
+ * lock as long as a descendant has it mapped; the parent gives it back after the fork. NULL: no
+ * home is shown. -errno: do not fork. */
+int window_lend(struct window *window, void **ret_lease);
+void window_lend_end(void *lease); /* NULL: nothing */

@@ -30,12 +30,16 @@ struct committer_plan {
 	enum durability durability;    /* in effect */
 };
 
+/* committer_open() - keeping begins: stores are followed, regions may be added, what the heap gives
+ * back is noted. 0 or -errno */
+int committer_open(const struct committer_plan *plan);
 /* committer_start() - from now on epochs are made. 0 or -errno */
-int committer_start(const struct committer_plan *plan);
+int committer_start(void);
 
 /* committer_checkpoint() - one epoch that holds everything stored so far, and wait until it is
  * durable: hsk_checkpoint() without the checks of its caller. timeout_ms < 0: no limit.
- * 0, -ETIMEDOUT, -ENOSPC, -EIO (DEGRADED; one attempt was made), -EDEADLK, -ESHUTDOWN, -ENODEV */
+ * 0, -ETIMEDOUT, -ENOSPC, -EIO (DEGRADED; one attempt was made), -EDEADLK, -ESHUTDOWN, -ENODEV (not
+ * open; not started yet) */
 int committer_checkpoint(int timeout_ms);
 
 /* committer_finish() - the last epoch, waiting that long for it; none is made after. 0 or the
@@ -58,5 +62,5 @@ int committer_restore(const struct region *region, struct home_fault *ret_fault)
 int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
 
 uint64_t committer_epoch(void); /* newest durable */
-bool committer_is_running(void); /* false: no pool, keep=none, a forked child */
+bool committer_is_open(void);    /* false: no pool, keep=none, a forked child */
 void committer_forget(void);     /* in a forked child */

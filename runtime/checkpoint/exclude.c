@@ -155,6 +155,12 @@ static const struct exclude_list *list_begin(void)
 	return &exclude.lists[index];
 }
 
+bool exclude_is_empty(void)
+{
+	/* A count that is changing belongs to a call that has not returned yet. */
+	return exclude.lists[atomic_load_explicit(&exclude.current, memory_order_acquire)].count == 0;
+}
+
 void exclude_apply(const char *start, char *copy, size_t len)
 {
 	const uintptr_t from = (uintptr_t)start, to = from + len;

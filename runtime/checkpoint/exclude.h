@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,9 @@
  * byte of each is stored to as it is.
  * 0, -ENOENT (len 0: no such), -EEXIST (overlaps another), -ENOSPC (EXCLUDE_MAX are there) */
 int exclude_set(void *start, size_t len);
+
+/* exclude_is_empty() - then there is nothing to apply; the committer asks for each page */
+bool exclude_is_empty(void);
 
 /* exclude_apply() - zeros into what of copy, the len bytes that were read at start, is excluded.
  * One thread: the committer's, which never waits here for a thread it has stopped. */

@@ -15,8 +15,6 @@ import time
 import unittest
 
 LIBRARY, PRIVATE, ELSEWHERE, COMMAND = (os.path.abspath(path) for path in sys.argv[1:5])
-ONLY_NONE = ('and this version keeps nothing but "none"; '
-             "set HEAPSAKE_KEEP=none (heapsake run -k none)")
 DEADLINE_S = 20
 ADDR_NO_RANDOMIZE = 0x0040000
 
@@ -89,14 +87,17 @@ class Refusals(unittest.TestCase):
         self.assert_runs(self.environment(**self.pool_variables(DISABLE="1", KEEP="bogus")))
         self.assertFalse(os.path.exists(self.pool))
 
-    def test_unset_keep(self):
-        env = self.environment(POOL=self.pool)
-        self.assert_refused(2, f"HEAPSAKE_KEEP: unset, {ONLY_NONE}", env)
+    def test_unset_keep_is_heap(self):
+        self.assert_runs(self.environment(POOL=self.pool, QUIET="1"))
+        other = self.environment(**self.pool_variables(KEEP="none"))
+        line = "was made with keep heap, asked for keep none; use that keep, or --new"
+        self.assertEqual(self.run_program(other),
+                         (5, "", f"heapsake: refused: {self.pool}: {line}\n"))
 
-    def test_keeps_that_are_not_there_yet(self):
-        for keep in ("heap", "process"):
-            env = self.environment(**self.pool_variables(KEEP=keep))
-            self.assert_refused(2, f'HEAPSAKE_KEEP: "{keep}", {ONLY_NONE}', env)
+    def test_a_keep_that_is_not_there_yet(self):
+        env = self.environment(**self.pool_variables(KEEP="process"))
+        self.assert_refused(2, 'HEAPSAKE_KEEP: "process", which this version does not keep; '
+                            "set it to heap or none", env)
 
     def test_unknown_variables(self):
         known = {"POOl": "POOL", "KEP": "KEEP", "QUITE": "QUIET"}

@@ -1,0 +1,417 @@
+/*
+ * The problem: a program wants to go on while its memory is written down, many times a second, and
+ * whoever asks for durability wants it now. The trick: most of a dirty set is copied while the
+ * program runs; it stands still only while the rest is found and copied; comparing, checksums and
+ * the disk come after. One epoch serves everybody who asked before its cut. The guarantee: what
+ * an epoch holds is the memory of one instant, at which every thread stood where DESIGN 2.2 lets
+ * it be taken; an epoch that fails is taken again, with everything that was in it.
+ *
+ * Pages stay staged until their epoch is durable: the tracker tells of a store once only.
+ */
+#include "committer.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cut.h"
+#include "exclude.h"
+#include "lock.h"
+#include "os.h"
+#include "report.h"
+#include "roster.h"
+#include "staging.h"
+#include "track.h"
+#include "zeros.h"
+
+#define STACK_BYTES (UINT64_C(256) << 10)
+#define IDLE_NS UINT64_C(1000000000)
+#define PRECOPY_ROUNDS 4
+#define PRECOPY_ENOUGH 64                /* pages: cheaper to copy in the cut than to scan again */
+#define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
+
+/* What waiters wait for: the ticket up to which all is settled, and how the last attempt ended. */
+struct outcome {
+	uint32_t ticket;
+	int32_t error;
+};
+
+static struct committer {
+	struct committer_plan plan;
+	struct staging staging;
+	struct report report;
+	struct lock lock; /* regions, tracker, engine: held but while sleeping */
+	struct region regions[ROSTER_MAX];
+	size_t region_count;
+	_Atomic bool is_open;
+	_Atomic bool is_started;
+	_Atomic bool is_over;   /* no epoch any more */
+	_Atomic uint32_t tickets;
+	_Atomic uint64_t outcome; /* struct outcome */
+	uint32_t settled;         /* a futex: rung when outcome has changed */
+	_Atomic uint64_t epoch;
+	uint64_t last_cut_ns;
+	size_t visited; /* pages, by the collection going on */
+	int stage_error;
+	bool is_over_limit;
+	uint32_t alive;
+} self;
+
+/* ---- What is dirty ---- */
+
+/* There is no room for a copy, and the tracker tells once: look at the page again, or, while all
+ * threads stand, let the commit read it where it is. */
+static void stage_later(const struct region *region, uint64_t page, int error)
+{
+	self.is_over_limit = true;
+	if (region->id != CHECKPOINT_REGION_HEAP)
+		self.stage_error = error;
+	else
+		zeros_note(page, 1);
+}
+
+static void stage_page(const struct region *region, uint64_t page)
+{
+	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	const char *source = region->address + page * LAYOUT_BLOCK_BYTES;
+	const uint64_t len = region_page_bytes(region, page);
+
+	if (len < LAYOUT_BLOCK_BYTES || !exclude_is_empty()) {
+		memset(copy + len, 0, LAYOUT_BLOCK_BYTES - len);
+		memcpy(copy, source, len);
+		exclude_apply(source, copy, len);
+		source = copy;
+	}
+	const int error = staging_put(&self.staging, region->id, page, source);
+	if (error)
+		stage_later(region, page, error);
+	self.visited++;
+}
+
+/* A run of the tracker's pages may touch several regions. */
+static void stage_run(void *context, char *start, size_t len)
+{
+	for (size_t i = 0; i < self.region_count; i++) {
+		const struct region *region = &self.regions[i];
+		if (!region->address || start >= region->address + region_bytes(region) ||
+		    start + len <= region->address)
+			continue;
+		uint64_t first;
+		const uint64_t count = region_pages_at(region, start, len, &first);
+		for (uint64_t page = first; page < first + count; page++)
+			stage_page(region, page);
+	}
+}
+
+static void stage_zeros(void *context, uint64_t page)
+{
+	stage_page(&self.regions[0], page);
+}
+
+/* One collection: what the heap gave back first, since it may be in use again by now. */
+static int collect(size_t *ret_pages)
+{
+	self.visited = 0;
+	self.stage_error = 0;
+	zeros_take(stage_zeros, NULL);
+	const int error = track_collect(self.plan.track, stage_run, NULL);
+	*ret_pages = self.visited;
+	return error ? error : self.stage_error;
+}
+
+/* Round after round while it shrinks: what the last one leaves is the pause. */
+static void precopy(void)
+{
+	size_t before = SIZE_MAX, pages = 0;
+
+	if (!track_can_run(self.plan.track))
+		return;
+	for (int round = 0; round < PRECOPY_ROUNDS; round++) {
+		if (collect(&pages) != 0 || pages <= PRECOPY_ENOUGH || pages > before / 4 * 3)
+			return;
+		before = pages;
+	}
+}
+
+/* ---- Epochs ---- */
+
+static void settle(uint32_t ticket, int error)
+{
+	const struct outcome outcome = {ticket, error};
+	uint64_t word;
+
+	memcpy(&word, &outcome, sizeof(word));
+	atomic_store_explicit(&self.outcome, word, memory_order_release);
+	__atomic_fetch_add(&self.settled, 1, __ATOMIC_RELEASE);
+	os_futex_wake(&self.settled, INT32_MAX);
+}
+
+static struct outcome outcome_now(void)
+{
+	const uint64_t word = atomic_load_explicit(&self.outcome, memory_order_acquire);
+	struct outcome outcome;
+
+	memcpy(&outcome, &word, sizeof(outcome));
+	return outcome;
+}
+
+/* The instant: on return everybody runs again, and the image is staged. */
+static int take_cut(uint32_t *ret_ticket)
+{
+	struct cut_report cut;
+	size_t pages;
+	const int status = cut_stop(self.plan.interval_ns, &cut);
+
+	report_cut(&self.report, &cut, status);
+	if (status)
+		return status == CUT_E_DEADLOCK ? -EDEADLK : -EAGAIN;
+	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
+	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
+	const uint64_t cut_unix_ns = os_clock_ns(CLOCK_REALTIME);
+	const int error = collect(&pages);
+	cut_release(&cut);
+	report_pause(&self.report, cut.pause_ns, cut_unix_ns);
+	return error;
+}
+
+static int commit(void)
+{
+	const struct checkpoint_page *pages;
+	size_t count;
+	uint64_t epoch;
+	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
+
+	pages = staging_pages(&self.staging, &count);
+	const int error = count == 0 ? 0
+				     : checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
+	if (!error && count != 0) {
+		atomic_store_explicit(&self.epoch, epoch, memory_order_release);
+		staging_clear(&self.staging);
+	}
+	report_commit(&self.report, error, count, os_clock_ns(CLOCK_MONOTONIC) - began_ns);
+	return error;
+}
+
+static void make_epoch(void)
+{
+	uint32_t ticket = 0, request;
+	const bool is_requested = control_pending(self.plan.control, &request);
+
+	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
+		precopy();
+	int error = take_cut(&ticket);
+	if (error == -EAGAIN) /* given up: who waits goes on waiting, for the next attempt */
+		return;
+	if (!error)
+		error = commit();
+	settle(ticket, error);
+	if (is_requested)
+		control_answer(self.plan.control, request, error < 0 ? -error : error ? EIO : 0);
+}
+
+/* ---- The thread ---- */
+
+static bool is_asked(void)
+{
+	uint32_t request;
+
+	return atomic_load_explicit(&self.tickets, memory_order_acquire) != outcome_now().ticket ||
+	       control_pending(self.plan.control, &request);
+}
+
+/* Until the next epoch is due, somebody asks, or all is over. */
+static void sleep_until(uint64_t due_ns)
+{
+	for (;;) {
+		const uint32_t rung = control_doorbell(self.plan.control);
+		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+		if (is_asked() || self.is_over || now_ns >= due_ns)
+			return;
+		control_sleep(self.plan.control, rung,
+			      due_ns - now_ns < IDLE_NS ? due_ns - now_ns : IDLE_NS);
+	}
+}
+
+static void run(void *argument)
+{
+	os_thread_set_name("heapsake");
+	os_timer_slack_ns(1);
+	uint64_t due_ns = os_clock_ns(CLOCK_MONOTONIC);
+	while (!self.is_over) {
+		due_ns = self.plan.interval_ns ? due_ns + self.plan.interval_ns : UINT64_MAX;
+		sleep_until(due_ns);
+		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+		if (due_ns < now_ns) /* late: the next one is not earlier for it */
+			due_ns = now_ns;
+		lock_acquire(&self.lock);
+		if (!self.is_over) {
+			make_epoch();
+			report_publish(&self.report, self.plan.checkpoint);
+			checkpoint_tend(self.plan.checkpoint);
+		}
+		lock_release(&self.lock);
+	}
+	settle(atomic_load(&self.tickets), -ESHUTDOWN);
+}
+
+int committer_open(const struct committer_plan *plan)
+{
+	struct checkpoint_info info;
+
+	self.plan = *plan;
+	checkpoint_info(plan->checkpoint, &info);
+	atomic_store(&self.epoch, info.epoch);
+	for (size_t i = 0; i < plan->region_count; i++)
+		self.regions[i] = plan->regions[i];
+	self.region_count = plan->region_count;
+	report_open(&self.report, plan);
+	staging_open(&self.staging, plan->staging_bytes);
+	const int error = zeros_open(self.regions[0].page_count);
+	atomic_store_explicit(&self.is_open, !error, memory_order_release);
+	return error;
+}
+
+int committer_start(void)
+{
+	const int error = os_thread_start(run, NULL, STACK_BYTES, &self.alive);
+
+	self.is_started = !error;
+	return error;
+}
+
+bool committer_is_open(void)
+{
+	return atomic_load_explicit(&self.is_open, memory_order_acquire);
+}
+
+uint64_t committer_epoch(void)
+{
+	return atomic_load_explicit(&self.epoch, memory_order_acquire);
+}
+
+int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew)
+{
+	if (!committer_is_open())
+		return 0;
+	zeros_note(page, page_count);
+	return is_mapped_anew ? track_renew(self.plan.track,
+					    self.regions[0].address + page * LAYOUT_BLOCK_BYTES,
+					    page_count * LAYOUT_BLOCK_BYTES) : 0;
+}
+
+static struct region *find_region(uint32_t region_id)
+{
+	for (size_t i = 0; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			return &self.regions[i];
+	return NULL;
+}
+
+static int add_region(struct region *region)
+{
+	struct region *known = find_region(region->id);
+	int error = checkpoint_add_region(self.plan.checkpoint, region);
+
+	if (!error && region->address)
+		error = track_add(self.plan.track, region_memory_start(region),
+				  region_memory_bytes(region));
+	if (error)
+		return error;
+	*(known ? known : &self.regions[self.region_count++]) = *region;
+	return 0;
+}
+
+/* The committer may hold the lock while it waits for this very thread. */
+static void engine_take(void)
+{
+	cut_park();
+	lock_acquire(&self.lock);
+}
+
+static void engine_give(void)
+{
+	lock_release(&self.lock);
+	cut_unpark();
+}
+
+int committer_add_region(struct region *region)
+{
+	if (!committer_is_open())
+		return -ENODEV;
+	engine_take();
+	const int error = add_region(region);
+	engine_give();
+	return error;
+}
+
+int committer_restore(const struct region *region, struct home_fault *ret_fault)
+{
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	int error = 0;
+
+	if (!committer_is_open())
+		return -ENODEV;
+	engine_take();
+	for (uint64_t i = 0; !error && i < region->page_count; i++) {
+		error = checkpoint_page(self.plan.checkpoint, region->id, i, page);
+		if (!error)
+			memcpy(region->address + i * LAYOUT_BLOCK_BYTES, page,
+			       region_page_bytes(region, i));
+	}
+	if (error == CHECKPOINT_E_DAMAGED)
+		*ret_fault = checkpoint_fault(self.plan.checkpoint);
+	engine_give();
+	return error;
+}
+
+/* ---- Asking ---- */
+
+static int wait_for(uint32_t ticket, int timeout_ms)
+{
+	const uint64_t until_ns = os_clock_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000000;
+
+	for (;;) {
+		const uint32_t settled = __atomic_load_n(&self.settled, __ATOMIC_ACQUIRE);
+		const struct outcome outcome = outcome_now();
+		if ((int32_t)(outcome.ticket - ticket) >= 0)
+			return outcome.error;
+		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+		if (timeout_ms >= 0 && now_ns >= until_ns)
+			return -ETIMEDOUT;
+		const uint64_t left_ns = timeout_ms < 0 ? IDLE_NS : until_ns - now_ns;
+		const struct timespec timeout = {.tv_sec = (time_t)(left_ns / 1000000000),
+						 .tv_nsec = (long)(left_ns % 1000000000)};
+		os_futex_wait(&self.settled, settled, &timeout);
+	}
+}
+
+int committer_checkpoint(int timeout_ms)
+{
+	if (!committer_is_open() || !self.is_started)
+		return -ENODEV;
+	if (self.is_over)
+		return -ESHUTDOWN;
+	cut_park();
+	const uint32_t ticket = atomic_fetch_add(&self.tickets, 1) + 1;
+	control_ring(self.plan.control);
+	const int error = wait_for(ticket, timeout_ms);
+	cut_unpark();
+	return error;
+}
+
+int committer_finish(int timeout_ms)
+{
+	const int error = committer_checkpoint(timeout_ms);
+
+	if (error == -ENODEV)
+		return error;
+	self.is_over = true;
+	control_ring(self.plan.control);
+	return error;
+}
+
+void committer_forget(void)
+{
+	atomic_store(&self.is_open, false);
+}

@@ -1,0 +1,206 @@
+/*
+ * The problem: how keeping goes must be known outside, while it goes on, and a user must hear of
+ * trouble once, not at every interval. The trick: one struct, filled step by step by the committer
+ * and published whole after each epoch; times as histograms of 16 buckets an octave, so that p99 is
+ * right to 6 percent at no cost. The guarantee: while the state is OK, everything stored before
+ * epoch_unix_ns is durable, and nothing later is if dirty_unix_ns is 0.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "committer.h"
+#include "cut.h"
+#include "line.h"
+#include "os.h"
+#include "say.h"
+#include "track.h"
+
+static unsigned bucket_of(uint64_t us)
+{
+	if (us < 32)
+		return (unsigned)us;
+	const unsigned msb = 63 - (unsigned)__builtin_clzll(us);
+	const unsigned bucket = (msb - 4) * 16 + ((us >> (msb - 4)) & 15) + 16;
+	return bucket < REPORT_BUCKETS ? bucket : REPORT_BUCKETS - 1;
+}
+
+static uint32_t bucket_us(unsigned bucket)
+{
+	if (bucket < 32)
+		return bucket;
+	const unsigned msb = (bucket - 16) / 16 + 4;
+	const uint64_t us = ((uint64_t)16 + (bucket & 15)) << (msb - 4);
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void histogram_add(struct histogram *histogram, uint64_t ns)
+{
+	const uint64_t us = ns / 1000;
+
+	histogram->counts[bucket_of(us)]++;
+	histogram->count++;
+	if (us > histogram->max_us)
+		histogram->max_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static uint32_t histogram_at(const struct histogram *histogram, unsigned percent)
+{
+	uint64_t left = (histogram->count * percent + 99) / 100;
+
+	for (unsigned i = 0; i < REPORT_BUCKETS; i++) {
+		if (left <= histogram->counts[i])
+			return left ? bucket_us(i) : 0;
+		left -= histogram->counts[i];
+	}
+	return histogram->max_us;
+}
+
+static struct control_times times_of(const struct histogram *histogram)
+{
+	return (struct control_times){
+		.p50_us = histogram_at(histogram, 50),
+		.p99_us = histogram_at(histogram, 99),
+		.max_us = histogram->max_us,
+	};
+}
+
+static void say_line_of(const struct report *report, const char *text, const char *detail)
+{
+	char buffer[512];
+	struct line line = line_in(buffer, sizeof(buffer));
+
+	if (!say_has_level(SAY_WARN))
+		return;
+	line_add(&line, "heapsake: ");
+	line_add(&line, report->pool);
+	line_add(&line, ": ");
+	line_add(&line, text);
+	line_add(&line, detail);
+	line_add(&line, "\n");
+	os_write(2, buffer, line.len);
+}
+
+void report_open(struct report *report, const struct committer_plan *plan)
+{
+	struct checkpoint_info info;
+
+	checkpoint_info(plan->checkpoint, &info);
+	*report = (struct report){
+		.control = plan->control,
+		.pool = plan->name,
+		.status = {
+			.epoch = info.epoch,
+			.oldest_epoch = info.oldest_epoch,
+			.durability = plan->durability,
+			.tracker = plan->track->kind,
+			.interval_ns = plan->interval_ns,
+		},
+	};
+	control_publish(report->control, &report->status);
+}
+
+static void set_why(struct report *report, const char *why)
+{
+	struct line line = line_in(report->status.why, sizeof(report->status.why));
+
+	line_add(&line, why);
+}
+
+void report_cut(struct report *report, const struct cut_report *cut, int status)
+{
+	report->status.lifelong_locks = cut->lifelong;
+	report->status.counters.forced += cut->forced;
+	if (cut->forced && !report->told_forced) {
+		report->told_forced = true;
+		say_line_of(report, "a thread was stopped in the middle of its work for an epoch; "
+			    "put what belongs together into HSK_TX or under a lock", "");
+	}
+	if (status == 0) {
+		if (report->status.state == CONTROL_OK)
+			set_why(report, "");
+		return;
+	}
+	report->status.counters.given_up++;
+	if (report->status.state == CONTROL_OK)
+		set_why(report, cut->culprit);
+	if (report->status.dirty_unix_ns == 0)
+		report->status.dirty_unix_ns = os_clock_ns(CLOCK_REALTIME);
+	if (!report->told_given_up && cut->culprit[0]) {
+		report->told_given_up = true;
+		say_line_of(report, "no epoch can be taken: ", cut->culprit);
+	}
+}
+
+void report_pause(struct report *report, uint64_t pause_ns, uint64_t cut_unix_ns)
+{
+	histogram_add(&report->pause, pause_ns);
+	report->cut_unix_ns = cut_unix_ns;
+}
+
+static const char *error_text(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT ? "no space left" :
+	       error == -EIO			    ? "input/output error" :
+	       error == -ENOMEM			    ? "no memory" :
+	       error == CHECKPOINT_E_DAMAGED	    ? "what is on media is damaged" :
+						      "the pool cannot be written";
+}
+
+static void degrade(struct report *report, int error)
+{
+	char text[192];
+	struct line line = line_in(text, sizeof(text));
+
+	line_add(&line, error_text(error));
+	line_add(&line, " (error ");
+	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
+	line_add(&line, "); the last epoch stands");
+	if (report->status.state != CONTROL_DEGRADED)
+		say_line_of(report, text, "");
+	report->status.state = CONTROL_DEGRADED;
+	report->status.error = error < 0 ? -error : EIO;
+	set_why(report, text);
+}
+
+void report_commit(struct report *report, int error, size_t pages, uint64_t commit_ns)
+{
+	struct control_status *status = &report->status;
+
+	if (error) {
+		degrade(report, error);
+		if (status->dirty_unix_ns == 0)
+			status->dirty_unix_ns = report->cut_unix_ns;
+		return;
+	}
+	if (status->state == CONTROL_DEGRADED) {
+		say_line_of(report, "epochs are durable again", "");
+		status->state = CONTROL_OK;
+		status->error = 0;
+		set_why(report, "");
+	}
+	if (pages)
+		histogram_add(&report->commit, commit_ns);
+	status->epoch_unix_ns = report->cut_unix_ns;
+	status->dirty_unix_ns = pages ? report->cut_unix_ns : 0; /* it goes on storing, we suppose */
+}
+
+void report_publish(struct report *report, const struct checkpoint *checkpoint)
+{
+	struct control_status *status = &report->status;
+	struct checkpoint_info info;
+
+	checkpoint_info(checkpoint, &info);
+	status->epoch = info.epoch;
+	status->oldest_epoch = info.oldest_epoch;
+	status->log_bytes = info.log_bytes;
+	status->counters.epochs = info.epochs;
+	status->counters.pages = info.pages;
+	status->counters.log_bytes = info.record_bytes;
+	status->counters.home_bytes = info.home_pages * LAYOUT_BLOCK_BYTES;
+	status->pause = times_of(&report->pause);
+	status->commit = times_of(&report->commit);
+	control_publish(report->control, status);
+}

@@ -1,0 +1,41 @@
+/*
+ * Report: what the committer tells the world through the control page, and the lines it prints.
+ * Room-private; the committer's alone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control.h"
+
+struct checkpoint;
+struct committer_plan;
+struct cut_report;
+
+#define REPORT_BUCKETS 512 /* 16 an octave */
+
+struct histogram {
+	uint64_t counts[REPORT_BUCKETS];
+	uint64_t count;
+	uint32_t max_us;
+};
+
+struct report {
+	struct control *control;
+	const char *pool;
+	struct control_status status;
+	struct histogram pause, commit;
+	uint64_t cut_unix_ns; /* of the newest cut */
+	bool told_forced, told_given_up;
+};
+
+void report_open(struct report *report, const struct committer_plan *plan);
+/* After cut_stop(), whatever it returned. */
+void report_cut(struct report *report, const struct cut_report *cut, int status);
+void report_pause(struct report *report, uint64_t pause_ns, uint64_t cut_unix_ns);
+/* After a commit of that many pages, whose cut report_pause() has heard of. */
+void report_commit(struct report *report, int error, size_t pages, uint64_t commit_ns);
+/* report_publish() - into the control page */
+void report_publish(struct report *report, const struct checkpoint *checkpoint);
