@@ -37,6 +37,7 @@ struct scan_argument {
 /* A word of /proc/self/pagemap. */
 #define WORD_PRESENT (UINT64_C(1) << 63)
 #define WORD_SWAPPED (UINT64_C(1) << 62)
+#define WORD_GUARD (UINT64_C(1) << 58) /* Linux 6.15; 0 before */
 #define WORD_SOFT_DIRTY (UINT64_C(1) << 55)
 
 long pagemap_scan(int fd, const struct pagemap_query *query, uint64_t start, uint64_t end,
@@ -86,8 +87,8 @@ int pagemap_next(int fd, struct pagemap_ahead *ahead, bool is_soft_dirty, uint64
 				return error;
 		}
 		const uint64_t word = ahead->words[(at - ahead->start) / OS_PAGE_BYTES];
-		const bool is_wanted =
-			(word & (WORD_PRESENT | WORD_SWAPPED)) && (word & dirty) == dirty;
+		const bool is_wanted = (word & (WORD_PRESENT | WORD_SWAPPED)) &&
+				       (word & dirty) == dirty && !(word & WORD_GUARD);
 		if (is_wanted && first == end)
 			first = at;
 		if (!is_wanted && first < end)

@@ -3,7 +3,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,34 +206,5 @@ Test(staging, memory_of_a_burst_goes_back)
 		cr_assert_eq(put(1, (uint64_t)epoch, 1), 0);
 	}
 	cr_assert_lt(resident_pages(), before + 2 * MIB / PAGE);
-	staging_close(&staging);
-}
-
-/* The source is stored to while it is copied: what is taken for zeros was zeros when copied. */
-static volatile bool stops;
-
-static void *flicker(void *unused)
-{
-	volatile uint64_t *word = (volatile uint64_t *)(void *)source;
-
-	while (!stops)
-		word[200] = !word[200];
-	return NULL;
-}
-
-Test(staging, what_is_copied_is_what_is_judged)
-{
-	pthread_t thread;
-
-	memset(source, 0, PAGE);
-	staging_open(&staging, MIB);
-	pthread_create(&thread, NULL, flicker, NULL);
-	for (int i = 0; i < 200000; i++) {
-		cr_assert_eq(staging_put(&staging, 1, 1, source), 0);
-		const uint64_t *copy = find(1, 1)->bytes;
-		cr_assert(!copy || copy[200] == 1);
-	}
-	stops = true;
-	pthread_join(thread, NULL);
 	staging_close(&staging);
 }
