@@ -19,15 +19,16 @@
 #include "exclude.h"
 #include "lock.h"
 #include "os.h"
+#include "pageset.h"
 #include "report.h"
 #include "roster.h"
 #include "staging.h"
 #include "track.h"
-#include "zeros.h"
 
 #define STACK_BYTES (UINT64_C(256) << 10)
 #define IDLE_NS UINT64_C(1000000000)
 #define PRECOPY_ROUNDS 4
+#define SKIPS_MAX 2
 #define PRECOPY_ENOUGH 64                /* pages: cheaper to copy in the cut than to scan again */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
 
@@ -40,6 +41,8 @@ struct outcome {
 static struct committer {
 	struct committer_plan plan;
 	struct staging staging;
+	struct pageset again;   /* of the heap: changed without a store, or not copied when told */
+	struct pageset drafted; /* likewise: in home in advance, for the epoch to come */
 	struct report report;
 	struct lock lock; /* regions, tracker, engine: held but while sleeping */
 	struct region regions[ROSTER_MAX];
@@ -54,21 +57,37 @@ static struct committer {
 	uint64_t last_cut_ns;
 	size_t visited; /* pages, by the collection going on */
 	int stage_error;
-	bool is_over_limit;
+	bool is_stopped;    /* all threads stand */
+	bool is_over_limit; /* pages were told that staging had no room for */
+	unsigned skips;     /* in a row */
 	uint32_t alive;
 } self;
 
 /* ---- What is dirty ---- */
 
-/* There is no room for a copy, and the tracker tells once: look at the page again, or, while all
- * threads stand, let the commit read it where it is. */
-static void stage_later(const struct region *region, uint64_t page, int error)
+/*
+ * There is no room for a copy, and the tracker tells once. While the program runs a page that no
+ * epoch has yet goes home in advance; others are looked at again. While all threads stand, the
+ * commit shall read it where it is.
+ */
+static void stage_without_room(const struct region *region, uint64_t page, const char *source)
 {
+	int error;
+
 	self.is_over_limit = true;
-	if (region->id != CHECKPOINT_REGION_HEAP)
-		self.stage_error = error;
-	else
-		zeros_note(page, 1);
+	if (self.is_stopped) {
+		error = staging_point(&self.staging, region->id, page, source);
+		self.stage_error = error ? error : self.stage_error;
+		return;
+	}
+	if (region->id != CHECKPOINT_REGION_HEAP) { /* no set of pages stands for it */
+		self.stage_error = -ENOMEM;
+		return;
+	}
+	error = checkpoint_draft(self.plan.checkpoint,
+				 &(struct checkpoint_page){region->id, page, source});
+	/* Drafts of an epoch that fails are lost with it. */
+	pageset_add(error ? &self.again : &self.drafted, page, 1);
 }
 
 static void stage_page(const struct region *region, uint64_t page)
@@ -83,10 +102,11 @@ static void stage_page(const struct region *region, uint64_t page)
 		exclude_apply(source, copy, len);
 		source = copy;
 	}
-	const int error = staging_put(&self.staging, region->id, page, source);
-	if (error)
-		stage_later(region, page, error);
 	self.visited++;
+	/* A page that had to be put together is staged whatever the limit: there are few. */
+	self.staging.limit_bytes = source == copy ? SIZE_MAX : self.plan.staging_bytes;
+	if (staging_put(&self.staging, region->id, page, source) != 0)
+		stage_without_room(region, page, source);
 }
 
 /* A run of the tracker's pages may touch several regions. */
@@ -104,17 +124,17 @@ static void stage_run(void *context, char *start, size_t len)
 	}
 }
 
-static void stage_zeros(void *context, uint64_t page)
+static void stage_again(void *context, uint64_t page)
 {
 	stage_page(&self.regions[0], page);
 }
 
-/* One collection: what the heap gave back first, since it may be in use again by now. */
+/* One collection: first what no tracker tells, since it may have been stored to by now. */
 static int collect(size_t *ret_pages)
 {
 	self.visited = 0;
 	self.stage_error = 0;
-	zeros_take(stage_zeros, NULL);
+	pageset_take(&self.again, stage_again, NULL);
 	const int error = track_collect(self.plan.track, stage_run, NULL);
 	*ret_pages = self.visited;
 	return error ? error : self.stage_error;
@@ -156,23 +176,15 @@ static struct outcome outcome_now(void)
 	return outcome;
 }
 
-/* The instant: on return everybody runs again, and the image is staged. */
-static int take_cut(uint32_t *ret_ticket)
+static void again_drafted(void *context, uint64_t page)
 {
-	struct cut_report cut;
-	size_t pages;
-	const int status = cut_stop(self.plan.interval_ns, &cut);
+	pageset_add(&self.again, page, 1);
+}
 
-	report_cut(&self.report, &cut, status);
-	if (status)
-		return status == CUT_E_DEADLOCK ? -EDEADLK : -EAGAIN;
-	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
-	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
-	const uint64_t cut_unix_ns = os_clock_ns(CLOCK_REALTIME);
-	const int error = collect(&pages);
-	cut_release(&cut);
-	report_pause(&self.report, cut.pause_ns, cut_unix_ns);
-	return error;
+static void again_pointed(void *context, uint32_t region_id, uint64_t page)
+{
+	if (region_id == CHECKPOINT_REGION_HEAP)
+		pageset_add(&self.again, page, 1);
 }
 
 static int commit(void)
@@ -183,34 +195,45 @@ static int commit(void)
 	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
 
 	pages = staging_pages(&self.staging, &count);
-	const int error = count == 0 ? 0
-				     : checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
-	if (!error && count != 0) {
+	const int error = checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
+	if (error) {
+		staging_unpoint(&self.staging, again_pointed, NULL);
+		pageset_take(&self.drafted, again_drafted, NULL);
+	} else {
 		atomic_store_explicit(&self.epoch, epoch, memory_order_release);
 		staging_clear(&self.staging);
+		pageset_take(&self.drafted, NULL, NULL);
 	}
 	report_commit(&self.report, error, count, os_clock_ns(CLOCK_MONOTONIC) - began_ns);
 	return error;
 }
 
-static void make_epoch(void)
+/*
+ * The instant. On return everybody runs again, and the image is staged; or, if it did not fit, it
+ * has been committed while they stood.
+ */
+static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 {
-	uint32_t ticket = 0, request;
-	const bool is_requested = control_pending(self.plan.control, &request);
+	struct cut_report cut;
+	size_t pages;
+	const int status = cut_stop(self.plan.interval_ns, &cut);
 
-	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
-		precopy();
-	int error = take_cut(&ticket);
-	if (error == -EAGAIN) /* given up: who waits goes on waiting, for the next attempt */
-		return;
-	if (!error)
+	report_cut(&self.report, &cut, status);
+	if (status)
+		return status == CUT_E_DEADLOCK ? -EDEADLK : -EAGAIN;
+	self.is_stopped = true;
+	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
+	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
+	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
+	int error = collect(&pages);
+	*ret_is_committed = !error && self.staging.pointed_count != 0;
+	if (*ret_is_committed)
 		error = commit();
-	settle(ticket, error);
-	if (is_requested)
-		control_answer(self.plan.control, request, error < 0 ? -error : error ? EIO : 0);
+	self.is_stopped = false;
+	cut_release(&cut);
+	report_pause(&self.report, cut.pause_ns);
+	return error;
 }
-
-/* ---- The thread ---- */
 
 static bool is_asked(void)
 {
@@ -219,6 +242,42 @@ static bool is_asked(void)
 	return atomic_load_explicit(&self.tickets, memory_order_acquire) != outcome_now().ticket ||
 	       control_pending(self.plan.control, &request);
 }
+
+/* More is dirty than may be held in copies. Twice it is put off, in the hope of a quieter time;
+ * then it is taken all the same, and everybody stands while it is written. */
+static bool is_put_off(void)
+{
+	if (!self.is_over_limit || is_asked() || self.skips == SKIPS_MAX) {
+		self.skips = 0;
+		return false;
+	}
+	self.skips++;
+	report_skipped(&self.report);
+	return true;
+}
+
+static void make_epoch(void)
+{
+	uint32_t ticket = 0, request;
+	bool is_committed = false;
+	const bool is_requested = control_pending(self.plan.control, &request);
+
+	self.is_over_limit = false;
+	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
+		precopy();
+	if (is_put_off())
+		return;
+	int error = take_cut(&ticket, &is_committed);
+	if (error == -EAGAIN) /* given up: who waits goes on waiting, for the next attempt */
+		return;
+	if (!error && !is_committed)
+		error = commit();
+	settle(ticket, error);
+	if (is_requested)
+		control_answer(self.plan.control, request, error < 0 ? -error : error ? EIO : 0);
+}
+
+/* ---- The thread ---- */
 
 /* Until the next epoch is due, somebody asks, or all is over. */
 static void sleep_until(uint64_t due_ns)
@@ -267,7 +326,9 @@ int committer_open(const struct committer_plan *plan)
 	self.region_count = plan->region_count;
 	report_open(&self.report, plan);
 	staging_open(&self.staging, plan->staging_bytes);
-	const int error = zeros_open(self.regions[0].page_count);
+	int error = pageset_open(&self.again, self.regions[0].page_count);
+	if (!error)
+		error = pageset_open(&self.drafted, self.regions[0].page_count);
 	atomic_store_explicit(&self.is_open, !error, memory_order_release);
 	return error;
 }
@@ -294,7 +355,7 @@ int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew
 {
 	if (!committer_is_open())
 		return 0;
-	zeros_note(page, page_count);
+	pageset_add(&self.again, page, page_count);
 	return is_mapped_anew ? track_renew(self.plan.track,
 					    self.regions[0].address + page * LAYOUT_BLOCK_BYTES,
 					    page_count * LAYOUT_BLOCK_BYTES) : 0;

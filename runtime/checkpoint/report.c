@@ -134,10 +134,21 @@ void report_cut(struct report *report, const struct cut_report *cut, int status)
 	}
 }
 
-void report_pause(struct report *report, uint64_t pause_ns, uint64_t cut_unix_ns)
+void report_skipped(struct report *report)
+{
+	report->status.counters.skipped++;
+	if (report->status.dirty_unix_ns == 0)
+		report->status.dirty_unix_ns = report->cut_unix_ns;
+}
+
+void report_instant(struct report *report, uint64_t unix_ns)
+{
+	report->cut_unix_ns = unix_ns;
+}
+
+void report_pause(struct report *report, uint64_t pause_ns)
 {
 	histogram_add(&report->pause, pause_ns);
-	report->cut_unix_ns = cut_unix_ns;
 }
 
 static const char *error_text(int error)

@@ -34,8 +34,10 @@ struct report {
 void report_open(struct report *report, const struct committer_plan *plan);
 /* After cut_stop(), whatever it returned. */
 void report_cut(struct report *report, const struct cut_report *cut, int status);
-void report_pause(struct report *report, uint64_t pause_ns, uint64_t cut_unix_ns);
-/* After a commit of that many pages, whose cut report_pause() has heard of. */
+void report_skipped(struct report *report);
+void report_instant(struct report *report, uint64_t unix_ns); /* everybody stands */
+void report_pause(struct report *report, uint64_t pause_ns);
+/* After a commit of that many pages, of the newest instant. */
 void report_commit(struct report *report, int error, size_t pages, uint64_t commit_ns);
 /* report_publish() - into the control page */
 void report_publish(struct report *report, const struct checkpoint *checkpoint);

@@ -23,7 +23,8 @@
 
 struct staging_place {
 	uint32_t generation;
-	uint32_t page;
+	uint32_t page : 31;
+	uint32_t is_pointed : 1;
 };
 
 static void *memory_new(size_t bytes)
@@ -117,14 +118,16 @@ static int places_grow(struct staging *staging)
 
 	if (!memory)
 		return -ENOMEM;
-	memory_free(staging->places, old_bytes);
+	struct staging_place *old = staging->places;
+	const size_t old_capacity = staging->place_capacity;
 	staging->places = memory;
 	staging->place_capacity = bigger;
-	for (size_t i = 0; i < staging->page_count; i++) {
-		const struct checkpoint_page *page = &staging->pages[i];
-		*find_place(staging, page->region, page->index) =
-			(struct staging_place){staging->generation, (uint32_t)i};
+	for (size_t i = 0; i < old_capacity; i++) {
+		const struct checkpoint_page *page = &staging->pages[old[i].page];
+		if (old[i].generation == staging->generation)
+			*find_place(staging, page->region, page->index) = old[i];
 	}
+	memory_free(old, old_bytes);
 	return 0;
 }
 
@@ -213,31 +216,82 @@ static int page_replace(struct staging *staging, struct checkpoint_page *page, c
 	return 0;
 }
 
-static int page_enter(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+static struct staging_place *find_staged(const struct staging *staging, uint32_t region,
+					 uint64_t index)
 {
+	if (!staging->page_count)
+		return NULL;
+	struct staging_place *place = find_place(staging, region, index);
+	return place->generation == staging->generation ? place : NULL;
+}
+
+/* After reserve_page(). */
+static void page_enter(struct staging *staging, const struct checkpoint_page *page, bool is_pointed)
+{
+	*find_place(staging, page->region, page->index) = (struct staging_place){
+		staging->generation, (uint32_t)staging->page_count & INT32_MAX, is_pointed};
+	staging->pages[staging->page_count++] = *page;
+	staging->pointed_count += is_pointed;
+}
+
+int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+{
+	const struct staging_place *place = find_staged(staging, region, index);
 	struct checkpoint_page page = {.region = region, .index = index};
 
+	if (place && place->is_pointed)
+		return 0;
+	if (place)
+		return page_replace(staging, &staging->pages[place->page], source);
 	if (staging_bytes(staging) >= staging->limit_bytes)
 		return -ENOSPC;
 	int error = reserve_page(staging);
 	if (!error)
 		error = copy_new(staging, source, &page.bytes);
-	if (error)
+	if (!error)
+		page_enter(staging, &page, false);
+	return error;
+}
+
+int staging_point(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+{
+	struct staging_place *place = find_staged(staging, region, index);
+	const struct checkpoint_page page = {region, index, source};
+
+	if (!place) {
+		const int error = reserve_page(staging);
+		if (!error)
+			page_enter(staging, &page, true);
 		return error;
-	*find_place(staging, region, index) =
-		(struct staging_place){staging->generation, (uint32_t)staging->page_count};
-	staging->pages[staging->page_count++] = page;
+	}
+	struct checkpoint_page *staged = &staging->pages[place->page];
+	if (!place->is_pointed && staged->bytes)
+		slot_return(staging, (void **)(uintptr_t)staged->bytes);
+	staging->pointed_count += !place->is_pointed;
+	place->is_pointed = true;
+	staged->bytes = source;
 	return 0;
 }
 
-int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source)
+/* The table is made anew: taking out single places would cut others off. */
+void staging_unpoint(struct staging *staging,
+		     void (*visit)(void *context, uint32_t region, uint64_t index), void *context)
 {
-	if (staging->page_count) {
-		const struct staging_place *place = find_place(staging, region, index);
-		if (place->generation == staging->generation)
-			return page_replace(staging, &staging->pages[place->page], source);
+	size_t kept = 0;
+
+	if (!staging->pointed_count)
+		return;
+	for (size_t i = 0; i < staging->page_count; i++) {
+		const struct checkpoint_page page = staging->pages[i];
+		if (find_place(staging, page.region, page.index)->is_pointed)
+			visit(context, page.region, page.index);
+		else
+			staging->pages[kept++] = page;
 	}
-	return page_enter(staging, region, index, source);
+	staging->page_count = staging->pointed_count = 0;
+	memset(staging->places, 0, staging->place_capacity * sizeof(*staging->places));
+	for (size_t i = 0; i < kept; i++)
+		page_enter(staging, &staging->pages[i], false);
 }
 
 void staging_clear(struct staging *staging)
@@ -251,7 +305,8 @@ void staging_clear(struct staging *staging)
 	chunks_release(staging, staging->kept_chunks);
 	if (staging->page_capacity > PAGES_KEPT && staging->page_count < staging->page_capacity / 32)
 		tables_release(staging);
-	staging->page_count = staging->slot_used = staging->copy_count = 0;
+	staging->page_count = staging->pointed_count = 0;
+	staging->slot_used = staging->copy_count = 0;
 	staging->slot_free = NULL;
 	if (++staging->generation == 0) { /* what is left of generation 1 must not come alive */
 		tables_release(staging);

@@ -1,0 +1,23 @@
+/*
+ * Pageset: pages of a region that must be looked at, one bit each. Any thread adds; the committer
+ * takes. Room-private.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lock.h"
+
+struct pageset {
+	uint64_t *words; /* bits; NULL: closed */
+	uint64_t word_count;
+	struct lock lock; /* of the bounds */
+	uint64_t first, end; /* words with bits lie in [first, end) */
+};
+
+int pageset_open(struct pageset *ret_set, uint64_t page_count); /* 0 or -ENOMEM */
+void pageset_close(struct pageset *set);
+void pageset_add(struct pageset *set, uint64_t page, uint64_t page_count);
+/* pageset_take() - visit all that are in it, ascending, and take them out; NULL: just that. What is
+ * added meanwhile is visited now or the next time */
+void pageset_take(struct pageset *set, void (*visit)(void *context, uint64_t page), void *context);
