@@ -23,6 +23,7 @@
 #include "sizeclass.h"
 #include "span-file.h"
 #include "tcache.h"
+#include "undo.h"
 
 #define PAGEMAP_OFFSET HEAP_HEAD_BYTES
 #define TABLE_ALIGN_BYTES UINT64_C(65536)
@@ -356,6 +357,7 @@ void heap_destroy(void)
 	heap_range = (struct heap_range){NULL, 0};
 	state = (struct heap_state){0};
 	tcache_reset();
+	undo_reset();
 }
 
 bool heap_image_has_roots(const void *head)

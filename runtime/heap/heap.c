@@ -18,11 +18,17 @@
 #include "span.h"
 #include "state.h"
 #include "tcache.h"
+#include "undo.h"
 
 #define ALIGN_WHOLE_MAX (8 * HEAP_PAGE_BYTES) /* such blocks leave no holes */
 
 struct heap_state state;
 struct heap_range heap_range;
+
+static void *noted(void *p)
+{
+	return likely(!undo_is_active()) ? p : undo_note_alloc(p);
+}
 
 /* The caches of threads that are no more may hold what is missing. */
 static HEAP_TEXT void *alloc_large(size_t size, size_t align_pages, bool *ret_is_zero)
@@ -31,6 +37,7 @@ static HEAP_TEXT void *alloc_large(size_t size, size_t align_pages, bool *ret_is
 	void *p = large_alloc(size, align_pages, ret_is_zero);
 	if (unlikely(!p) && tcache_empty_orphans())
 		p = large_alloc(size, align_pages, ret_is_zero);
+	p = noted(p);
 	inside_leave();
 	return p;
 }
@@ -41,6 +48,7 @@ static HEAP_TEXT void *alloc_slot(unsigned class)
 	void *p = tcache_alloc_slow(class);
 	if (unlikely(!p) && tcache_empty_orphans())
 		p = tcache_alloc_slow(class);
+	p = noted(p);
 	inside_leave();
 	return p;
 }
@@ -163,7 +171,9 @@ HEAP_INLINE struct block block_live(const char *call, const void *p)
 static HEAP_TEXT void free_slow(struct block block, void *p)
 {
 	inside_enter();
-	if (block.span->kind == SPAN_LARGE)
+	if (unlikely(undo_is_active()))
+		undo_note_free(p);
+	else if (block.span->kind == SPAN_LARGE)
 		large_free(block.span);
 	else
 		tcache_free_slow(block.span, p, block.state);
@@ -217,7 +227,7 @@ static HEAP_TEXT void *realloc_moved(void *p, size_t old_size, size_t size)
 			large_populate(moved, old_size < size ? old_size : size);
 		memcheck_copy(moved, p, old_size < size ? old_size : size);
 		heap_free(p);
-	} else if (size <= old_size) {
+	} else if (size <= old_size && !undo_is_active()) {
 		moved = p;
 	}
 	inside_leave();
@@ -229,6 +239,8 @@ HEAP_TEXT void *heap_realloc(void *p, size_t size)
 	const struct block block = block_live("realloc()", p);
 	const size_t old_size = block_bytes(block.span);
 
+	if (unlikely(undo_is_active()))
+		return realloc_moved(p, old_size, size);
 	if (MEMCHECK_ON) /* in place it would want the size once asked for, which nobody keeps */
 		return realloc_moved(p, old_size, size);
 	if (block.span->kind == SPAN_LARGE) {
@@ -260,6 +272,7 @@ void heap_thread_exit(void)
 	if (heap_range.size == 0)
 		return;
 	inside_enter();
+	undo_thread_exit();
 	tcache_thread_exit();
 	inside_leave();
 }

@@ -76,6 +76,23 @@ static inline bool heap_has(const void *p)
 bool heap_trim(void);         /* give all unused pages back; true if there were any */
 void heap_thread_exit(void);  /* give this thread's cache back; later calls go uncached */
 
+/*
+ * Undo, of one thread: from begin to commit or abort, what it frees stays untouched, what it
+ * allocates is remembered, and realloc always moves. A commit frees what was freed. An abort puts
+ * the bytes of added ranges back, as they were when added, newest first, and frees what was
+ * allocated; what was freed is not. Stores to ranges not added stay.
+ * To begin again changes nothing; commit and abort end it, and do nothing where there is none. A
+ * thread that ends aborts. A forked child has an undo of its own, in the same state. Without a
+ * heap only added ranges are dealt with. Not isolation: what was allocated meanwhile must not be
+ * freed by other threads before the end.
+ * 0, or -ENOMEM: nothing has begun, or been added (-EINVAL: outside of an undo). malloc fails
+ * where there is no memory for the note; a free leaks its block there.
+ */
+int heap_undo_begin(void);
+int heap_undo_add(void *p, size_t len); /* any memory of the program */
+void heap_undo_commit(void);
+void heap_undo_abort(void);
+
 /* heap_is_interrupted() - for a signal handler: the instruction interrupted is at pc; was this
  * thread in the middle of a call of the heap's? If not, its part of the heap is whole, and once
  * all threads stand still like that, the heap is. If so, let it go on and try again later: it may
@@ -106,7 +123,7 @@ void heap_get_stats(struct heap_stats *ret_stats);
 
 /* heap_check() - walk the whole heap and verify every invariant; report() hears each violation
  * (offset from base, what was expected, what was found), and must not allocate: the locks are
- * held. No other thread may allocate.
+ * held. No other thread may allocate, and none be in an undo.
  * Returns the number of violations. */
 size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context);
 

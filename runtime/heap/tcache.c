@@ -26,9 +26,17 @@
 
 static struct layout_tcache tcache_unset; /* no thread cache yet */
 static struct layout_tcache tcache_gone;  /* given back: the thread is ending */
+static struct layout_tcache tcache_away;  /* suspended: it has one, in tcache_suspended */
 
 _Thread_local struct layout_tcache *tcache_self __attribute__((tls_model("initial-exec"))) =
 	&tcache_unset;
+static _Thread_local struct layout_tcache *tcache_suspended
+	__attribute__((tls_model("initial-exec")));
+
+static struct layout_tcache *tcache_own(void)
+{
+	return tcache_self == &tcache_away ? tcache_suspended : tcache_self;
+}
 
 static uint32_t bin_count(const struct layout_bin *bin)
 {
@@ -275,10 +283,12 @@ static bool refill(struct layout_tcache *cache, unsigned class)
 
 void *tcache_alloc_slow(unsigned class)
 {
-	if (tcache_self == &tcache_gone || (tcache_self == &tcache_unset && !tcache_start()))
+	struct layout_tcache *cache = tcache_own();
+	if (tcache_self == &tcache_unset && tcache_start())
+		cache = tcache_self;
+	if (cache == &tcache_gone || cache == &tcache_unset)
 		return alloc_uncached(class);
 
-	struct layout_tcache *cache = tcache_self;
 	struct layout_bin *bin = &cache->bins[class];
 	/* An adopted cache has slots already. */
 	if (bin->top == bin->entries && run_is_empty(bin->run) && !refill(cache, class))
@@ -327,7 +337,7 @@ void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 
 void tcache_flush(void)
 {
-	struct layout_tcache *cache = tcache_self;
+	struct layout_tcache *cache = tcache_own();
 	for (unsigned class = 1; class < HEAP_CLASSES; class++) {
 		struct layout_bin *bin = &cache->bins[class];
 		if (bin->top != bin->entries)
@@ -352,9 +362,22 @@ void tcache_thread_exit(void)
 	tcache_self = &tcache_gone;
 }
 
+void tcache_suspend(void)
+{
+	if (tcache_self == &tcache_unset)
+		(void)tcache_start();
+	tcache_suspended = tcache_self;
+	tcache_self = &tcache_away;
+}
+
+void tcache_resume(void)
+{
+	tcache_self = tcache_own();
+}
+
 void tcache_postfork_child(void)
 {
-	struct layout_tcache *cache = tcache_self;
+	struct layout_tcache *cache = tcache_own();
 	state.header->generation++;
 	state.is_forked = true;
 	if (cache != &tcache_unset && cache != &tcache_gone)

@@ -23,6 +23,10 @@ void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 size_t tcache_bytes(void);
 
 void tcache_thread_exit(void);
+/* tcache_suspend() - until tcache_resume() every call of this thread takes the slow path, and is
+ * served from its cache there; frees must not come as far as this */
+void tcache_suspend(void);
+void tcache_resume(void);
 /* In a forked child: only the forking thread's cache has a thread. The page lock is held. */
 void tcache_postfork_child(void);
 /* Give back all this thread caches, and keep the cache. */

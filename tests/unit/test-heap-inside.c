@@ -88,6 +88,11 @@ static void use_everything(void)
 	(void)heap_alloc(1 << 30);
 	for (int i = 0; i < 20; i++)
 		heap_free(blocks[i]);
+	heap_undo_begin();
+	heap_undo_add(blocks, sizeof(blocks));
+	for (int i = 0; i < 10; i++)
+		(void)heap_alloc((size_t)i * 5000);
+	heap_undo_abort();
 	heap_trim();
 	heap_free(heap_alloc(20));
 	heap_thread_exit();

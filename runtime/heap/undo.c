@@ -1,0 +1,215 @@
+/*
+ * Undo: a thread can go back to where it began.
+ *
+ * Three kinds of notes are taken, in one log: bytes as they were when the program added a range,
+ * blocks allocated, blocks freed. An abort goes through them backwards: bytes are put back, a
+ * freed block is LIVE again, an allocated one is freed. That order needs no thought: whenever a
+ * note is undone, the heap looks to it as it did just after it was taken. A commit frees what was
+ * freed and forgets the rest.
+ *
+ * A block freed is CACHED until then, in no cache: to be freed again is an error at once, nobody
+ * gets it, and none of its bytes changes. That would be half an operation in an image; but no
+ * epoch holds half a transaction. For the same reason the log need not be in the heap: it is the
+ * thread's own anonymous memory, and so a fork gives the child its own.
+ */
+#include "undo.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <sys/mman.h>
+
+#include "large.h"
+#include "memcheck.h"
+#include "os.h"
+#include "tcache.h"
+
+#define CHUNK_BYTES ((size_t)65536)
+
+enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE };
+
+struct note {
+	void *p;
+	size_t len;    /* of bytes[] */
+	size_t before; /* where the note before this one is in its chunk; 0: it is the first */
+	enum note_kind kind;
+	char bytes[];
+};
+
+struct undo_chunk {
+	struct undo_chunk *older;
+	size_t size;
+	size_t used;
+	size_t newest; /* where the newest note is; 0: there is none */
+};
+
+_Thread_local struct undo undo_self __attribute__((tls_model("initial-exec")));
+
+static struct undo_chunk *chunk_new(size_t size)
+{
+	void *at = os_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (os_is_error(at))
+		return NULL;
+	struct undo_chunk *chunk = at;
+	*chunk = (struct undo_chunk){undo_self.newest, size, sizeof(*chunk), 0};
+	undo_self.newest = chunk;
+	return chunk;
+}
+
+static void chunk_drop(void)
+{
+	struct undo_chunk *chunk = undo_self.newest;
+	undo_self.newest = chunk->older;
+	os_munmap(chunk, chunk->size);
+}
+
+static struct note *note_new(enum note_kind kind, void *p, size_t len)
+{
+	if (len > PTRDIFF_MAX)
+		return NULL;
+	const size_t bytes = heap_round_up(sizeof(struct note) + len, alignof(struct note));
+	struct undo_chunk *chunk = undo_self.newest;
+	if (!chunk || chunk->size - chunk->used < bytes) {
+		const size_t least = heap_round_up(sizeof(*chunk) + bytes, OS_PAGE_BYTES);
+		chunk = chunk_new(least < CHUNK_BYTES ? CHUNK_BYTES : least);
+		if (!chunk)
+			return NULL;
+	}
+	struct note *note = (struct note *)((char *)chunk + chunk->used);
+	*note = (struct note){.p = p, .len = len, .before = chunk->newest, .kind = kind};
+	chunk->newest = chunk->used;
+	chunk->used += bytes;
+	return note;
+}
+
+/* All notes, newest first; they are gone afterwards. */
+static void notes_consume(void (*each)(const struct note *note))
+{
+	for (struct undo_chunk *chunk; (chunk = undo_self.newest) != NULL;) {
+		for (size_t at = chunk->newest; at != 0;) {
+			const struct note *note = (const struct note *)((const char *)chunk + at);
+			at = note->before;
+			each(note);
+		}
+		if (!chunk->older && chunk->size == CHUNK_BYTES) {
+			chunk->used = sizeof(*chunk);
+			chunk->newest = 0;
+			return;
+		}
+		chunk_drop();
+	}
+}
+
+static uint8_t *state_of(const struct layout_span *span, const char *p)
+{
+	return span->states + (span->kind == SPAN_SLAB ?
+				       (size_t)(p - span->start) / span->slot_bytes : 0);
+}
+
+/* A block that is CACHED, and in no cache. */
+static void block_release(void *p)
+{
+	struct layout_span *span = heap_span_of(p);
+	if (span->kind == SPAN_LARGE)
+		large_free(span);
+	else
+		tcache_free_slow(span, p, state_of(span, p));
+}
+
+void *undo_note_alloc(void *p)
+{
+	if (!p || note_new(NOTE_ALLOC, p, 0))
+		return p;
+	slot_state_set(state_of(heap_span_of(p), p), SLOT_CACHED);
+	block_release(p);
+	return NULL;
+}
+
+void undo_note_free(void *p)
+{
+	if (!note_new(NOTE_FREE, p, 0))
+		slot_state_set(state_of(heap_span_of(p), p), SLOT_LIVE);
+}
+
+static void note_commit(const struct note *note)
+{
+	if (note->kind == NOTE_FREE)
+		block_release(note->p);
+}
+
+static void note_abort(const struct note *note)
+{
+	if (note->kind == NOTE_BYTES) {
+		memcpy(note->p, note->bytes, note->len);
+		return;
+	}
+	struct layout_span *span = heap_span_of(note->p);
+	uint8_t *slot_state = state_of(span, note->p);
+	if (note->kind == NOTE_FREE) {
+		slot_state_set(slot_state, SLOT_LIVE);
+		memcheck_alloc(note->p, span->slot_bytes ? span->slot_bytes :
+			       span->page_count * HEAP_PAGE_BYTES, 1);
+	} else if (slot_state_get(slot_state) == SLOT_LIVE) { /* no other thread has freed it */
+		memcheck_free(note->p);
+		slot_state_set(slot_state, SLOT_CACHED);
+		block_release(note->p);
+	}
+}
+
+static void undo_end(void (*each)(const struct note *note))
+{
+	if (!undo_self.is_active)
+		return;
+	inside_enter();
+	undo_self.is_active = false;
+	tcache_resume();
+	notes_consume(each);
+	inside_leave();
+}
+
+int heap_undo_begin(void)
+{
+	if (undo_self.is_active)
+		return 0;
+	if (!undo_self.newest && !chunk_new(CHUNK_BYTES))
+		return -ENOMEM;
+	inside_enter();
+	if (heap_range.size != 0)
+		tcache_suspend();
+	undo_self.is_active = true;
+	inside_leave();
+	return 0;
+}
+
+int heap_undo_add(void *p, size_t len)
+{
+	if (!undo_self.is_active)
+		return -EINVAL;
+	struct note *note = note_new(NOTE_BYTES, p, len);
+	if (!note)
+		return -ENOMEM;
+	memcpy(note->bytes, p, len);
+	return 0;
+}
+
+void heap_undo_commit(void)
+{
+	undo_end(note_commit);
+}
+
+void heap_undo_abort(void)
+{
+	undo_end(note_abort);
+}
+
+void undo_reset(void)
+{
+	undo_self.is_active = false;
+	while (undo_self.newest)
+		chunk_drop();
+}
+
+void undo_thread_exit(void)
+{
+	heap_undo_abort();
+	undo_reset();
+}
