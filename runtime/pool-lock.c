@@ -43,16 +43,29 @@ int pool_lock_range(int fd, short type, uint64_t offset, uint64_t len)
 	return os_fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-bool pool_range_is_locked(int fd, uint64_t offset, uint64_t len)
+bool pool_range_is_locked(int fd, short type, uint64_t offset, uint64_t len)
 {
 	struct flock lock = {
-		.l_type = F_WRLCK,
+		.l_type = type,
 		.l_whence = SEEK_SET,
 		.l_start = (off_t)offset,
 		.l_len = (off_t)len,
 	};
 
 	return os_fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Asked as a reader: two checkers are in nobody's way. */
+bool pool_has_owner(const struct pool *pool)
+{
+	return pool_range_is_locked(pool->fd, F_RDLCK, LAYOUT_LOCK_OWNER_OFFSET,
+				    LAYOUT_LOCK_OWNER_LEN);
+}
+
+bool pool_has_views(const struct pool *pool)
+{
+	return pool_range_is_locked(pool->fd, F_WRLCK, LAYOUT_LOCK_VIEW_OFFSET,
+				    LAYOUT_LOCK_VIEW_LEN);
 }
 
 /* The fields of /proc/PID/stat behind the program's name, which may hold any byte: the third field

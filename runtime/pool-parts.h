@@ -10,8 +10,8 @@
 
 /* 0, -EAGAIN when somebody else holds it, or another -errno */
 int pool_lock_range(int fd, short type, uint64_t offset, uint64_t len);
-/* Would a write lock on the range conflict with somebody else's? */
-bool pool_range_is_locked(int fd, uint64_t offset, uint64_t len);
+/* Would a lock of this type on the range conflict with somebody else's? */
+bool pool_range_is_locked(int fd, short type, uint64_t offset, uint64_t len);
 
 /* How a pool file is opened: nothing followed, nothing inherited, nothing that blocks. */
 #define POOL_OPEN_FLAGS (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)

@@ -33,9 +33,14 @@ static void own_name(struct control_owner *owner)
 	snprintf(owner->program, sizeof(owner->program), "%.63s", *line ? line : "a program");
 }
 
+static bool is_written(const struct pool *pool)
+{
+	return pool->access == POOL_OWN || pool->access == POOL_ASK;
+}
+
 static int map_control(struct pool *pool)
 {
-	int prot = pool->access == POOL_OWN ? PROT_READ | PROT_WRITE : PROT_READ;
+	int prot = is_written(pool) ? PROT_READ | PROT_WRITE : PROT_READ;
 	int fd = pool_reopen(pool);
 
 	if (fd < 0)
@@ -67,7 +72,7 @@ static int refuse_views(struct pool *pool, struct refusal *ret_why)
 {
 	/* A whole family killed at once: give the children the second their parent had. */
 	for (int tries = 0; tries < 100; tries++) {
-		if (!pool_range_is_locked(pool->fd, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN))
+		if (!pool_has_views(pool))
 			return 0;
 		os_sleep_ns(UINT64_C(10000000));
 	}
@@ -80,7 +85,7 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 {
 	int status = 0;
 
-	if (pool->access != POOL_READ) {
+	if (pool->access == POOL_OWN || pool->access == POOL_CHECK) {
 		status = pool_lock(pool, ret_why);
 		if (!status)
 			status = judge_again(pool, st, ret_why);
@@ -119,7 +124,7 @@ int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
 	if (!status)
 		status = pool_check_directory(pool->path, ret_why);
 	if (!status)
-		status = pool_open_file(pool->path, access == POOL_OWN, &pool->fd, &st, ret_why);
+		status = pool_open_file(pool->path, is_written(pool), &pool->fd, &st, ret_why);
 	if (status)
 		return status;
 	pool->dev = st.st_dev;
@@ -128,6 +133,18 @@ int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
 	if (status)
 		pool_forget(pool);
 	return status;
+}
+
+int pool_reload(struct pool *pool, struct refusal *ret_why)
+{
+	struct stat st;
+	int error = os_fstat(pool->fd, &st);
+
+	if (error)
+		return refuse(ret_why, STATUS_CORRUPT, pool->path, "cannot be read: error %d; "
+			      "look at the disk", -error);
+	return superblock_load(pool->fd, (uint64_t)st.st_size, pool->path, &pool->sb,
+			       &pool->newest_slot, ret_why);
 }
 
 static bool is_our_file(const struct pool *pool, int fd)
@@ -139,7 +156,7 @@ static bool is_our_file(const struct pool *pool, int fd)
 
 int pool_reopen(struct pool *pool)
 {
-	int flags = (pool->access == POOL_OWN ? O_RDWR : O_RDONLY) | O_CLOEXEC;
+	int flags = (is_written(pool) ? O_RDWR : O_RDONLY) | O_CLOEXEC;
 	int fd = os_open(pool->path, flags | POOL_OPEN_FLAGS, 0);
 	char self[32];
 

@@ -29,6 +29,7 @@ struct control;
 
 enum pool_access {
 	POOL_READ,  /* no lock, nothing written: info, ls */
+	POOL_ASK,   /* no lock, nothing written but the control page: checkpoint */
 	POOL_CHECK, /* locked against owners, nothing written: check, rm */
 	POOL_OWN,   /* the one writer; a busy lock is retried as DESIGN 2.8 says */
 };
@@ -63,6 +64,14 @@ int pool_create(const char *path, const struct pool_plan *plan, struct refusal *
 /* pool_open() - open and verify, and for POOL_OWN lock and enter ourselves as owner */
 int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
 	      struct refusal *ret_why);
+
+/* pool_reload() - the superblock as it is now, for who reads while an owner may change it */
+int pool_reload(struct pool *pool, struct refusal *ret_why);
+
+/* pool_has_owner() - is somebody its owner now? Whoever checks it is not.
+ * pool_has_views() - do forked children of an owner show its bytes? Not asked by an owner. */
+bool pool_has_owner(const struct pool *pool);
+bool pool_has_views(const struct pool *pool);
 
 /* pool_fd() - a descriptor of this very file, reopened and locked again if the program closed or
  * replaced ours; -errno if it cannot be had */

@@ -162,12 +162,6 @@ int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch)
 	return error;
 }
 
-static const struct index *selected_entries(const struct checkpoint *checkpoint)
-{
-	return checkpoint->selected_epoch == checkpoint->epoch ? &checkpoint->live
-							       : &checkpoint->selected;
-}
-
 int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		    void *ret_page)
 {

@@ -84,6 +84,15 @@ int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t ind
 		    void *ret_page);
 struct home_fault checkpoint_fault(const struct checkpoint *checkpoint);
 
+/* checkpoint_scrub() - verify the pages [first, first + count) of a region at the selected epoch;
+ * those that are zeros without an entry are passed over. hear() is told of each that is damaged
+ * (CHECKPOINT_E_DAMAGED) or cannot be read (-errno, and the place alone); if it returns something,
+ * that ends it. *ret_pages: how many were looked at. */
+typedef int checkpoint_hear(void *context, uint64_t index, int error,
+			    const struct home_fault *fault);
+int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region, uint64_t first,
+		     uint64_t count, checkpoint_hear *hear, void *context, uint64_t *ret_pages);
+
 /* checkpoint_overlay() - visit the pages of a region that are, at the selected epoch, not what lies
  * in their home; verified, in no order. The others are their home as it is, not verified, and
  * after checkpoint_attach() byte for byte. A visitor's error ends it and is returned. */

@@ -28,3 +28,10 @@ struct checkpoint {
 	uint64_t buffer_bytes;
 	struct checkpoint_info info;
 };
+
+/* What the log says of pages at the selected epoch. */
+static inline const struct index *selected_entries(const struct checkpoint *checkpoint)
+{
+	return checkpoint->selected_epoch == checkpoint->epoch ? &checkpoint->live
+							       : &checkpoint->selected;
+}

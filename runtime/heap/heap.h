@@ -127,6 +127,10 @@ void heap_get_stats(struct heap_stats *ret_stats);
  * Returns the number of violations. */
 size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context);
 
+/* heap_find_block() - the live block p points to or into; false: none. For any p, and any bytes the
+ * heap has. */
+bool heap_find_block(const void *p, void **ret_start, size_t *ret_bytes);
+
 /* Named roots: pointers into the heap, in its first pages, so they roll with epochs.
  * 0, -EINVAL (name empty or over 63 bytes, p not in the heap's data), -ENOENT (removing what is
  * not there), -ENOSPC (1024 are there). heap_get_root: NULL when there is none. heap_list_root:

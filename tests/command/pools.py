@@ -245,7 +245,7 @@ class Info(Case):
 class Check(Case):
     def findings(self, status):
         found = self.json("check", "--json", "pool", status=status)
-        self.assertEqual(set(found), {"schema", "pool", "ok", "findings"})
+        self.assertEqual(set(found), {"schema", "pool", "ok", "findings", "blocks", "bytes"})
         self.assertEqual(found["ok"], status == 0)
         for finding in found["findings"]:
             self.assertEqual(set(finding), {"where", "offset", "found", "expected"})

@@ -210,7 +210,7 @@ Test(pool_lock, our_descriptor_comes_back_after_the_program_closed_it)
 	cr_assert_neq(fcntl(fd, F_GETFD), -1);
 	/* And it is locked again. */
 	int probe = open(path, O_RDWR);
-	cr_assert(pool_range_is_locked(probe, LAYOUT_LOCK_OWNER_OFFSET, LAYOUT_LOCK_OWNER_LEN));
+	cr_assert(pool_range_is_locked(probe, F_WRLCK, LAYOUT_LOCK_OWNER_OFFSET, LAYOUT_LOCK_OWNER_LEN));
 	close(probe);
 	pool_close(&pool);
 	cr_assert_neq(fcntl(fd, F_GETFD), -1);

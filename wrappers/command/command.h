@@ -27,6 +27,9 @@ int run_main(int argc, char **argv);
 int create_main(int argc, char **argv);
 int rm_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int ls_main(int argc, char **argv);
+int counters_main(int argc, char **argv); /* the verb "stats" */
+int ask_main(int argc, char **argv);      /* the verb "checkpoint" */
 int check_main(int argc, char **argv);
 int env_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
@@ -46,6 +49,8 @@ int usage_refuse(const char *verb, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* For a verb with no option but --json: true, or false and the verb returns *ret_status. */
 bool usage_read_json_option(int argc, char **argv, bool *ret_is_json, int *ret_status);
+/* For a verb `[--json] POOL`: the pool's path, or NULL and the verb returns *ret_status. */
+const char *usage_read_pool(int argc, char **argv, bool *ret_is_json, int *ret_status);
 /* The verb's one operand, or NULL after it was said that none or several were given. */
 const char *usage_one_operand(int argc, char **argv, const char *name);
 void usage_print(FILE *out);
@@ -57,6 +62,9 @@ int usage_unknown_verb(const char *name);
 struct json_object;
 /* Add a string; bytes that are not UTF-8, which JSON cannot hold, become U+FFFD. */
 void text_add_json(struct json_object *object, const char *key, const char *value);
+void text_add_number(struct json_object *object, const char *key, uint64_t value);
+/* A new object with the schema's number, and the pool's path unless NULL. */
+struct json_object *text_new_json(const char *pool);
 /* Print one line of JSON and free the object. */
 void text_print_json(struct json_object *object);
 /* One aligned line `name  value`; control characters of the value are shown as \xNN. */

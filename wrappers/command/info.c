@@ -1,58 +1,45 @@
 /*
  * `heapsake info`: what a pool is and who uses it, without a lock and without a byte changed.
  *
- * Whether it has an owner is asked of the lock, which cannot lie; who that is, of the control
- * page, which may hold anything and is then left out.
+ * While a program runs, the control page says how keeping goes, and nothing is read that costs the
+ * program anything. When none does, or the page is garbage, the newest epoch is asked of media. A
+ * dead owner's page still tells when its last epoch was taken, which no record does: that is
+ * believed if the epoch is the same.
  */
 #include "command.h"
 
-#include <fcntl.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "checkpoint/track.h"
 #include "control.h"
+#include "image.h"
 #include "os.h"
-#include "pool.h"
+#include "owner.h"
+#include "region-list.h"
 
-enum info_state { INFO_EMPTY, INFO_OK, INFO_CORRUPT };
-static const char *const info_state_names[] = {"EMPTY", "OK", "CORRUPT"};
+enum info_state { INFO_EMPTY, INFO_OK, INFO_DEGRADED, INFO_VETOED, INFO_CORRUPT };
+static const char *const info_state_names[] = {"EMPTY", "OK", "DEGRADED", "VETOED", "CORRUPT"};
+
+#define INFO_UNKNOWN UINT64_MAX
 
 struct info {
 	const struct pool *pool;
+	struct owner owner;
 	enum info_state state;
-	const char *why; /* NULL: nothing to add to the state */
-	bool has_owner;
-	bool knows_owner; /* `owner` is filled */
-	struct control_snapshot owner;
+	char why[256]; /* "": nothing to add to the state */
+	uint64_t epoch, oldest_epoch;
+	uint64_t epoch_age_ms;  /* INFO_UNKNOWN: nobody knows */
+	uint64_t loss_ms;
+	const char *durability; /* NULL: nobody knows */
+	const char *tracker;    /* likewise */
+	uint64_t used_bytes, log_bytes;
 	uint64_t disk_bytes; /* what the file takes */
+	struct region_list regions;
 	char uuid[40];
 };
-
-/* Does somebody hold a lock that keeps one of this type out? */
-static bool info_is_locked(const struct pool *pool, short type, uint64_t offset, uint64_t len)
-{
-	struct flock lock = {
-		.l_type = type,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)offset,
-		.l_len = (off_t)len,
-	};
-
-	return fcntl(pool->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-/* A checker's lock is no owner's: ask as if we wanted to read. */
-static bool info_has_owner(const struct pool *pool)
-{
-	return info_is_locked(pool, F_RDLCK, LAYOUT_LOCK_OWNER_OFFSET, LAYOUT_LOCK_OWNER_LEN);
-}
-
-static bool info_has_views(const struct pool *pool)
-{
-	return info_is_locked(pool, F_WRLCK, LAYOUT_LOCK_VIEW_OFFSET, LAYOUT_LOCK_VIEW_LEN);
-}
 
 static void info_format_uuid(const uint8_t uuid[16], char ret_text[40])
 {
@@ -63,96 +50,209 @@ static void info_format_uuid(const uint8_t uuid[16], char ret_text[40])
 			       uuid[i]);
 }
 
-static void info_gather(struct info *info, const struct pool *pool)
+/* Clocks may have been set since: nothing is younger than now. */
+static uint64_t info_age_ms(uint64_t unix_ns)
 {
-	struct stat st;
+	uint64_t now_ns = os_clock_ns(CLOCK_REALTIME);
 
-	info->pool = pool;
-	info->has_owner = info_has_owner(pool);
-	info->knows_owner = info->has_owner && control_read(pool->control, &info->owner) == 0 &&
-			    (info->owner.flags & CONTROL_RUNNING);
-	info->disk_bytes = fstat(pool->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
-	info_format_uuid(pool->sb.uuid, info->uuid);
-	info->state = info->has_owner ? INFO_OK : INFO_EMPTY;
-	if (info->knows_owner && (info->owner.flags & CONTROL_PRIVATE))
-		info->why = "its owner has forked: from then on its memory is private to it";
-	else if (!info->has_owner && info_has_views(pool))
-		info->why = "forked children of its last owner still use its memory";
-	else if (!info->has_owner && pool->sb.keep == KEEP_NONE)
-		info->why = "keep none: what its last program stored does not come back";
+	return now_ns > unix_ns ? (now_ns - unix_ns) / 1000000 : 0;
 }
 
-/* Bytes of the heap in use: a heap of keep none is gone with its owner. */
-static uint64_t info_used_bytes(const struct info *info)
+/* ---- A program runs, and says ---- */
+
+static void info_take_page(struct info *info)
 {
-	return info->knows_owner ? info->owner.open_bytes : 0;
+	static const enum info_state states[] = {
+		[CONTROL_OK] = INFO_OK, [CONTROL_DEGRADED] = INFO_DEGRADED, [CONTROL_VETOED] = INFO_VETOED};
+	const struct control_snapshot *page = &info->owner.page;
+	const struct control_status *status = &page->status;
+	/* Before a run's first epoch all it has stored is at risk. */
+	uint64_t since_ns = status->epoch_unix_ns ? status->epoch_unix_ns : page->started_unix_ns;
+
+	info->state = states[status->state];
+	snprintf(info->why, sizeof(info->why), "%s", status->why);
+	info->epoch = status->epoch;
+	info->oldest_epoch = status->oldest_epoch;
+	info->epoch_age_ms = status->epoch_unix_ns ? info_age_ms(status->epoch_unix_ns) : INFO_UNKNOWN;
+	info->loss_ms = status->dirty_unix_ns ? info_age_ms(since_ns) : 0;
+	info->durability = config_durability_name(status->durability);
+	info->tracker = track_kind_name((enum track_kind)status->tracker);
+	info->log_bytes = status->log_bytes;
+}
+
+/* ---- The newest epoch on media ---- */
+
+static int info_read_image(void *context, struct image *image, struct refusal *ret_why)
+{
+	struct info *info = context;
+	uint64_t pages = HEAP_HEAD_BYTES / LAYOUT_BLOCK_BYTES;
+	uint64_t *head = malloc(HEAP_HEAD_BYTES);
+
+	info->epoch = image->info.epoch;
+	info->oldest_epoch = image->info.oldest_epoch;
+	info->log_bytes = image->info.log_bytes;
+	info->used_bytes = 0;
+	region_list_begin(&info->regions, image->pool);
+	if (!head || !info->epoch) {
+		free(head);
+		return 0;
+	}
+	int status = image_pages(image, CHECKPOINT_REGION_HEAP, 0, pages, head, ret_why);
+	if (!status && *head) /* else nothing but globals has ever been kept */
+		status = image_used_bytes(image, head, &info->used_bytes, ret_why);
+	if (!status)
+		status = region_list_read(&info->regions, image, ret_why);
+	free(head);
+	return status;
+}
+
+static void info_take_last_page(struct info *info)
+{
+	const struct control_status *status = &info->owner.page.status;
+
+	if (!info->owner.was_known || status->epoch != info->epoch || !status->epoch_unix_ns)
+		return;
+	info->epoch_age_ms = info_age_ms(status->epoch_unix_ns);
+	info->durability = config_durability_name(status->durability);
+}
+
+static int info_take_media(struct info *info, struct pool *pool, struct refusal *ret_why)
+{
+	int status = image_read(pool, info_read_image, info, ret_why);
+
+	if (status)
+		return status;
+	info->state = info->owner.is_there || info->epoch ? INFO_OK : INFO_EMPTY;
+	info_take_last_page(info);
+	return 0;
+}
+
+/* ---- All of it ---- */
+
+static void info_explain(struct info *info)
+{
+	const char *why = NULL;
+
+	if (info->owner.is_known && (info->owner.page.flags & CONTROL_PRIVATE))
+		why = "its owner has forked: from then on its memory is private to it";
+	else if (!info->owner.is_there && pool_has_views(info->pool))
+		why = "forked children of its last owner still use its memory";
+	else if (!info->owner.is_there && info->pool->sb.keep == KEEP_NONE)
+		why = "keep none: what its last program stored does not come back";
+	if (why)
+		snprintf(info->why, sizeof(info->why), "%s", why);
+}
+
+static int info_gather(struct info *info, struct pool *pool, struct refusal *ret_why)
+{
+	struct stat st;
+	int status = 0;
+
+	info->pool = pool;
+	info->epoch_age_ms = INFO_UNKNOWN;
+	owner_look(&info->owner, pool);
+	region_list_begin(&info->regions, pool);
+	info->state = info->owner.is_there ? INFO_OK : INFO_EMPTY;
+	if (pool->sb.keep == KEEP_HEAP && info->owner.is_known)
+		info_take_page(info);
+	else if (pool->sb.keep == KEEP_HEAP)
+		status = info_take_media(info, pool, ret_why);
+	if (info->owner.is_known) /* a heap of keep none is gone with its owner */
+		info->used_bytes = info->owner.page.open_bytes;
+	info->disk_bytes = fstat(pool->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+	info_format_uuid(pool->sb.uuid, info->uuid);
+	info_explain(info);
+	return status;
+}
+
+static void info_print_size(const char *name, uint64_t bytes)
+{
+	char size[TEXT_SIZE_BYTES];
+
+	text_print_field(name, "%s (%llu bytes)", text_size(bytes, size), (unsigned long long)bytes);
+}
+
+static void info_print_epochs(const struct info *info)
+{
+	if (info->epoch_age_ms == INFO_UNKNOWN)
+		text_print_field("epoch", "%llu", (unsigned long long)info->epoch);
+	else
+		text_print_field("epoch", "%llu, %llu ms old", (unsigned long long)info->epoch,
+				 (unsigned long long)info->epoch_age_ms);
+	text_print_field("oldest epoch", "%llu", (unsigned long long)info->oldest_epoch);
+	if (info->owner.is_known)
+		text_print_field("at risk", "%llu ms", (unsigned long long)info->loss_ms);
+	if (info->durability)
+		text_print_field("durability", "%s", info->durability);
+	if (info->tracker)
+		text_print_field("tracker", "%s", info->tracker);
+	info_print_size("log", info->log_bytes);
 }
 
 static void info_print_text(const struct info *info)
 {
 	const struct layout_superblock *sb = &info->pool->sb;
-	char size[TEXT_SIZE_BYTES];
-	uint64_t used_bytes = info_used_bytes(info);
 
 	text_print_field("pool", "%s", info->pool->path);
 	text_print_field("uuid", "%s", info->uuid);
-	text_print_field("state", "%s%s%s", info_state_names[info->state],
-			 info->why ? ", " : "", info->why ? info->why : "");
+	text_print_field("state", "%s%s%s", info_state_names[info->state], info->why[0] ? ", " : "",
+			 info->why);
 	text_print_field("keep", "%s", config_keep_name((enum keep)sb->keep));
-	if (info->knows_owner)
-		text_print_field("used by", "%s, pid %d", info->owner.owner.program,
-				 info->owner.owner.pid);
+	if (info->owner.is_known)
+		text_print_field("used by", "%s, pid %d", info->owner.page.owner.program,
+				 info->owner.page.owner.pid);
 	else
 		text_print_field("used by", "%s",
-				 info->has_owner ? "an unknown process" : "nobody");
-	text_print_field("size", "%s (%llu bytes)", text_size(sb->size_bytes, size),
-			 (unsigned long long)sb->size_bytes);
-	text_print_field("used", "%s (%llu bytes)", text_size(used_bytes, size),
-			 (unsigned long long)used_bytes);
-	text_print_field("on disk", "%s (%llu bytes)", text_size(info->disk_bytes, size),
-			 (unsigned long long)info->disk_bytes);
-	text_print_field("heap", "0x%llx-0x%llx", (unsigned long long)sb->base,
-			 (unsigned long long)(sb->base + sb->size_bytes));
+				 info->owner.is_there ? "an unknown process" : "nobody");
+	if (sb->keep == KEEP_HEAP)
+		info_print_epochs(info);
+	info_print_size("size", sb->size_bytes);
+	info_print_size("used", info->used_bytes);
+	info_print_size("on disk", info->disk_bytes);
+	region_list_print(&info->regions);
 }
 
-static void add_number(struct json_object *object, const char *key, uint64_t value)
+static struct json_object *info_new_json(const char *path, enum info_state state, const char *why)
 {
-	json_object_object_add(object, key, json_object_new_uint64(value));
-}
+	struct json_object *object = text_new_json(path);
 
-static struct json_object *info_new_json(const char *path, enum info_state state,
-					 const char *why)
-{
-	struct json_object *object = json_object_new_object();
-
-	add_number(object, "schema", 1);
-	text_add_json(object, "pool", path);
 	text_add_json(object, "state", info_state_names[state]);
-	if (why)
+	if (why[0])
 		text_add_json(object, "why", why);
 	return object;
+}
+
+static void info_add_epochs(struct json_object *object, const struct info *info)
+{
+	text_add_number(object, "epoch", info->epoch);
+	if (info->epoch_age_ms != INFO_UNKNOWN)
+		text_add_number(object, "epoch_age_ms", info->epoch_age_ms);
+	text_add_number(object, "loss_ms", info->loss_ms);
+	text_add_number(object, "oldest_epoch", info->oldest_epoch);
+	if (info->durability)
+		text_add_json(object, "durability", info->durability);
+	if (info->tracker)
+		text_add_json(object, "tracker", info->tracker);
+	text_add_number(object, "log_bytes", info->log_bytes);
 }
 
 static void info_print_json(const struct info *info)
 {
 	const struct layout_superblock *sb = &info->pool->sb;
 	struct json_object *object = info_new_json(info->pool->path, info->state, info->why);
-	struct json_object *regions = json_object_new_array(), *heap = json_object_new_object();
 
 	text_add_json(object, "uuid", info->uuid);
 	text_add_json(object, "keep", config_keep_name((enum keep)sb->keep));
-	if (info->knows_owner) {
-		add_number(object, "pid", (uint64_t)info->owner.owner.pid);
-		text_add_json(object, "program", info->owner.owner.program);
+	if (sb->keep == KEEP_HEAP)
+		info_add_epochs(object, info);
+	if (info->owner.is_known) {
+		text_add_number(object, "pid", (uint64_t)info->owner.page.owner.pid);
+		text_add_json(object, "program", info->owner.page.owner.program);
 	}
-	add_number(object, "size_bytes", sb->size_bytes);
-	add_number(object, "used_bytes", info_used_bytes(info));
-	add_number(object, "disk_bytes", info->disk_bytes);
-	text_add_json(heap, "name", "heap");
-	add_number(heap, "start", sb->base);
-	add_number(heap, "bytes", sb->size_bytes);
-	json_object_array_add(regions, heap);
-	json_object_object_add(object, "regions", regions);
+	text_add_number(object, "size_bytes", sb->size_bytes);
+	text_add_number(object, "used_bytes", info->used_bytes);
+	text_add_number(object, "disk_bytes", info->disk_bytes);
+	json_object_object_add(object, "regions", region_list_new_json(&info->regions));
 	text_print_json(object);
 }
 
@@ -171,26 +271,24 @@ static int info_print_corrupt(const char *path, const struct refusal *why, bool 
 int info_main(int argc, char **argv)
 {
 	static struct pool pool;
-	struct info info = {0};
+	static struct info info;
 	struct refusal why;
 	bool is_json;
 	int status;
 
-	if (!usage_read_json_option(argc, argv, &is_json, &status))
-		return status;
-	const char *path = usage_one_operand(argc, argv, "POOL");
+	const char *path = usage_read_pool(argc, argv, &is_json, &status);
 	if (!path)
-		return STATUS_USAGE;
+		return status;
 	status = pool_open(&pool, path, POOL_READ, &why);
+	if (!status) {
+		status = info_gather(&info, &pool, &why);
+		if (!status && is_json)
+			info_print_json(&info);
+		else if (!status)
+			info_print_text(&info);
+		pool_close(&pool);
+	}
 	if (status == STATUS_CORRUPT)
 		return info_print_corrupt(pool.path, &why, is_json);
-	if (status)
-		return text_say_refusal(&why);
-	info_gather(&info, &pool);
-	if (is_json)
-		info_print_json(&info);
-	else
-		info_print_text(&info);
-	pool_close(&pool);
-	return STATUS_OK;
+	return status ? text_say_refusal(&why) : STATUS_OK;
 }

@@ -45,6 +45,21 @@ void text_add_json(struct json_object *object, const char *key, const char *valu
 	free(clean);
 }
 
+void text_add_number(struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+struct json_object *text_new_json(const char *pool)
+{
+	struct json_object *object = json_object_new_object();
+
+	text_add_number(object, "schema", 1);
+	if (pool)
+		text_add_json(object, "pool", pool);
+	return object;
+}
+
 void text_print_json(struct json_object *object)
 {
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |

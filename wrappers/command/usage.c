@@ -114,6 +114,14 @@ const char *usage_one_operand(int argc, char **argv, const char *name)
 	return NULL;
 }
 
+const char *usage_read_pool(int argc, char **argv, bool *ret_is_json, int *ret_status)
+{
+	if (!usage_read_json_option(argc, argv, ret_is_json, ret_status))
+		return NULL;
+	*ret_status = STATUS_USAGE;
+	return usage_one_operand(argc, argv, "POOL");
+}
+
 /* How many letters of a must be changed, added or dropped to make b; long words are far. */
 static unsigned usage_distance(const char *a, const char *b)
 {
