@@ -145,7 +145,7 @@ static int parse_disable(struct config *config, const char *value)
 static const struct variable variables[] = {
 	{"POOL", "a path (%p: the pid, %%: a percent sign)", parse_pool},
 	{"SIZE", "a number of bytes at least 16M, or one with K, M, G or T", parse_size},
-	{"KEEP", "none, heap or process", parse_keep},
+	{"KEEP", "none or heap", parse_keep},
 	{"INTERVAL", CONFIG_INTERVAL_ACCEPTED, parse_interval},
 	{"DURABILITY", "media or cache", parse_durability},
 	{"EPOCH", CONFIG_EPOCH_ACCEPTED, parse_epoch},

@@ -23,7 +23,7 @@ class Env(Case):
     def test_exactly_three_variables(self):
         out = self.expect(0, "env", "-p", "pool", err="").out.split("\n")
         self.assertEqual(out[0], f"export HEAPSAKE_POOL='{self.dir}/pool'")
-        self.assertEqual(out[1], "export HEAPSAKE_KEEP='none'")
+        self.assertEqual(out[1], "export HEAPSAKE_KEEP='heap'")
         self.assertRegex(out[2], r"^export LD_PRELOAD='/.*/libheapsake\.so'\"\$\{LD_PRELOAD:\+:\$LD_PRELOAD\}\"$")
         self.assertEqual(out[3:], [""])
 

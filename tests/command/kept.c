@@ -183,7 +183,7 @@ static void hold(int error)
 		.epoch = 7, .epoch_unix_ns = os_clock_ns(CLOCK_REALTIME) - 5000000000,
 		.dirty_unix_ns = os_clock_ns(CLOCK_REALTIME) - 4000000000, .oldest_epoch = 4,
 		.state = error ? CONTROL_DEGRADED : CONTROL_OK, .error = error,
-		.log_bytes = 12345, .why = "",
+		.interval_ns = 250000, .log_bytes = 12345, .why = "",
 		.counters = {1, 2, 3, 4, 5, 6, 7, 8}, .pause = {11, 12, 13}, .commit = {14, 15, 16},
 	};
 

@@ -85,10 +85,11 @@ class Info(Kept):
         process = self.own()
         info = self.json("info", "--json", "pool")
         self.assertEqual(set(info), self.KEYS | {"pid", "program", "epoch_age_ms", "durability",
-                                                 "tracker"})
+                                                 "tracker", "interval_us", "lifelong_locks"})
         self.assertEqual((info["state"], info["epoch"], info["oldest_epoch"], info["log_bytes"],
                           info["used_bytes"]), ("OK", 7, 4, 12345, 4096))
-        self.assertEqual((info["pid"], info["durability"]), (process.pid, "media"))
+        self.assertEqual((info["pid"], info["durability"], info["interval_us"]),
+                         (process.pid, "media", 250))
         self.assertTrue(5000 <= info["epoch_age_ms"] < 65000, info)
         self.assertTrue(5000 <= info["loss_ms"] < 65000, info)
 

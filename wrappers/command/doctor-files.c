@@ -17,11 +17,13 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "layout.h"
+#include "os.h"
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -43,7 +45,7 @@ static const struct file_system file_systems[] = {
 	{XFS_SUPER_MAGIC, "xfs", VERDICT_OK, "a pool here survives the end of the program"},
 	{BTRFS_SUPER_MAGIC, "btrfs", VERDICT_OK, "a pool here survives the end of the program"},
 	{TMPFS_MAGIC, "tmpfs", VERDICT_WARN,
-	 "memory: fastest; a pool here does not survive a reboot"},
+	 "memory: durability is cache; a pool here survives kill -9, but not a reboot"},
 	{OVERLAYFS_SUPER_MAGIC, "overlayfs", VERDICT_WARN,
 	 "a container's layer: a pool here goes with the container"},
 	{FUSE_SUPER_MAGIC, "fuse", VERDICT_WARN,
@@ -150,6 +152,58 @@ static void look_at_dax(struct doctor *doctor, int fd)
 		    is_dax ? "yes: memory is mapped directly" : "no: an ordinary file");
 }
 
+/* As commits are written: past the page cache, waiting for these bytes alone. -errno: refused. */
+static int try_append(int fd, bool is_direct)
+{
+	static char block[LAYOUT_BLOCK_BYTES] __attribute__((aligned(4096)));
+	struct iovec piece = {block, sizeof(block)};
+	int flags = fcntl(fd, F_GETFL);
+
+	if (fcntl(fd, F_SETFL, is_direct ? flags | O_DIRECT : flags) < 0)
+		return -errno;
+	int error = pwritev2(fd, &piece, 1, 0, RWF_DSYNC) == sizeof(block) ? 0 : -errno;
+	fcntl(fd, F_SETFL, flags);
+	return error;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	int64_t order = *(const int64_t *)a - *(const int64_t *)b;
+
+	return (order > 0) - (order < 0);
+}
+
+static int64_t median_append_us(int fd, bool is_direct)
+{
+	int64_t times_us[21];
+
+	for (unsigned i = 0; i < 21; i++) {
+		uint64_t start_ns = os_clock_ns(CLOCK_MONOTONIC);
+		try_append(fd, is_direct);
+		times_us[i] = (int64_t)(os_clock_ns(CLOCK_MONOTONIC) - start_ns) / 1000;
+	}
+	qsort(times_us, 21, sizeof(times_us[0]), compare_numbers);
+	return times_us[10];
+}
+
+static void look_at_commits(struct doctor *doctor, int fd)
+{
+	int error = try_append(fd, true);
+	bool is_direct = !error;
+
+	if (error)
+		error = try_append(fd, false);
+	if (error)
+		doctor_tell(doctor, VERDICT_WARN, "commits", "use ext4, xfs or tmpfs",
+			    "neither O_DIRECT nor RWF_DSYNC: %s; each epoch of keep heap waits for "
+			    "all that is being written", strerror(-error));
+	else
+		doctor_tell(doctor, is_direct ? VERDICT_OK : VERDICT_WARN, "commits",
+			    is_direct ? NULL : "use ext4 or xfs on a disk",
+			    "%sRWF_DSYNC, %lld us for 4K", is_direct ? "O_DIRECT and " :
+			    "O_DIRECT is refused; ", (long long)median_append_us(fd, is_direct));
+}
+
 static void look_at_features(struct doctor *doctor, const char *path, int fd)
 {
 	off_t offset = (off_t)LAYOUT_CHUNK_BYTES, len = (off_t)LAYOUT_CHUNK_BYTES;
@@ -169,6 +223,7 @@ static void look_at_features(struct doctor *doctor, const char *path, int fd)
 		disk_bytes(fd) < LAYOUT_CHUNK_BYTES;
 	tell_tried(doctor, has_punch, "hole punch", "memory given back leaves the file");
 	tell_tried(doctor, try_lock(fd), "locks", "a pool has one owner");
+	look_at_commits(doctor, fd);
 	look_at_reflink(doctor, path, fd);
 	look_at_dax(doctor, fd);
 }

@@ -3,7 +3,7 @@
  *
  * A version number or a mount option says what should work; containers, seccomp filters and odd
  * file systems decide what does. So everything is tried, on memory and nameless files of its
- * own. "no" is for what stops this version; what only later keeps need is at most "warn".
+ * own. "no" is for what stops every keep; what only some need is at most "warn".
  */
 #include "doctor.h"
 

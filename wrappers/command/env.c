@@ -67,9 +67,7 @@ int env_main(int argc, char **argv)
 		return usage_refuse(argv[0], "'%s' is not expected", argv[optind]);
 	if (!pool)
 		return usage_refuse(argv[0], "no -p POOL given");
-	/* The one keep of this version; a user who has set another gets the library's refusal.
-	 */
-	setenv("HEAPSAKE_KEEP", "none", 0);
+	setenv("HEAPSAKE_KEEP", config_keep_name(KEEP_HEAP), 0);
 	if (env_set_pool(pool, &why) != 0 ||
 	    config_from_environment(&config, environ, &why) != 0 ||
 	    launch_find_library(library, &why) != 0)

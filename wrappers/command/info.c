@@ -37,6 +37,7 @@ struct info {
 	const char *tracker;    /* likewise */
 	uint64_t used_bytes, log_bytes;
 	uint64_t disk_bytes; /* what the file takes */
+	bool is_findable;    /* a root or a global leads to what is kept */
 	struct region_list regions;
 	char uuid[40];
 };
@@ -92,6 +93,7 @@ static int info_read_image(void *context, struct image *image, struct refusal *r
 	info->oldest_epoch = image->info.oldest_epoch;
 	info->log_bytes = image->info.log_bytes;
 	info->used_bytes = 0;
+	info->is_findable = false;
 	region_list_begin(&info->regions, image->pool);
 	if (!head || !info->epoch) {
 		free(head);
@@ -102,6 +104,7 @@ static int info_read_image(void *context, struct image *image, struct refusal *r
 		status = image_used_bytes(image, head, &info->used_bytes, ret_why);
 	if (!status)
 		status = region_list_read(&info->regions, image, ret_why);
+	info->is_findable = heap_image_has_roots(head) || info->regions.count > 1;
 	free(head);
 	return status;
 }
@@ -122,7 +125,7 @@ static int info_take_media(struct info *info, struct pool *pool, struct refusal 
 
 	if (status)
 		return status;
-	info->state = info->owner.is_there || info->epoch ? INFO_OK : INFO_EMPTY;
+	info->state = info->owner.is_there || info->is_findable ? INFO_OK : INFO_EMPTY;
 	info_take_last_page(info);
 	return 0;
 }
@@ -139,6 +142,8 @@ static void info_explain(struct info *info)
 		why = "forked children of its last owner still use its memory";
 	else if (!info->owner.is_there && info->pool->sb.keep == KEEP_NONE)
 		why = "keep none: what its last program stored does not come back";
+	else if (info->state == INFO_EMPTY && info->epoch)
+		why = "no root and no kept global leads to what it holds; the next run starts empty";
 	if (why)
 		snprintf(info->why, sizeof(info->why), "%s", why);
 }
@@ -172,6 +177,20 @@ static void info_print_size(const char *name, uint64_t bytes)
 	text_print_field(name, "%s (%llu bytes)", text_size(bytes, size), (unsigned long long)bytes);
 }
 
+/* What only a program that runs has. */
+static void info_print_keeping(const struct info *info)
+{
+	const struct control_status *status = &info->owner.page.status;
+
+	text_print_field("at risk", "%llu ms", (unsigned long long)info->loss_ms);
+	if (status->interval_ns)
+		text_print_field("interval", "%g ms", (double)status->interval_ns / 1e6);
+	else
+		text_print_field("interval", "none: epochs only when asked for");
+	if (status->lifelong_locks)
+		text_print_field("lifelong locks", "%u", status->lifelong_locks);
+}
+
 static void info_print_epochs(const struct info *info)
 {
 	if (info->epoch_age_ms == INFO_UNKNOWN)
@@ -181,7 +200,7 @@ static void info_print_epochs(const struct info *info)
 				 (unsigned long long)info->epoch_age_ms);
 	text_print_field("oldest epoch", "%llu", (unsigned long long)info->oldest_epoch);
 	if (info->owner.is_known)
-		text_print_field("at risk", "%llu ms", (unsigned long long)info->loss_ms);
+		info_print_keeping(info);
 	if (info->durability)
 		text_print_field("durability", "%s", info->durability);
 	if (info->tracker)
@@ -233,6 +252,10 @@ static void info_add_epochs(struct json_object *object, const struct info *info)
 		text_add_json(object, "durability", info->durability);
 	if (info->tracker)
 		text_add_json(object, "tracker", info->tracker);
+	if (info->owner.is_known) {
+		text_add_number(object, "interval_us", info->owner.page.status.interval_ns / 1000);
+		text_add_number(object, "lifelong_locks", info->owner.page.status.lifelong_locks);
+	}
 	text_add_number(object, "log_bytes", info->log_bytes);
 }
 

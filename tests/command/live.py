@@ -1,0 +1,157 @@
+"""keep=heap, seen from outside while a real program runs and after it is gone."""
+import os
+import signal
+import subprocess
+import time
+
+from case import COMMAND, PROGRAMS, Case, main
+
+# Stores all the time; says when it has begun.
+BUSY = ('$| = 1; my @a = map { "x" x 100 } 1..1000; print "on\\n"; '
+        'for (my $i = 0;; $i++) { $a[$i % 1000] = "y" x (50 + $i % 100); select undef, undef, undef, .001 }')
+# Stores nothing.
+IDLE = '$| = 1; print "on\\n"; sleep 600'
+
+
+class Live(Case):
+    def keep(self, script, *flags, name="pool"):
+        process = subprocess.Popen([COMMAND, "run", "-qk", "heap", "-s", "64M", *flags, "-p", name,
+                                    "perl", "-e", script], cwd=self.dir, env=self.environ,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.started.append(process)
+        self.addCleanup(process.stdout.close)
+        self.assertEqual(process.stdout.readline(), b"on\n")
+        return process
+
+    def info(self):
+        return self.json("info", "--json", "pool")
+
+    def wait_for(self, what):
+        """Epochs come by themselves; a minute is for a machine that is busy elsewhere."""
+        for _ in range(600):
+            info = self.info()
+            if what(info):
+                return info
+            time.sleep(0.1)
+        self.fail(info)
+
+    def test_info_follows_the_program(self):
+        process = self.keep(BUSY, "-i", "20ms")
+        first = self.wait_for(lambda info: info["epoch"] > 1)
+        self.assertEqual((first["state"], first["keep"], first["pid"], first["program"]),
+                         ("OK", "heap", process.pid, "perl"))
+        self.assertGreater(first["used_bytes"], 0)
+        self.assertGreater(first["log_bytes"], 0)
+        self.assertIn(first["durability"], ["media", "cache"])
+        self.assertIn("tracker", first)
+        later = self.wait_for(lambda info: info["epoch"] >= first["epoch"] + 8)
+        self.assertGreater(later["oldest_epoch"], first["oldest_epoch"])
+        stats = self.json("stats", "--json", "pool")
+        self.assertGreaterEqual(stats["epochs"], 8)
+        self.assertGreater(stats["pages"], 0)
+        self.assertGreater(stats["log_bytes"], 0)
+        self.assertGreaterEqual(stats["commit_us"]["max"], stats["commit_us"]["p50"])
+
+    def test_an_idle_program_has_nothing_at_risk(self):
+        self.keep(IDLE, "-i", "10ms")
+        self.wait_for(lambda info: info["epoch"] > 0 and info["loss_ms"] == 0)
+
+    def test_without_an_interval_epochs_come_when_asked_for(self):
+        process = self.keep(BUSY, "-i", "0")
+        self.assertEqual(self.info()["epoch"], 0)
+        self.expect(0, "checkpoint", "--wait", "pool", out="", err="")
+        first = self.info()
+        self.assertGreater(first["epoch"], 0)
+        self.assertGreater(first["loss_ms"], -1)
+        time.sleep(0.3)
+        self.assertEqual(self.info()["epoch"], first["epoch"])
+        self.expect(0, "checkpoint", "--wait", str(process.pid), out="", err="")
+        self.assertGreater(self.info()["epoch"], first["epoch"])
+        self.expect(0, "checkpoint", "pool", out="", err="")
+        self.wait_for(lambda info: info["epoch"] > first["epoch"] + 1)
+
+    def test_an_epoch_asked_for_while_the_program_stands_still(self):
+        process = self.keep(BUSY, "-i", "0")
+        process.send_signal(signal.SIGSTOP)
+        asking = subprocess.Popen([COMMAND, "checkpoint", "--wait", "pool"], cwd=self.dir,
+                                  env=self.environ, stderr=subprocess.PIPE)
+        self.started.append(asking)
+        time.sleep(0.2)
+        self.assertIsNone(asking.poll())
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(asking.wait(60), 0)
+
+    def test_ls_reads_a_pool_whose_log_is_taken_anew(self):
+        self.keep(BUSY, "-i", "1ms")
+        for _ in range(30):
+            listing = self.json("ls", "--json", "pool")
+            self.assertEqual((listing["roots"], listing["regions"][0]["name"]), ([], "heap"))
+        self.assertGreater(listing["epoch"], 0)
+
+    def test_a_garbage_control_page_does_the_program_no_harm(self):
+        process = self.keep(BUSY, "-i", "10ms")
+        with open(self.path("pool"), "r+b") as file:
+            for _ in range(20):
+                file.seek(8192)
+                file.write(os.urandom(4096))
+                file.flush()
+                self.assertEqual(self.do("info", "--json", "pool").status, 0)
+                self.assertIn(self.do("checkpoint", "pool").status, [0])
+        self.assertIsNone(process.poll())
+
+    def test_after_kill_9_the_pool_is_whole(self):
+        for _ in range(5):
+            process = self.keep(BUSY, "-i", "2ms")
+            self.wait_for(lambda info: info["epoch"] > 3)
+            process.kill()
+            process.wait()
+            self.expect(0, "check", "--deep", "pool", out="ok\n")
+            info = self.info()
+            self.assertGreater(info["epoch"], 3)
+            self.assertEqual(info["state"], "EMPTY") # perl sets no root
+            self.assertIn("no root", info["why"])
+            found = self.json("check", "--json", "pool")
+            self.assertGreater(found["blocks"], 1000)
+            self.assertGreater(found["bytes"], 50000)
+
+    def test_a_pool_in_memory_is_not_called_durable(self):
+        if not os.path.isdir("/dev/shm"):
+            self.skipTest("no /dev/shm")
+        pool = f"/dev/shm/heapsake-live-{os.getpid()}"
+        self.addCleanup(lambda: os.path.exists(pool) and os.unlink(pool))
+        self.keep(IDLE, name=pool)
+        self.assertEqual(self.json("info", "--json", pool)["durability"], "cache")
+
+    def test_cache_is_what_is_asked_for(self):
+        self.keep(IDLE, "-d", "cache")
+        self.assertEqual(self.info()["durability"], "cache")
+
+
+class Keep(Case):
+    """Who has not said what to keep."""
+    LINKED = os.path.join(PROGRAMS, "command-linked")
+
+    def test_a_program_linked_with_the_library_keeps_its_heap(self):
+        outs = {self.expect(0, "run", "-qp", "pool", self.LINKED).out for _ in range(3)}
+        self.assertEqual(len(outs), 1, "addresses are the same each time")
+        self.assertTrue(outs.pop().startswith("00040000\n0x2000"))
+        self.assertEqual(self.json("info", "--json", "pool")["keep"], "heap")
+
+    def test_a_script_is_as_its_interpreter(self):
+        with open(self.path("script"), "w") as file:
+            file.write(f"#!{self.LINKED}\n")
+        os.chmod(self.path("script"), 0o755)
+        self.expect(0, "run", "-qp", "pool", "./script")
+        self.assertEqual(self.json("info", "--json", "pool")["keep"], "heap")
+
+    def test_keep_none_leaves_addresses_random(self):
+        out = self.expect(0, "run", "-qk", "none", "-p", "pool", self.LINKED).out
+        self.assertTrue(out.startswith("00000000\n"), out)
+
+    def test_another_keep_later_is_refused(self):
+        self.expect(0, "run", "-qk", "heap", "-p", "pool", "true")
+        self.expect(5, "run", "-qk", "none", "-p", "pool", "true", out="")
+        self.expect(0, "run", "-qk", "none", "--new", "-p", "pool", "true", out="")
+
+
+main()
