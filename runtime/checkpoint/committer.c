@@ -81,7 +81,7 @@ static void stage_without_room(const struct region *region, uint64_t page, const
 		return;
 	}
 	if (region->id != CHECKPOINT_REGION_HEAP) { /* no set of pages stands for it */
-		self.stage_error = -ENOMEM;
+		track_again(self.plan.track, region->address + page * LAYOUT_BLOCK_BYTES);
 		return;
 	}
 	error = checkpoint_draft(self.plan.checkpoint,
@@ -185,6 +185,9 @@ static void again_pointed(void *context, uint32_t region_id, uint64_t page)
 {
 	if (region_id == CHECKPOINT_REGION_HEAP)
 		pageset_add(&self.again, page, 1);
+	for (size_t i = 1; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			track_again(self.plan.track, self.regions[i].address);
 }
 
 static int commit(void)
@@ -474,5 +477,7 @@ int committer_finish(int timeout_ms)
 
 void committer_forget(void)
 {
+	if (self.plan.track)
+		track_forget(self.plan.track);
 	atomic_store(&self.is_open, false);
 }

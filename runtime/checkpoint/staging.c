@@ -12,8 +12,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "memory.h"
 #include "os.h"
 #include "sum.h"
 
@@ -27,32 +27,14 @@ struct staging_place {
 	uint32_t is_pointed : 1;
 };
 
-static void *memory_new(size_t bytes)
-{
-	void *memory = os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return os_is_error(memory) ? NULL : memory;
-}
-
-static void memory_free(void *memory, size_t bytes)
-{
-	if (memory)
-		os_munmap(memory, bytes);
-}
-
 /* A table of twice the capacity with the same entries. */
 static int table_grow(void **table, size_t *capacity, size_t entry_bytes)
 {
-	const size_t bytes = *capacity * entry_bytes;
 	const size_t bigger = *capacity ? *capacity * 2 : OS_PAGE_BYTES / entry_bytes;
-	void *memory = memory_new(bigger * entry_bytes);
+	void *memory = memory_grow(*table, *capacity * entry_bytes, bigger * entry_bytes);
 
 	if (!memory)
 		return -ENOMEM;
-	if (bytes)
-		memcpy(memory, *table, bytes);
-	memory_free(*table, bytes);
 	*table = memory;
 	*capacity = bigger;
 	return 0;

@@ -241,9 +241,20 @@ int track_collect(struct track *track, track_visit *visit, void *context)
 {
 	int error = track_pagemap_ready(track);
 
+	for (unsigned i = 0; i < track->range_count; i++)
+		track->ranges[i].is_again = false;
 	if (!error)
 		error = way_of(track->kind)->collect(track, visit, context);
 	for (unsigned i = 0; i < track->range_count; i++)
-		track->ranges[i].is_new = error != 0;
+		track->ranges[i].is_new = error || track->ranges[i].is_again;
 	return error;
+}
+
+void track_again(struct track *track, const void *page)
+{
+	for (unsigned i = 0; i < track->range_count; i++) {
+		struct track_range *range = &track->ranges[i];
+		if ((uintptr_t)page - (uintptr_t)range->start < range->len)
+			range->is_new = range->is_again = true;
+	}
 }

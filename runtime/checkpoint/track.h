@@ -27,7 +27,8 @@ enum track_kind { TRACK_WP, TRACK_SOFT_DIRTY, TRACK_COMPARE };
 struct track_range {
 	char *start;
 	size_t len;
-	bool is_new; /* all its pages count as written */
+	bool is_new;   /* all its pages count as written */
+	bool is_again; /* so it shall be at the next collect, too */
 };
 
 /* A descriptor the program may close, and use its number for something else. */
@@ -78,6 +79,10 @@ int track_renew(struct track *track, void *start, size_t len);
  * 0; -errno: count all pages as written, the next call will do so. */
 typedef void track_visit(void *context, char *start, size_t len);
 int track_collect(struct track *track, track_visit *visit, void *context);
+
+/* track_again() - what was told could not be taken (visit() may call this, too): all pages of the
+ * range with this address count as written again */
+void track_again(struct track *track, const void *page);
 
 /* track_can_run() - may threads run meanwhile? Else they must stand still during the call. */
 static inline bool track_can_run(const struct track *track)

@@ -94,6 +94,51 @@ Test(staging, zeros_take_no_copy)
 	staging_close(&staging);
 }
 
+Test(staging, a_slot_given_back_is_the_next_one_taken)
+{
+	staging_open(&staging, MIB);
+	for (int i = 0; i < 1000; i++) {
+		cr_assert_eq(put(1, 1, 1), 0);
+		cr_assert_eq(put(1, 2, 2), 0);
+		cr_assert_eq(put(1, (uint64_t)i % 2 + 1, 0), 0);
+	}
+	cr_assert_eq(staging.slot_used, 2);
+	staging_close(&staging);
+}
+
+static void count_given_up(void *context, uint32_t region, uint64_t index)
+{
+	cr_assert_eq(region, 1);
+	*(uint64_t *)context += index;
+}
+
+Test(staging, a_page_pointed_at_is_read_where_it_is_until_given_up)
+{
+	uint64_t given_up = 0;
+	char there[4096];
+
+	staging_open(&staging, MIB);
+	for (uint64_t i = 1; i <= 300; i++)
+		if (put(1, i, 1) != 0)
+			cr_assert_eq(staging_point(&staging, 1, i, there), 0);
+	cr_assert_eq(count_pages(), 300);
+	cr_assert_eq(find(1, 300)->bytes, there);
+	cr_assert_eq(staging_point(&staging, 1, 7, there), 0, "which had a copy");
+	cr_assert_eq(put(1, 7, 9), 0);
+	cr_assert_eq(find(1, 7)->bytes, there, "nobody stores to it: the copy would be the same");
+	cr_assert_eq(put(1, 8, 8), 0);
+	const size_t pointed = staging.pointed_count;
+	staging_unpoint(&staging, count_given_up, &given_up);
+	cr_assert_eq(count_pages(), 300 - pointed);
+	cr_assert_geq(given_up, 300 + 7);
+	cr_assert_null(find(1, 300));
+	cr_assert_null(find(1, 7));
+	cr_assert(holds(1, 8, 8) && holds(1, 1, 1) && holds(1, 200, 1));
+	cr_assert_eq(put(1, 7, 7), 0);
+	cr_assert(holds(1, 7, 7));
+	staging_close(&staging);
+}
+
 Test(staging, one_bit_anywhere_is_not_zero)
 {
 	staging_open(&staging, 64 * MIB);

@@ -428,6 +428,31 @@ TestBoth(after_an_error_everything_counts_as_written)
 	close_range_tracked();
 }
 
+static void refuse_first(void *context, char *start, size_t len)
+{
+	if (!*(bool *)context)
+		track_again(&track, start + len - 1);
+	*(bool *)context = true;
+}
+
+TestBoth(what_could_not_be_taken_is_told_again)
+{
+	bool is_refused = false;
+
+	open_range(8);
+	char *other = map(4);
+	cr_assert_eq(track_add(&track, other, 4 * PAGE), 0);
+	range[1 * PAGE] = range[3 * PAGE] = other[0] = 1;
+	cr_assert_eq(track_collect(&track, refuse_first, &is_refused), 0);
+	cr_assert_eq(collect(), 2, "all of its range, and no other");
+	cr_assert(told[1] && told[3]);
+	cr_assert_eq(collect(), 0);
+	track_again(&track, other);
+	cr_assert_eq(collect(), 1);
+	cr_assert_eq(collect(), 0);
+	close_range_tracked();
+}
+
 TestBoth(many_ranges_are_told_each_in_order)
 {
 	open_tracked();
