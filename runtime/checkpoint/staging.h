@@ -47,12 +47,13 @@ void staging_close(struct staging *staging);
  * page is staged as before (an earlier copy, or not at all). */
 int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source);
 
-/* staging_point() - stage a page where it is, without a copy, whatever the limit: nobody may store to
- * it until staging_clear() or staging_unpoint(). 0; -ENOMEM.
+/* staging_point() - stage a page where it is, without a copy, whatever the limit: nobody may store
+ * to it until staging_clear() or staging_unpoint(). 0; -ENOMEM.
  * staging_unpoint() - give up all pages that were pointed at, telling which. */
 int staging_point(struct staging *staging, uint32_t region, uint64_t index, const void *source);
 void staging_unpoint(struct staging *staging,
 		     void (*visit)(void *context, uint32_t region, uint64_t index), void *context);
+
 /* staging_pages() - what is staged, in no order; valid until the next put or clear */
 static inline const struct checkpoint_page *staging_pages(const struct staging *staging,
 							  size_t *ret_count)

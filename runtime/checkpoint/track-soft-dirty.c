@@ -5,8 +5,8 @@
  * stands still; no pre-copy. The guarantee: a page stored to since the last call is told. A range
  * added later has lost its bits with the others', so it is told whole once.
  *
- * Reading costs 3 ns a page of address space, used or not; clearing write-protects every page of
- * the process, 10 ns each.
+ * Reading costs 3 ns a page of address space, used or not; clearing write-protects every page the
+ * process has.
  */
 #include "track-parts.h"
 
