@@ -13,6 +13,7 @@
 
 #include "layout.h"
 #include "os.h"
+#include "spelling.h"
 
 #define PREFIX "HEAPSAKE_"
 
@@ -158,36 +159,6 @@ static const struct variable variables[] = {
 };
 #define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance; names longer than any of ours are far from all of them. */
-static unsigned name_distance(const char *a, size_t a_len, const char *b)
-{
-	unsigned row[32];
-	size_t b_len = strlen(b);
-
-	if (a_len >= 32 || b_len >= 32)
-		return 32;
-	for (unsigned j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= a_len; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b_len; j++) {
-			unsigned above = row[j];
-			row[j] = min3(above + 1, row[j - 1] + 1,
-				      diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[b_len];
-}
-
 static int refuse_unknown(struct refusal *ret_why, const char *name, size_t name_len)
 {
 	const char *nearest = NULL;
@@ -195,7 +166,7 @@ static int refuse_unknown(struct refusal *ret_why, const char *name, size_t name
 	char object[80];
 
 	for (size_t i = 0; i < VARIABLE_COUNT; i++) {
-		unsigned distance = name_distance(name, name_len, variables[i].name);
+		unsigned distance = spelling_distance(name, name_len, variables[i].name);
 		if (distance < best && distance < name_len) {
 			best = distance;
 			nearest = variables[i].name;

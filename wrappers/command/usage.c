@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "spelling.h"
+
 #define OPTION_MAX 8
 #define OPTION_HELP 1000
 #define OPTION_JSON 1001
@@ -121,39 +123,20 @@ const char *usage_read_pool(int argc, char **argv, bool *ret_is_json, int *ret_s
 	return usage_one_operand(argc, argv, "POOL");
 }
 
-/* How many letters of a must be changed, added or dropped to make b; long words are far. */
-static unsigned usage_distance(const char *a, const char *b)
-{
-	unsigned row[16];
-	size_t b_len = strlen(b);
-
-	if (strlen(a) >= 16 || b_len >= 16)
-		return 16;
-	for (unsigned j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1]; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b_len; j++) {
-			unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
-			unsigned shifted = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			diagonal = row[j];
-			row[j] = replaced < shifted ? replaced : shifted;
-		}
-	}
-	return row[b_len];
-}
-
 int usage_unknown_verb(const char *name)
 {
 	const char *bare = name + strspn(name, "-");
 	const char *nearest = verbs[0].name;
+	unsigned best = SPELLING_MAX;
 
-	for (unsigned i = 1; i < verb_count; i++)
-		if (usage_distance(bare, verbs[i].name) < usage_distance(bare, nearest))
-			nearest = verbs[i].name;
-	if (usage_distance(bare, nearest) < 4 &&
-	    usage_distance(bare, nearest) < strlen(nearest))
+	for (unsigned i = 0; i < verb_count; i++) {
+		unsigned distance = spelling_distance(bare, strlen(bare), verbs[i].name);
+		if (distance >= best)
+			continue;
+		best = distance;
+		nearest = verbs[i].name;
+	}
+	if (best < 4 && best < strlen(nearest))
 		say(SAY_ERROR, name, "unknown verb; did you mean 'heapsake %s'?", nearest);
 	else
 		say(SAY_ERROR, name, "unknown verb; see 'heapsake --help'");
