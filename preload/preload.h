@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "config.h"
@@ -28,6 +29,8 @@ struct preload_state {
 	pid_t owner;          /* the process that attached; 0 while there is no pool */
 	enum keep keep;       /* of this run */
 	bool is_resumed;      /* the heap of an earlier run's epoch is there */
+	uint64_t main_epoch;  /* the newest when main began */
+	unsigned code_moved;  /* modules that stand elsewhere than in that epoch */
 };
 extern struct preload_state preload;
 

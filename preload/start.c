@@ -24,8 +24,10 @@
 #include "enter.h"
 #include "checkpoint/committer.h"
 #include "control.h"
+#include "libc-main.h"
 #include "os.h"
 #include "say.h"
+#include "tx.h"
 
 struct preload_state preload;
 
@@ -186,6 +188,8 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	struct config *config = &frozen.config;
 
 	exec_init();
+	main_init();
+	longjmp_init();
 	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
 	if (!is_inert && start(config, envp, &why) != 0) {
 		say_refusal(&why);

@@ -13,11 +13,14 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "tx.h"
+
 static pthread_key_t key;
 
 static void thread_leave(void *value)
 {
 	const uintptr_t round = (uintptr_t)value;
+	tx_abandon_to(NULL); /* it may have ended inside of a block */
 	if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
 		pthread_setspecific(key, (void *)(round + 1));
 	else

@@ -265,7 +265,7 @@ HSK_API void hsk_tx_end(struct hsk_block *block);
 
 #define HSK_TX_BLOCK_(flags, block) \
 	for (struct hsk_block block __attribute__((cleanup(hsk_tx_end))) = \
-		     {hsk_tx_begin(&block, flags), 1}; block.is_open; block.is_open = 0)
+		     {hsk_tx_begin(&block, (flags)), 1}; block.is_open; block.is_open = 0)
 #define HSK_TX_NAME_(number) HSK_TX_PASTE_(hsk_tx_, number)
 #define HSK_TX_PASTE_(prefix, number) prefix##number
 

@@ -21,3 +21,20 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 void cut_release(struct cut_report *report)
 {
 }
+
+static _Thread_local unsigned tx_depth;
+
+void cut_tx_enter(void)
+{
+	tx_depth++;
+}
+
+void cut_tx_leave(void)
+{
+	tx_depth--;
+}
+
+unsigned cut_tx_depth(void)
+{
+	return tx_depth;
+}

@@ -36,7 +36,7 @@
  *      8     8  number of pages
  *     16     8  bytes: in the last of these pages up to here
  *     24     8  home: offset in the space of regions
- *     32     8  XXH3-64 of the module's kept symbols, by address: name, zero, size; 0: not known
+ *     32     8  what region_symbol_sum() makes of the kept variables, by address; 0: stripped
  *     40     8  XXH3-64 of the module's whole name
  *     48     4  flags (enum layout_region_flags)
  *     52     4  length of the build-id; 0: it has none

@@ -168,6 +168,14 @@ struct region_name region_name_of(const char *name)
 	return result;
 }
 
+uint64_t region_symbol_sum(uint64_t sum, const char *name, uint64_t size)
+{
+	const uint64_t words[2] = {size, sum_bytes(name, strlen(name), sum)};
+	const uint64_t next = sum_bytes(words, sizeof(words), sum);
+
+	return next ? next : 1;
+}
+
 struct layout_region *region_table_find(struct region_table *table, bool is_program,
 					const struct region_name *name)
 {

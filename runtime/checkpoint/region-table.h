@@ -52,6 +52,9 @@ struct region_name {
 };
 struct region_name region_name_of(const char *name);
 
+/* region_symbol_sum() - the sum of one more kept variable; of none it is 0. Never 0 */
+uint64_t region_symbol_sum(uint64_t sum, const char *name, uint64_t size);
+
 /* region_table_find() - the program's own, or the named module's; NULL: none yet.
  * region_table_free() - an unused entry, its id not yet in it; NULL: all are used */
 struct layout_region *region_table_find(struct region_table *table, bool is_program,

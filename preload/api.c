@@ -1,0 +1,125 @@
+/*
+ * The C API but for transactions (tx.c) and kept globals (keep.c): each function checks what its
+ * caller must not do and forwards to the room whose business it is.
+ *
+ * Three kinds of process come here: one that keeps its heap, one that has a pool and keeps nothing
+ * (keep=none), and one without a pool. The latter two get an answer for everything that can be
+ * done without keeping, and -ENODEV where the answer would be a lie; so does a forked child.
+ */
+#include "preload.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "checkpoint/committer.h"
+#include "checkpoint/exclude.h"
+#include "control.h"
+#include "heapsake.h"
+#include "keep.h"
+#include "libc-main.h"
+#include "names.h"
+#include "os.h"
+#include "tx.h"
+
+HSK_API void *hsk_root(const char *name)
+{
+	return malloc_is_active ? heap_get_root(name) : names_get(name);
+}
+
+HSK_API int hsk_set_root(const char *name, void *ptr)
+{
+	return malloc_is_active ? heap_set_root(name, ptr) : names_set(name, ptr);
+}
+
+HSK_API int hsk_checkpoint(int timeout_ms)
+{
+	if (!committer_is_open())
+		return main_has_ended() ? -ESHUTDOWN : -ENODEV;
+	if (tx_is_open())
+		return -EDEADLK;
+	return committer_checkpoint(timeout_ms);
+}
+
+HSK_API uint64_t hsk_epoch(void)
+{
+	return committer_epoch();
+}
+
+HSK_API int hsk_resumed(void)
+{
+	return preload.is_resumed;
+}
+
+static bool is_kept(const char *start, size_t len)
+{
+	return (heap_has(start) && heap_has(start + len - 1)) || keep_has(start, len);
+}
+
+HSK_API int hsk_exclude(void *ptr, size_t len)
+{
+	if (!committer_is_open())
+		return 0;
+	if (len && (len > PTRDIFF_MAX || !is_kept(ptr, len)))
+		return -EINVAL;
+	return exclude_set(ptr, len);
+}
+
+/* ---- hsk_info() ---- */
+
+static uint64_t ms_since(uint64_t unix_ns)
+{
+	const uint64_t now_ns = os_clock_ns(CLOCK_REALTIME);
+
+	return now_ns > unix_ns ? (now_ns - unix_ns) / 1000000 : 0;
+}
+
+static void fill_from_status(struct hsk_info *info, const struct control_snapshot *now)
+{
+	const struct control_status *status = &now->status;
+	const uint64_t since = status->epoch_unix_ns ? status->epoch_unix_ns : now->started_unix_ns;
+
+	info->epoch = status->epoch;
+	info->oldest_epoch = status->oldest_epoch;
+	info->epoch_age_ms = status->epoch_unix_ns ? ms_since(since) : 0;
+	info->loss_ms = status->dirty_unix_ns ? ms_since(since) : 0;
+	info->epochs = status->counters.epochs;
+	info->log_bytes = status->log_bytes;
+	info->state = status->state == CONTROL_OK ? HSK_STATE_OK : HSK_STATE_DEGRADED;
+	info->error = status->error;
+	info->durability = status->durability == DURABILITY_MEDIA ? HSK_DURABILITY_MEDIA :
+								    HSK_DURABILITY_CACHE;
+}
+
+static void fill(struct hsk_info *info)
+{
+	struct control_snapshot now;
+
+	info->resumed = preload.is_resumed;
+	info->resumed_epoch = preload.is_resumed ? preload.main_epoch : 0;
+	info->code_moved = preload.code_moved;
+	info->heap_bytes = preload.window.size_bytes;
+	info->open_bytes = preload.window.open_bytes;
+	if (!committer_is_open() || !preload.pool.control)
+		return;
+	info->keep = HSK_KEEP_HEAP;
+	info->state = HSK_STATE_OK;
+	if (control_read(preload.pool.control, &now) == 0)
+		fill_from_status(info, &now);
+}
+
+/* Programs of older versions know less of it, those of newer ones more. */
+HSK_API int hsk_info(struct hsk_info *info)
+{
+	struct hsk_info whole = {0};
+	const uint64_t room = info->size;
+
+	if (room < offsetof(struct hsk_info, code_moved) + sizeof(info->code_moved) ||
+	    room > OS_PAGE_BYTES)
+		return -EINVAL;
+	whole.size = room < sizeof(whole) ? room : sizeof(whole);
+	fill(&whole);
+	memset(info, 0, room);
+	memcpy(info, &whole, whole.size);
+	return 0;
+}

@@ -1,0 +1,10 @@
+/*
+ * The program's own beginning and end: main() and exit().
+ */
+#pragma once
+
+#include <stdbool.h>
+
+void main_init(void);       /* finds libc's own; before main */
+bool main_has_begun(void);  /* the entry of main is reached: kept globals are restored */
+bool main_has_ended(void);  /* main has returned, or exit() been called: nothing is kept any more */

@@ -1,0 +1,31 @@
+/*
+ * Transactions of this thread, as the rest of preload/ sees them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hsk_block;
+
+/* The innermost open block of this thread; NULL: none is. */
+extern _Thread_local struct hsk_block *tx_innermost;
+static inline bool tx_is_open(void)
+{
+	return tx_innermost != NULL;
+}
+
+/* tx_abandon_to() - all blocks inside of this one (NULL: all blocks) are left without their end: an
+ * abort. false: it is not open, and nothing was done.
+ * tx_abandon_below() - likewise of all blocks whose variables lie below sp. errno survives. */
+bool tx_abandon_to(struct hsk_block *block);
+void tx_abandon_below(uintptr_t sp);
+
+/* A durable block was left while this thread held a lock that another needs before there can be a
+ * cut: whoever releases the thread's last lock looks here, and calls tx_settle() then. */
+extern _Thread_local bool tx_is_pending;
+void tx_settle(void);
+
+/* longjmp.c: finds libc's own; before main. */
+void longjmp_init(void);
