@@ -19,6 +19,8 @@
 
 #include "sum.h"
 
+#define CALM_EPOCHS 16u
+
 int bulk_flag(struct anchor *anchor, uint32_t bulk)
 {
 	struct layout_superblock next = anchor->sb;
@@ -64,11 +66,21 @@ int bulk_sync(struct bulk *bulk, struct medium *medium)
 	return error ? error : medium->failures != bulk->failures ? -EIO : 0;
 }
 
-void bulk_forget(struct bulk *bulk, bool is_durable)
+void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs)
 {
-	if (bulk->drafts.count && !is_durable)
-		bulk->has_leftovers = true;
-	index_deinit(&bulk->drafts);
+	if (!bulk->drafts.count)
+		return;
+	bulk->has_leftovers = bulk->has_leftovers || !is_durable;
+	bulk->last_epochs = epochs;
+	index_reset(&bulk->drafts);
+}
+
+int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs)
+{
+	if (!anchor->sb.bulk || bulk->drafts.count || bulk->has_leftovers ||
+	    epochs - bulk->last_epochs < CALM_EPOCHS)
+		return 0;
+	return bulk_flag(anchor, 0);
 }
 
 /* ---- Leftovers ---- */

@@ -6,12 +6,12 @@
 #include "home.h"
 #include "index.h"
 
-/* Used by the engine alone. Invariant: while `drafts` is not empty the superblocks' bulk is not 0. */
+/* Invariant: while `drafts` is not empty the superblocks' bulk is not 0. */
 struct bulk {
 	struct index drafts;    /* what home has now of pages no epoch has yet: key, sum; 0: zeros */
 	uint64_t failures;      /* the medium's before the first of them */
 	bool has_leftovers;     /* home may have bytes of pages that no entry and no sum tells of */
-	uint64_t epochs;        /* committed, when the last one was written */
+	uint64_t last_epochs;   /* how many had been committed after the last one */
 };
 
 /* bulk_flag() - superblocks that carry `bulk`, durable */
@@ -31,7 +31,10 @@ int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *b
 int bulk_sync(struct bulk *bulk, struct medium *medium);
 
 /* bulk_forget() - the epoch is durable, or will never be */
-void bulk_forget(struct bulk *bulk, bool is_durable);
+void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs);
+
+/* bulk_calm() - if nothing has gone home early for a while, and nothing was left, the flag goes */
+int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs);
 
 /* bulk_clean() - make every page of home zeros that counts as zeros: no entry in `live`, checksum
  * 0. Then the flag goes. Without drafts only. */

@@ -14,6 +14,7 @@
 
 #define SEGMENT_BYTES_DEFAULT LAYOUT_SEGMENT_MAX_BYTES
 #define BULK_PAGES_DEFAULT 512u
+#define STEP_PAGES_DEFAULT 4096u
 #define LOG_BYTES_DEFAULT (UINT64_C(64) << 20)
 
 /* A pool that never kept anything has no log; it gets its shape when its first writer attaches. */
@@ -88,6 +89,8 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 	checkpoint->plan = *plan;
 	if (!plan->segment_bytes)
 		checkpoint->plan.segment_bytes = SEGMENT_BYTES_DEFAULT;
+	if (!plan->step_pages)
+		checkpoint->plan.step_pages = STEP_PAGES_DEFAULT;
 	if (!plan->bulk_pages)
 		checkpoint->plan.bulk_pages = BULK_PAGES_DEFAULT;
 	if (!plan->log_bytes)
@@ -106,6 +109,8 @@ void checkpoint_close(struct checkpoint *checkpoint)
 	batch_deinit(&checkpoint->staged);
 	index_deinit(&checkpoint->selected);
 	index_deinit(&checkpoint->bulk.drafts);
+	index_deinit(&checkpoint->drafted);
+	merge_abandon(&checkpoint->merge);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
 		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);
@@ -213,5 +218,7 @@ void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info
 	ret_info->attempt = checkpoint->attempt;
 	ret_info->oldest_epoch = count ? epochs[count - 1] : 0;
 	ret_info->branch = checkpoint->log.tail.branch;
+	ret_info->home_pages = checkpoint->merge.pages;
+	ret_info->home_bytes = checkpoint->merge.pages * LAYOUT_BLOCK_BYTES;
 	ret_info->log_bytes = log_live_bytes(&checkpoint->log);
 }

@@ -26,7 +26,7 @@ struct checkpoint;
 struct medium;
 
 #define CHECKPOINT_E_DAMAGED 1
-#define CHECKPOINT_E_STAGE 2
+#define CHECKPOINT_MORE 2 /* no error: work is left */
 #define CHECKPOINT_RETAINED 4
 #define CHECKPOINT_NEWEST UINT64_MAX
 
@@ -35,7 +35,8 @@ struct checkpoint_plan {
 	size_t region_count;
 	uint64_t segment_bytes; /* of a pool that kept nothing yet; 0: 8 MiB */
 	uint64_t log_bytes;     /* longer only when merging does not help; 0: 64 MiB */
-	uint64_t bulk_pages;    /* fresh ones that an epoch may log, the others go home; 0: 512 */
+	uint64_t bulk_pages;    /* zeros before, that an epoch may log; more go home first; 0: 512 */
+	uint64_t step_pages;    /* merged in one step, besides its 5 ms; 0: 4096 */
 };
 
 /* The plan of every pool: where one looks for the rest. Both lie at the start of their spaces. */
@@ -61,7 +62,9 @@ struct checkpoint_info {
 	uint64_t epochs;       /* committed since attach, and what they cost */
 	uint64_t pages;
 	uint64_t record_bytes;
-	uint64_t home_pages;
+	uint64_t user_bytes;   /* lines that differed from home */
+	uint64_t home_pages;   /* merged */
+	uint64_t home_bytes;
 	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */
 };
 
@@ -114,11 +117,11 @@ int checkpoint_attach(struct checkpoint *checkpoint);
  * -errno of the medium: try again */
 int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
 
-/* checkpoint_draft() - before the cut: the page as it is now, in the hope that it will not be stored
- * to any more. One that was is given again, here or to the commit; one that was not need not be.
- * Only a fresh page, zeros in every epoch that can be had, has room for a draft.
- * 0; CHECKPOINT_E_STAGE: give it to the commit; -errno: so will the next commit fail, after which
- * pages drafted for it must be given again like all others. The memory may be stored to meanwhile. */
+/* checkpoint_draft() - before the cut: a page changed since the last epoch, as it is now. What
+ * costs time is done with it, and if there are many, most is written. If it is stored to
+ * afterwards it must be given again, here or to the commit; the memory may be stored to during the
+ * call. 0; else the next commit fails with the same, and all pages drafted for it must be given
+ * again with the one after. */
 int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page);
 
 /* checkpoint_hold() - what must be left alone from now on. RETAIN: the epochs that can be had now
@@ -138,8 +141,9 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
  * changed from unchanged by comparing; nobody may store to them meanwhile */
 int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch);
 
-/* checkpoint_tend() - a little housekeeping, while nobody waits: merge when the log has grown. 0 also
- * when there is nothing to do */
+/* checkpoint_tend() - a piece of housekeeping, some 5 ms of it, while nobody waits: have space
+ * ready for the next records; merge when half of the wanted log is used. CHECKPOINT_MORE: call
+ * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again */
 int checkpoint_tend(struct checkpoint *checkpoint);
 /* checkpoint_merge() - merge all that retention allows, now, but not while held */
 int checkpoint_merge(struct checkpoint *checkpoint);

@@ -40,10 +40,11 @@ struct delta delta_of(const void *page, const void *home, const struct index_ent
 	const uint64_t nonzero = delta_mask(page, NULL);
 
 	if (from_zeros || nonzero == 0)
-		return (struct delta){LAYOUT_ENTRY_ZERO, nonzero};
-	uint64_t mask = delta_mask(page, home);
+		return (struct delta){LAYOUT_ENTRY_ZERO, nonzero, nonzero};
+	const uint64_t changed = delta_mask(page, home);
+	uint64_t mask = changed;
 	mask |= live ? live->mask : 0;
-	return (struct delta){LAYOUT_ENTRY_LINES, mask};
+	return (struct delta){LAYOUT_ENTRY_LINES, mask, changed};
 }
 
 void delta_pack(void *ret_lines, const void *page, uint64_t mask)

@@ -8,6 +8,7 @@
 struct delta {
 	enum layout_entry_kind kind;
 	uint64_t mask;
+	uint64_t changed; /* those of them that differ from home */
 };
 
 /* delta_of() - the entry that makes `home` (NULL: zeros) into `page`, given the live entry of the

@@ -7,6 +7,7 @@
 #include "bulk.h"
 #include "checkpoint.h"
 #include "home.h"
+#include "merge.h"
 
 struct checkpoint {
 	struct checkpoint_plan plan;
@@ -19,6 +20,11 @@ struct checkpoint {
 	struct index selected; /* live at an older epoch, for reading */
 	struct bulk bulk;
 	uint64_t fresh_count;  /* fresh pages that this epoch has logged */
+	struct index drafted;  /* pages staged before the cut, and what they were then */
+	bool is_begun;         /* something is staged already for the next epoch */
+	bool is_drafting;
+	int draft_error;       /* why it must fail */
+	struct merge merge;
 	enum checkpoint_hold hold;
 	uint64_t epoch;        /* newest durable */
 	uint64_t attempt;      /* newest number given */

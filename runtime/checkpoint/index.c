@@ -11,6 +11,7 @@
 #include "memory.h"
 
 #define CAPACITY_MIN 256
+#define CAPACITY_KEPT 4096
 
 static size_t place_of(const struct index *index, uint64_t key)
 {
@@ -43,6 +44,14 @@ void index_clear(struct index *index)
 	for (size_t i = 0; index->count && i < index->capacity; i++)
 		index->entries[i].key = 0;
 	index->count = 0;
+}
+
+void index_reset(struct index *index)
+{
+	if (index->capacity > CAPACITY_KEPT)
+		index_deinit(index);
+	else
+		index_clear(index);
 }
 
 const struct index_entry *index_find(const struct index *index, uint64_t key)

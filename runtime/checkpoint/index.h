@@ -29,6 +29,8 @@ struct index {
 void index_init(struct index *index);
 void index_deinit(struct index *index);
 void index_clear(struct index *index);
+/* index_reset() - the same; a large one gives its memory back */
+void index_reset(struct index *index);
 const struct index_entry *index_find(const struct index *index, uint64_t key);
 
 /* index_reserve() - room for `more` further entries: that many puts cannot fail; -ENOMEM */

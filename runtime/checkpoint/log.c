@@ -90,19 +90,35 @@ int log_note(struct log *log, const struct layout_record *record, const struct l
 	return 0;
 }
 
+int log_read(struct log *log, struct log_cursor *cursor, uint64_t epoch,
+	     const struct layout_record **ret_record)
+{
+	if (cursor->epoch >= log->epoch_count || log->epochs[cursor->epoch].epoch > epoch)
+		return 0;
+	/* Between the epochs stand records of some that never became whole. */
+	const struct log_epoch *at = &log->epochs[cursor->epoch];
+	if (!cursor->is_inside)
+		cursor->place = at->before;
+	int found = chain_next(log, &cursor->place, ret_record);
+	if (found < 1)
+		return found ? found : -EILSEQ;
+	cursor->is_inside = cursor->place.seq != at->end.seq;
+	cursor->epoch += !cursor->is_inside;
+	return 1;
+}
+
 int log_index(struct log *log, uint64_t epoch, struct index *index)
 {
 	const struct layout_record *record;
-	int error = 0;
+	struct log_cursor cursor = {0};
+	int more;
 
-	for (size_t i = 0; !error && i < log->epoch_count && log->epochs[i].epoch <= epoch; i++) {
-		struct layout_trim place = log->epochs[i].before;
-		while (!error && place.seq != log->epochs[i].end.seq) {
-			int found = chain_next(log, &place, &record);
-			error = found == 1 ? record_index(record, index) : found ? found : -EILSEQ;
-		}
+	while ((more = log_read(log, &cursor, epoch, &record)) == 1) {
+		int error = record_index(record, index);
+		if (error)
+			return error;
 	}
-	return error;
+	return more;
 }
 
 const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch)
@@ -226,9 +242,5 @@ void log_trim(struct log *log)
 
 uint64_t log_live_bytes(const struct log *log)
 {
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < log->segment_count; i++)
-		bytes += !segment_is_free(log, i) * log->segment_bytes;
-	return bytes;
+	return segment_count_used(log) * log->segment_bytes;
 }

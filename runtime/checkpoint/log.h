@@ -45,6 +45,8 @@ struct log {
 	uint64_t tail_record;    /* offset of that record in the log, and its length; 0: none */
 	uint64_t tail_len;
 	uint64_t rewound_seq;    /* segment of the tail before log_rewind(); 0: released */
+	uint32_t preparing;      /* segment_prepare(): the segment it is at, and how far */
+	uint64_t prepared_bytes;
 	bool is_open;            /* the tail's segment may be appended to */
 	bool is_adopted;
 	struct log_epoch *epochs; /* whole epochs behind the trim, ascending */
@@ -86,6 +88,16 @@ int log_adopt(struct log *log);
 
 /* log_trim() - forget what both superblocks say is merged */
 void log_trim(struct log *log);
+
+/* log_read() - the next record of the whole epochs behind the trim, up to and with `epoch`, in
+ * log->buffer; a cursor begins as zeros. 1, 0: that were all, -errno */
+struct log_cursor {
+	size_t epoch; /* which of log->epochs; none may be trimmed meanwhile */
+	bool is_inside;
+	struct layout_trim place; /* if inside */
+};
+int log_read(struct log *log, struct log_cursor *cursor, uint64_t epoch,
+	     const struct layout_record **ret_record);
 
 /* log_index() - the entries of all epochs behind the trim up to and with `epoch` */
 int log_index(struct log *log, uint64_t epoch, struct index *index);

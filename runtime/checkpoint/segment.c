@@ -14,7 +14,7 @@
 #include "region.h"
 #include "sum.h"
 
-#define ZEROS_BYTES (UINT64_C(256) << 10)
+#define ZEROS_BYTES (UINT64_C(1) << 20)
 
 static uint64_t header_checksum(const struct layout_segment *header, const uint8_t *uuid)
 {
@@ -110,42 +110,91 @@ bool segment_is_free(const struct log *log, uint32_t segment)
 	return !is_tail && log->segments[segment].last <= log->anchor->sb.trim.seq;
 }
 
+/* A free one, if there is any one that is written already; `count`: none. */
+static uint32_t best_free(const struct log *log)
+{
+	uint32_t best = log->segment_count;
+
+	for (uint32_t i = 0; i < log->segment_count; i++) {
+		if (!segment_is_free(log, i))
+			continue;
+		if (log->segments[i].is_written)
+			return i;
+		best = best < log->segment_count ? best : i;
+	}
+	return best;
+}
+
+uint32_t segment_count_used(const struct log *log)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < log->segment_count; i++)
+		used += !segment_is_free(log, i);
+	return used;
+}
+
 static int find_free(struct log *log, bool may_grow, uint32_t *ret_segment)
 {
 	/* Before any use, both superblocks must carry the trim that freed it. */
 	int error = anchor_settle(log->anchor);
 
+	if (!error)
+		error = segment_count_all(log, true);
 	if (error)
 		return error;
-	for (uint32_t i = 0;; i++) {
-		if (i >= log->segment_limit && !may_grow)
-			return LOG_E_FULL;
-		if (i >= log->segment_count)
-			error = grow(log);
-		if (error)
-			return error == -ENOSPC && !may_grow ? LOG_E_FULL : error;
-		if (segment_is_free(log, i)) {
-			*ret_segment = i;
-			return 0;
-		}
-	}
+	if (!may_grow && segment_count_used(log) >= log->segment_limit)
+		return LOG_E_FULL;
+	*ret_segment = best_free(log);
+	if (*ret_segment < log->segment_count)
+		return 0;
+	error = grow(log);
+	*ret_segment = best_free(log);
+	return error;
 }
 
 static int write_zeros(struct log *log, uint32_t segment)
 {
-	void *zeros = memory_grow(NULL, 0, ZEROS_BYTES);
-	uint64_t start = segment_start(log, segment);
+	const uint64_t left = log->segment_bytes - log->prepared_bytes;
+	const uint64_t len = left < ZEROS_BYTES ? left : ZEROS_BYTES;
+	void *zeros = memory_new(len);
 	int error = zeros ? 0 : -ENOMEM;
 
-	for (uint64_t at = 0; !error && at < log->segment_bytes; at += ZEROS_BYTES) {
-		uint64_t left = log->segment_bytes - at;
-		error = medium_append(log->medium, zeros, left < ZEROS_BYTES ? left : ZEROS_BYTES,
-				      log_file_place(log, start + at));
-	}
-	if (zeros)
-		memory_free(zeros, ZEROS_BYTES);
-	log->segments[segment].is_written = !error;
+	if (!error)
+		error = medium_append(log->medium, zeros, len, log_file_place(log, segment_start(log, segment) +
+									      log->prepared_bytes));
+	memory_free(zeros, zeros ? len : 0);
+	log->prepared_bytes += error ? 0 : len;
+	log->segments[segment].is_written = log->prepared_bytes == log->segment_bytes;
 	return error;
+}
+
+/* Will the tail's segment be full soon? */
+static bool is_low(const struct log *log)
+{
+	const uint64_t used = log->tail.offset - segment_start(log, segment_of(log, log->tail.offset));
+
+	return !log->is_open || used > log->segment_bytes / 4;
+}
+
+int segment_prepare(struct log *log)
+{
+	if (!is_low(log))
+		return 0;
+	uint32_t segment = best_free(log);
+	if (segment == log->segment_count) {
+		if (segment_count_used(log) >= log->segment_limit)
+			return 0; /* merging frees one */
+		int error = grow(log);
+		return error ? error : 1;
+	}
+	if (log->segments[segment].is_written)
+		return 0;
+	if (log->preparing != segment)
+		log->prepared_bytes = 0;
+	log->preparing = segment;
+	int error = write_zeros(log, segment);
+	return error ? error : 1;
 }
 
 int segment_take(struct log *log, uint32_t flags, bool may_grow)
@@ -154,8 +203,6 @@ int segment_take(struct log *log, uint32_t flags, bool may_grow)
 	uint32_t segment;
 	int error = find_free(log, may_grow, &segment);
 
-	if (!error && !log->segments[segment].is_written)
-		error = write_zeros(log, segment);
 	if (error)
 		return error;
 	memset(header, 0, sizeof(*header));
@@ -168,6 +215,9 @@ int segment_take(struct log *log, uint32_t flags, bool may_grow)
 	header->checksum = header_checksum(header, log->anchor->sb.uuid);
 	log->segments[segment].seq = 0;
 	log->segments[segment].last = 0;
+	/* Even if this fails: were it overwritten with zeros, and these lost, a restart would go by the
+	 * zeros it reads, and the next one by the header. */
+	log->segments[segment].is_written = true;
 	/* The records to come are found through it, and from here on no other successor counts. */
 	error = medium_append(log->medium, header, sizeof(*header),
 			      log_file_place(log, header->offset));

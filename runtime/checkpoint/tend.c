@@ -1,10 +1,16 @@
 /*
- * Housekeeping.
+ * The problem: the log must be emptied into home, and its next segment filled with zeros, by the
+ * same thread that makes epochs, and each of these may take long. The trick: small steps, whenever
+ * nobody waits. The guarantee: a commit finds space that is ready, unless commits outrun the disk;
+ * and what is held is left where it is.
  */
 #include "engine.h"
 
 #include "check.h"
-#include "merge.h"
+#include "os.h"
+#include "segment.h"
+
+#define STEP_NS UINT64_C(5000000)
 
 /* Home never passes the oldest retained epoch. */
 static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
@@ -15,30 +21,75 @@ static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
 		       ? NULL : &log->epochs[log->epoch_count - CHECKPOINT_RETAINED];
 }
 
-int checkpoint_merge(struct checkpoint *checkpoint)
-{
-	const struct log_epoch *target = merge_target(checkpoint);
-
-	CHECK(checkpoint->is_writer);
-	if (!target || checkpoint->hold != CHECKPOINT_FREE)
-		return 0;
-	struct log_epoch copy = *target; /* the trim moves the table */
-	int error = log_adopt(&checkpoint->log);
-	if (!error)
-		error = merge_run(&checkpoint->home, &checkpoint->log, &copy);
-	if (!error)
-		index_forget(&checkpoint->live, checkpoint->anchor.sb.trim.seq);
-	return error;
-}
-
 void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold)
 {
 	checkpoint->hold = hold;
 }
 
+/* Is there something to merge? */
+static bool merge_starts(struct checkpoint *checkpoint)
+{
+	const struct log_epoch *target = merge_target(checkpoint);
+
+	if (!target)
+		return false;
+	merge_begin(&checkpoint->merge, &checkpoint->home, target);
+	return true;
+}
+
+static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit)
+{
+	/* What the trim will call the chain's start must be on media. */
+	int error = log_adopt(&checkpoint->log);
+
+	if (!error)
+		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
+	if (!error && checkpoint->merge.phase == MERGE_IDLE)
+		index_forget(&checkpoint->live, checkpoint->anchor.sb.trim.seq);
+	return error;
+}
+
+static bool is_merging(const struct checkpoint *checkpoint)
+{
+	return checkpoint->merge.phase != MERGE_IDLE;
+}
+
+int checkpoint_merge(struct checkpoint *checkpoint)
+{
+	int error = 0;
+
+	CHECK(checkpoint->is_writer);
+	if (checkpoint->hold != CHECKPOINT_FREE)
+		return 0;
+	if (is_merging(checkpoint)) /* to an older target */
+		error = merge_goes_on(checkpoint, MERGE_NO_LIMIT);
+	if (!error && merge_starts(checkpoint))
+		error = merge_goes_on(checkpoint, MERGE_NO_LIMIT);
+	return error;
+}
+
+static bool wants_merge(const struct checkpoint *checkpoint)
+{
+	return log_live_bytes(&checkpoint->log) * 2 >= checkpoint->plan.log_bytes;
+}
+
 int checkpoint_tend(struct checkpoint *checkpoint)
 {
-	if (log_live_bytes(&checkpoint->log) * 2 < checkpoint->plan.log_bytes)
+	const struct merge_limit limit = {
+		.pages = checkpoint->plan.step_pages,
+		.until_ns = os_clock_ns(CLOCK_MONOTONIC) + STEP_NS,
+	};
+
+	CHECK(checkpoint->is_writer);
+	int error = bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs);
+	if (error)
+		return error;
+	int more = segment_prepare(&checkpoint->log);
+	if (more)
+		return more < 0 ? more : CHECKPOINT_MORE;
+	if (checkpoint->hold != CHECKPOINT_FREE ||
+	    (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint))))
 		return 0;
-	return checkpoint_merge(checkpoint);
+	error = merge_goes_on(checkpoint, limit);
+	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;
 }

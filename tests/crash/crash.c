@@ -41,8 +41,11 @@ static const char *const scripts[] = {
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
 	"scrscscfrscrscmyrkrscm",  /* regions are added */
+	"SSSSSctctctctsctsctsctctStctSctSctStctctctcttttctct", /* merging in steps */
+	"scsctscsctstctsctftscfttsccthtsctsytctcttctt",
 	"SsSdsdcSSSdckSSdcscscscmscsckbSSdc", /* pages go home before their epoch */
 	"SSSdfcSSdcSSdfckSSdcSSdyckSSSdcmm", /* and it fails */
+	"SSSSSSSSSSSSdyrckSSSSSSSSdyrckSSSSSSSSdyrckh", /* somebody else's sync fails for them */
 	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
 };
@@ -211,7 +214,7 @@ static void on_point(struct disk *disk)
 static void run(struct history *history, const char *script, unsigned steps)
 {
 	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccatmmmmkkbfFynhhhhrdddl";
+	static const char actions[] = "sssssssssSSzccccccccccattttttmmmkkbfFynhhhhrdddl";
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;

@@ -235,6 +235,7 @@ void history_begin(struct history *history, uint64_t seed)
 	shape_regions(history);
 	history->plan.segment_bytes = UINT64_C(16384) << random_below(&history->random, 3);
 	history->plan.log_bytes = history->plan.segment_bytes * (3 + random_below(&history->random, 4));
+	history->plan.step_pages = 1 + random_below(&history->random, 6);
 	history->plan.bulk_pages = UINT64_C(2) << random_below(&history->random, 5);
 	memset(history->memory, 0, HISTORY_PAGES * PAGE);
 	history->oracle.hash[0] = hash_memory(history->memory);
@@ -252,6 +253,7 @@ void history_resume(struct history *history, const struct history *before, uint6
 	history->plan.segment_bytes = before->plan.segment_bytes;
 	history->plan.log_bytes = before->plan.log_bytes;
 	history->plan.bulk_pages = before->plan.bulk_pages;
+	history->plan.step_pages = before->plan.step_pages;
 	history->disk->random = seed + 7;
 }
 
@@ -312,7 +314,6 @@ static int commit_dirty(struct history *history, uint64_t *ret_epoch)
 		const bool is_told = history->drafted[i] && random_below(&history->random, 4);
 		if (history->dirty[i] && !is_told)
 			pages[count++] = page_of(history, i);
-		history->drafted[i] = false;
 	}
 	return checkpoint_commit(history->checkpoint, pages, count, ret_epoch);
 }
@@ -329,6 +330,7 @@ static void commit(struct history *history, bool is_compared)
 	history->oracle.hash[info.attempt + 1] = hash_memory(history->memory);
 	int error = is_compared ? checkpoint_commit_compared(history->checkpoint, &epoch)
 				: commit_dirty(history, &epoch);
+	memset(history->drafted, 0, sizeof(history->drafted));
 	if (error > 0)
 		history_violation(history, "a commit meets damage", (uint64_t)error, 0);
 	if (error)

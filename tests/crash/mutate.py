@@ -52,7 +52,7 @@ MUTANTS = {
     'failed-sync-believed': ('checkpoint/merge.c',
         'error = medium_sync(home->medium);',
         '(void)medium_sync(home->medium);',
-        'home->medium->failures != failures', 'failures == UINT64_MAX'),
+        'home->medium->failures != merge->failures', 'merge->failures == UINT64_MAX'),
     # The header of a branch gives up the newest epochs before the branch is there.
     'branch-header-counts': ('checkpoint/chain.c',
         'segment->is_branch ? has_branch_record(log, segment, place) : 1;',
@@ -74,9 +74,17 @@ MUTANTS = {
         'error = log_settle(home->log);',
         'error = 0;'),
     # Pages that an epoch logged lately are taken for fresh.
-    'draft-not-fresh': ('checkpoint/epoch.c',
-        'checkpoint->hold == CHECKPOINT_STILL || index_find(&checkpoint->live, key)',
-        'checkpoint->hold == CHECKPOINT_STILL'),
+    'logged-taken-for-fresh': ('checkpoint/stage.c',
+        'ret_base->is_fresh = !live && sum == 0;',
+        'ret_base->is_fresh = sum == 0;',
+        'if (!live)\n\t\terror = home_sum', 'error = home_sum'),
+    # A page that is again what it was, but not what its draft was, is left to the draft.
+    'draft-stays': ('checkpoint/stage.c',
+        'base.is_fresh == (sum == 0) && !is_again',
+        'base.is_fresh == (sum == 0)'),
+    # The older of two entries of a page counts.
+    'draft-merged': ('checkpoint/queue.c',
+        'a->lines > b->lines', 'a->lines < b->lines'),
     # Nothing tells that home may have bytes of no epoch.
     'bulk-not-flagged': ('checkpoint/bulk.c',
         'int error = bulk_flag(home->anchor, 1);',

@@ -708,10 +708,10 @@ Test(checkpoint, drafts_of_no_epoch_are_gone_after_the_next_attach)
 	fill_load();
 	open_load(&pool, &file, path);
 	struct checkpoint_page page = load_page(99);
-	cr_assert_eq(checkpoint_draft(engine, &page), 0); /* and a segment of the log */
+	cr_assert_eq(checkpoint_draft(engine, &page), 0);
 	cr_assert_eq(medium_sync(&file.medium), 0);
 	const uint64_t before = data_blocks(path);
-	for (unsigned i = 100; i < 1100; i++) {
+	for (unsigned i = 100; i < 1700; i++) {
 		page = load_page(i);
 		cr_assert_eq(checkpoint_draft(engine, &page), 0);
 	}
@@ -719,11 +719,11 @@ Test(checkpoint, drafts_of_no_epoch_are_gone_after_the_next_attach)
 	cr_assert_geq(data_blocks(path), before + 1000);
 	close_load(&pool, &file);
 	open_load(&pool, &file, path);
-	for (unsigned i = 0; i < 1200; i++) {
+	for (unsigned i = 0; i < 1800; i++) {
 		cr_assert_eq(medium_read(&file.medium, bytes, PAGE, LAYOUT_HEAD_BYTES + i * PAGE), 0);
 		cr_assert(sum_is_zero_page(bytes), "page %u", i);
 	}
-	cr_assert_lt(data_blocks(path), before + 200);
+	cr_assert_lt(data_blocks(path), before + 3 * 512); /* of the log */
 	close_load(&pool, &file);
 	free(load);
 }
@@ -739,8 +739,10 @@ Test(checkpoint, leaves_home_alone_while_it_is_held_still)
 	fill_load();
 	open_load(&pool, &file, path);
 	checkpoint_hold(engine, CHECKPOINT_STILL);
-	const struct checkpoint_page page = load_page(3);
-	cr_assert_eq(checkpoint_draft(engine, &page), CHECKPOINT_E_STAGE);
+	for (unsigned i = 0; i < LOAD_PAGES; i += 2) {
+		const struct checkpoint_page page = load_page(i);
+		cr_assert_eq(checkpoint_draft(engine, &page), 0);
+	}
 	for (unsigned i = 0; i < 6; i++) {
 		memset(load[7], (int)i, PAGE);
 		commit_load();
