@@ -275,6 +275,7 @@ static void make_epoch(void)
 		return;
 	if (!error && !is_committed)
 		error = commit();
+	report_publish(&self.report, self.plan.checkpoint); /* who waited may look at once */
 	settle(ticket, error);
 	if (is_requested)
 		control_answer(self.plan.control, request, error < 0 ? -error : error ? EIO : 0);

@@ -39,7 +39,8 @@ class List(Kept):
             before = fingerprint(self.path("pool"))
             listing = self.json("ls", "--json", "pool")
             self.assertEqual(fingerprint(self.path("pool")), before)
-            self.assertEqual(set(listing), {"schema", "pool", "epoch", "roots", "regions"})
+            self.assertEqual(set(listing), {"schema", "pool", "epoch", "epochs", "roots", "regions"})
+            self.assertEqual(listing["epochs"], [8, 7, 6, 5])
             self.assertEqual([root["name"] for root in listing["roots"]], ["list", "block", "large"])
             self.assertEqual([root["bytes"] for root in listing["roots"]], [832, 150, 1 << 20])
             self.assertEqual(listing["regions"], [

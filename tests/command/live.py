@@ -70,6 +70,16 @@ class Live(Case):
         self.expect(0, "checkpoint", "pool", out="", err="")
         self.wait_for(lambda info: info["epoch"] > first["epoch"] + 1)
 
+    def test_who_has_waited_sees_his_epoch(self):
+        self.keep(BUSY, "-i", "0")
+        before = 0
+        for _ in range(20):
+            time.sleep(0.002) # something is stored
+            self.expect(0, "checkpoint", "--wait", "pool", out="", err="")
+            epoch = self.info()["epoch"]
+            self.assertGreater(epoch, before)
+            before = epoch
+
     def test_an_epoch_asked_for_while_the_program_stands_still(self):
         process = self.keep(BUSY, "-i", "0")
         process.send_signal(signal.SIGSTOP)
@@ -125,6 +135,61 @@ class Live(Case):
     def test_cache_is_what_is_asked_for(self):
         self.keep(IDLE, "-d", "cache")
         self.assertEqual(self.info()["durability"], "cache")
+
+
+class Rooted(Case):
+    """A program written for it."""
+    ROOTED = os.path.join(PROGRAMS, "command-rooted")
+
+    def once(self, *flags, status=0):
+        """resumed, nodes, counter"""
+        return tuple(map(int, self.expect(status, "run", "-qp", "pool", *flags, self.ROOTED).out.split()))
+
+    def test_what_it_keeps_is_listed(self):
+        self.assertEqual(self.once(), (0, 1, 1))
+        self.assertEqual(self.once(), (1, 2, 2))
+        listing = self.json("ls", "--json", "pool")
+        self.assertEqual([(root["name"], root["bytes"]) for root in listing["roots"]], [("list", 112)])
+        self.assertEqual([(region["name"], region["start"]) for region in listing["regions"]],
+                         [("heap", 0x200000000000), ("command-rooted", None)])
+        self.assertEqual(listing["regions"][1]["bytes"] % 8, 0)
+        info = self.json("info", "--json", "pool")
+        self.assertEqual((info["state"], info["regions"]), ("OK", listing["regions"]))
+        for words in [[], ["--deep"]]:
+            found = self.json("check", "--json", *words, "pool")
+            self.assertGreaterEqual(found["blocks"], 2)
+
+    def test_epochs_are_gone_back_to(self):
+        for _ in range(6):
+            self.once()
+        epochs = self.json("ls", "--json", "pool")["epochs"]
+        self.assertEqual(epochs, sorted(epochs, reverse=True))
+        self.assertEqual(len(epochs), 4)
+        self.assertEqual(self.once("--epoch=-1"), (1, 6, 6)) # five, and one
+        later = self.json("ls", "--json", "pool")["epochs"]
+        self.assertGreater(later[0], epochs[0], "no number is given twice")
+        self.assertEqual(self.once("--epoch", str(later[0])), (1, 7, 7))
+        result = self.expect(5, "run", "-qp", "pool", "--epoch", "1000", self.ROOTED, out="")
+        self.assertIn("epoch 1000 cannot be had back", result.err)
+        self.expect(0, "check", "--deep", "pool", out="ok\n")
+
+    def test_killed_again_and_again_it_goes_on(self):
+        counter = 0
+        for _ in range(5):
+            process = subprocess.Popen([COMMAND, "run", "-qp", "pool", "-i", "5ms", self.ROOTED, "on"],
+                                       cwd=self.dir, env=self.environ, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            self.started.append(process)
+            self.addCleanup(process.stdout.close)
+            _, nodes, now = map(int, process.stdout.readline().split())
+            self.assertEqual(nodes, now, "list and counter are of one epoch")
+            self.assertGreater(now, counter)
+            self.expect(0, "checkpoint", "--wait", "pool")
+            counter = now
+            self.assertEqual(self.json("ls", "--json", "pool")["roots"][0]["bytes"], 112)
+            process.kill()
+            process.wait()
+            self.expect(0, "check", "--deep", "pool", out="ok\n")
 
 
 class Keep(Case):

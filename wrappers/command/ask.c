@@ -99,6 +99,10 @@ static int ask_refuse(const struct pool *pool, int error, struct refusal *ret_wh
 	if (error == -ENOSPC || error == -EDQUOT)
 		return refuse(ret_why, STATUS_NO_SPACE, pool->path,
 			      "no space for an epoch; the last one stands, make room");
+	if (error == -EDEADLK)
+		return refuse(ret_why, STATUS_FAILED, pool->path,
+			      "no epoch: a thread waits for one while it holds a lock another waits for; "
+			      "try again");
 	if (error != -ETIMEDOUT)
 		return refuse(ret_why, STATUS_FAILED, pool->path,
 			      "no epoch: %s; the last one stands, look at the disk",

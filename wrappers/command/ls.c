@@ -1,6 +1,6 @@
 /*
- * `heapsake ls`: what can be found again in a pool: the named roots and the regions of its newest
- * epoch. From media, so it is the same whether a program runs or not; no lock is taken.
+ * `heapsake ls`: what can be found again in a pool: its epochs, and the named roots and the regions
+ * of the newest. From media, so it is the same whether a program runs or not; no lock is taken.
  */
 #include "command.h"
 
@@ -20,6 +20,8 @@ struct ls_root {
 
 struct listing {
 	uint64_t epoch;
+	unsigned epoch_count;
+	uint64_t epochs[CHECKPOINT_RETAINED]; /* that can be had back, newest first */
 	unsigned root_count;
 	struct ls_root roots[LS_ROOT_MAX];
 	struct region_list regions;
@@ -56,6 +58,7 @@ static int ls_read(void *context, struct image *image, struct refusal *ret_why)
 	struct listing *listing = context;
 
 	listing->epoch = image->info.epoch;
+	listing->epoch_count = checkpoint_epochs(image->checkpoint, listing->epochs);
 	listing->root_count = 0;
 	region_list_begin(&listing->regions, image->pool);
 	if (!image->info.epoch)
@@ -68,8 +71,12 @@ static void ls_print_json(const struct pool *pool, const struct listing *listing
 {
 	struct json_object *object = text_new_json(pool->path);
 	struct json_object *roots = json_object_new_array();
+	struct json_object *epochs = json_object_new_array();
 
 	text_add_number(object, "epoch", listing->epoch);
+	for (unsigned i = 0; i < listing->epoch_count; i++)
+		json_object_array_add(epochs, json_object_new_uint64(listing->epochs[i]));
+	json_object_object_add(object, "epochs", epochs);
 	for (unsigned i = 0; i < listing->root_count; i++) {
 		struct json_object *root = json_object_new_object();
 		text_add_json(root, "name", listing->roots[i].name);
@@ -84,6 +91,8 @@ static void ls_print_json(const struct pool *pool, const struct listing *listing
 
 static void ls_print_text(const struct listing *listing)
 {
+	for (unsigned i = 0; i < listing->epoch_count; i++)
+		text_print_field("epoch", "%llu", (unsigned long long)listing->epochs[i]);
 	for (unsigned i = 0; i < listing->root_count; i++) {
 		const struct ls_root *root = &listing->roots[i];
 		text_print_field("root", "%s, offset %llu, %llu bytes", root->name,

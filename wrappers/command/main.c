@@ -22,7 +22,7 @@ const struct verb verbs[] = {
 	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},
 	{"rm", "POOL", "remove a pool that nobody uses", rm_main},
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
-	{"ls", "[--json] POOL", "what can be found again in a pool: roots and regions", ls_main},
+	{"ls", "[--json] POOL", "what can be found again in a pool: epochs, roots, regions", ls_main},
 	{"stats", "[--json] POOL", "what keeping costs the program that runs", counters_main},
 	{"checkpoint", "[--wait] PID|POOL", "one epoch of a running program, now", ask_main},
 	{"check", "[--deep] [--json] POOL", "verify a pool that nobody uses", check_main},
