@@ -271,6 +271,34 @@ void os_timer_slack_ns(unsigned long ns)
 	os_syscall3(SYS_prctl, PR_SET_TIMERSLACK, (long)ns, 0);
 }
 
+int os_pkey_mprotect(void *addr, size_t len, int prot, int key)
+{
+	return (int)os_syscall4(SYS_pkey_mprotect, (long)addr, (long)len, prot, key);
+}
+
+/* A system call that reads eight bytes before it finds that it does not know what to do. */
+static bool is_word_readable(const char *at)
+{
+	return os_syscall4(SYS_rt_sigprocmask, -1, (long)at, 0, 8) != -EFAULT;
+}
+
+bool os_is_readable(const void *from, size_t len)
+{
+	const char *start = from;
+
+	return is_word_readable(start) && (len <= 8 || is_word_readable(start + len - 8));
+}
+
+int os_read_memory(void *to, const void *from, size_t len)
+{
+	const int fd = os_open("/proc/self/mem", O_RDONLY | O_CLOEXEC, 0);
+	const int error = fd < 0 ? fd : os_pread_all(fd, to, len, (uintptr_t)from);
+
+	if (fd >= 0)
+		os_close(fd);
+	return error;
+}
+
 int os_getpid(void)
 {
 	return (int)os_syscall3(SYS_getpid, 0, 0, 0);

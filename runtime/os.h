@@ -54,6 +54,11 @@ int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
 void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */
 int os_madvise(void *addr, size_t len, int advice);
+int os_pkey_mprotect(void *addr, size_t len, int prot, int key);
+/* os_is_readable() - of at most a page's length; without a signal if it is not */
+bool os_is_readable(const void *from, size_t len);
+/* os_read_memory() - of our own process, whatever its protection; slow. 0 or -errno */
+int os_read_memory(void *to, const void *from, size_t len);
 static inline bool os_is_error(const void *p)
 {
 	return (uintptr_t)p > (uintptr_t)-4096;

@@ -28,6 +28,7 @@
 #define STACK_BYTES (UINT64_C(256) << 10)
 #define IDLE_NS UINT64_C(1000000000)
 #define PRECOPY_ROUNDS 4
+#define CAREFUL_WAIT_NS UINT64_C(100000)
 #define SKIPS_MAX 2
 #define PRECOPY_ENOUGH 64                /* pages: cheaper to copy in the cut than to scan again */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
@@ -60,6 +61,8 @@ static struct committer {
 	bool is_stopped;    /* all threads stand */
 	bool is_over_limit; /* pages were told that staging had no room for */
 	unsigned skips;     /* in a row */
+	_Atomic bool is_careful; /* kept memory may be unreadable */
+	_Atomic bool is_precopying;
 	uint32_t alive;
 } self;
 
@@ -90,21 +93,40 @@ static void stage_without_room(const struct region *region, uint64_t page, const
 	pageset_add(error ? &self.again : &self.drafted, page, 1);
 }
 
+/* A page as the epoch shall have it, if it cannot be taken from where it is: the end of a region is
+ * not the end of a page, some bytes are excluded, or the program has made it unreadable.
+ * 1: put together; 0: not needed; -errno */
+static int put_together(char *ret_copy, const char *source, uint64_t len)
+{
+	const bool is_readable = !self.is_careful || os_is_readable(source, len);
+	int error = 0;
+
+	if (len == LAYOUT_BLOCK_BYTES && exclude_is_empty() && is_readable)
+		return 0;
+	memset(ret_copy + len, 0, LAYOUT_BLOCK_BYTES - len);
+	if (is_readable)
+		memcpy(ret_copy, source, len);
+	else
+		error = os_read_memory(ret_copy, source, len);
+	exclude_apply(source, ret_copy, len);
+	return error ? error : 1;
+}
+
 static void stage_page(const struct region *region, uint64_t page)
 {
 	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	const char *source = region->address + page * LAYOUT_BLOCK_BYTES;
-	const uint64_t len = region_page_bytes(region, page);
+	const int status = put_together(copy, source, region_page_bytes(region, page));
 
-	if (len < LAYOUT_BLOCK_BYTES || !exclude_is_empty()) {
-		memset(copy + len, 0, LAYOUT_BLOCK_BYTES - len);
-		memcpy(copy, source, len);
-		exclude_apply(source, copy, len);
-		source = copy;
-	}
 	self.visited++;
+	if (status < 0) { /* the epoch would not be what it says */
+		track_again(self.plan.track, source);
+		self.stage_error = status;
+		return;
+	}
+	source = status ? copy : source;
 	/* A page that had to be put together is staged whatever the limit: there are few. */
-	self.staging.limit_bytes = source == copy ? SIZE_MAX : self.plan.staging_bytes;
+	self.staging.limit_bytes = status ? SIZE_MAX : self.plan.staging_bytes;
 	if (staging_put(&self.staging, region->id, page, source) != 0)
 		stage_without_room(region, page, source);
 }
@@ -141,17 +163,24 @@ static int collect(size_t *ret_pages)
 }
 
 /* Round after round while it shrinks: what the last one leaves is the pause. */
-static void precopy(void)
+static void precopy_rounds(void)
 {
 	size_t before = SIZE_MAX, pages = 0;
 
-	if (!track_can_run(self.plan.track))
-		return;
-	for (int round = 0; round < PRECOPY_ROUNDS; round++) {
+	for (int round = 0; round < PRECOPY_ROUNDS && !self.is_careful; round++) {
 		if (collect(&pages) != 0 || pages <= PRECOPY_ENOUGH || pages > before / 4 * 3)
 			return;
 		before = pages;
 	}
+}
+
+static void precopy(void)
+{
+	if (!track_can_run(self.plan.track))
+		return;
+	self.is_precopying = true; /* before is_careful is looked at: see committer_note_unreadable() */
+	precopy_rounds();
+	self.is_precopying = false;
 }
 
 /* ---- Epochs ---- */
@@ -363,6 +392,26 @@ int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew
 	return is_mapped_anew ? track_renew(self.plan.track,
 					    self.regions[0].address + page * LAYOUT_BLOCK_BYTES,
 					    page_count * LAYOUT_BLOCK_BYTES) : 0;
+}
+
+/* Between looking at a page and copying it, its protection must not change: hence no pre-copy any
+ * more, and one that is going on is waited for. */
+void committer_note_unreadable(const void *start, size_t len)
+{
+	bool is_kept = false;
+
+	if (!committer_is_open())
+		return;
+	for (size_t i = 0; i < self.region_count; i++) {
+		const struct region *region = &self.regions[i];
+		is_kept |= region->address && (const char *)start < region->address + region_bytes(region) &&
+			   (const char *)start + len > region->address;
+	}
+	if (!is_kept)
+		return;
+	self.is_careful = true;
+	while (self.is_precopying)
+		os_sleep_ns(CAREFUL_WAIT_NS);
 }
 
 static struct region *find_region(uint32_t region_id)

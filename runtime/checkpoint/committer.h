@@ -61,6 +61,10 @@ int committer_restore(const struct region *region, struct home_fault *ret_fault)
  * were mapped anew for that, they are followed again on return. 0 or -errno */
 int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
 
+/* committer_note_unreadable() - the caller is about to make memory unreadable. If any of it is
+ * kept, from now on pages are looked at before they are copied, while all threads stand. */
+void committer_note_unreadable(const void *start, size_t len);
+
 uint64_t committer_epoch(void); /* newest durable */
 bool committer_is_open(void);    /* false: no pool, keep=none, a forked child */
 void committer_forget(void);     /* in a forked child */

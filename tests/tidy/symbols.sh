@@ -10,7 +10,7 @@ cfree clone dlopen execl execle execlp execv execve execveat execvp execvpe exit
 fork free hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
 hsk_keep_register hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin hsk_tx_end
 longjmp mallinfo mallinfo2 malloc malloc_info malloc_stats malloc_trim malloc_usable_size
-mallopt memalign posix_memalign pvalloc quick_exit realloc reallocarray setjmp siglongjmp
+mallopt memalign mprotect pkey_mprotect posix_memalign pvalloc quick_exit realloc reallocarray setjmp siglongjmp
 syscall valloc"
 status=0
 

@@ -1,0 +1,36 @@
+/*
+ * The problem: pages that a program makes unreadable (guard pages of stacks that come from malloc,
+ * collectors) have contents all the same, which an epoch must have, and the committer would die of
+ * reading them. Looking at every page first would double the cost of copying. The trick: the two
+ * calls that take the permission away say so before. The guarantee: from then on pages are looked
+ * at, while nobody can change their protection. System calls made without libc are not seen.
+ */
+#include "preload.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "checkpoint/committer.h"
+#include "os.h"
+
+static int finish(int error)
+{
+	if (!error)
+		return 0;
+	errno = -error;
+	return -1;
+}
+
+INTERPOSE int mprotect(void *addr, size_t len, int prot)
+{
+	if (unlikely(!(prot & PROT_READ)))
+		committer_note_unreadable(addr, len);
+	return finish(os_mprotect(addr, len, prot));
+}
+
+INTERPOSE int pkey_mprotect(void *addr, size_t len, int prot, int key)
+{
+	committer_note_unreadable(addr, len); /* which rights a key gives is a thread's affair */
+	return finish(key == -1 ? os_mprotect(addr, len, prot) :
+				  os_pkey_mprotect(addr, len, prot, key));
+}
