@@ -23,6 +23,7 @@
 #include "flush/medium-file.h"
 #include "keep.h"
 #include "os.h"
+#include "stop.h"
 
 #define STAGING_BYTES_MIN (UINT64_C(64) << 20)
 
@@ -324,6 +325,13 @@ static int open_committer(const struct config *config, struct refusal *ret_why)
 	return error ? refuse_error(STATUS_FAILED, "no memory for its epochs", error, ret_why) : 0;
 }
 
+static int hold_threads(struct refusal *ret_why)
+{
+	const int error = stop_init();
+
+	return error ? refuse_error(STATUS_FAILED, "no memory for its threads", error, ret_why) : 0;
+}
+
 /* --new: whatever is in it. Its log, if it can be read, says which epoch numbers were given. */
 static int forget_epochs(struct refusal *ret_why)
 {
@@ -358,6 +366,8 @@ static int attach_heap(const struct config *config, struct refusal *ret_why)
 		status = resume_or_start(ret_why);
 	if (!status)
 		status = become_writer(ret_why);
+	if (!status)
+		status = hold_threads(ret_why);
 	if (!status)
 		status = open_committer(config, ret_why);
 	return status;

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "checkpoint/committer.h"
+#include "checkpoint/cut.h"
 #include "os.h"
 #include "say.h"
 
@@ -120,6 +121,7 @@ void fork_forget_pool(void)
 	if (!preload.window.pool)
 		return;
 	committer_forget();
+	cut_close();
 	preload.window.pool = NULL;
 	pool_forget(&preload.pool);
 }

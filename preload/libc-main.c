@@ -81,9 +81,20 @@ static void end_program(void)
 	errno = errno_before;
 }
 
+/* Not before: what constructors find is not yet what the last epoch had. */
+static void begin_epochs(void)
+{
+	const int error = committer_is_open() ? committer_start() : 0;
+
+	if (error)
+		say(SAY_ERROR, "epochs", "no thread for them: %s; nothing of this run is kept",
+		    strerrordesc_np(-error));
+}
+
 static int enter_main(int argc, char **argv, char **envp)
 {
 	keep_enter_main();
+	begin_epochs();
 	has_begun = true;
 	const int status = program_main(argc, argv, envp);
 	end_program();

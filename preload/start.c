@@ -173,8 +173,6 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	}
 	start_line(config);
 	malloc_is_active = true;
-	if (preload.keep == KEEP_HEAP)
-		committer_start();
 	return 0;
 }
 

@@ -79,3 +79,9 @@ static inline long os_thread_clone(unsigned long flags, void **stack_top, uint32
 			 : "rcx", "r11", "memory");
 	return result;
 }
+
+/* Where the kernel lets a signal handler return to. */
+static __attribute__((naked, unused)) void os_signal_return(void)
+{
+	__asm__ volatile("mov %0, %%eax\n\tsyscall" : : "i"(SYS_rt_sigreturn));
+}

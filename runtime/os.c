@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -297,6 +298,59 @@ int os_read_memory(void *to, const void *from, size_t len)
 	if (fd >= 0)
 		os_close(fd);
 	return error;
+}
+
+int os_tgkill(int tid, int signal)
+{
+	return (int)os_syscall3(SYS_tgkill, os_getpid(), tid, signal);
+}
+
+#define SA_RESTORER 0x04000000u
+
+int os_sigaction(int signal, void (*handler)(int, siginfo_t *, void *),
+		 struct os_sigaction *ret_old)
+{
+	const struct os_sigaction action = {
+		.handler = handler,
+		.flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_RESTORER,
+		.restorer = os_signal_return,
+	};
+
+	return (int)os_syscall4(SYS_rt_sigaction, signal, handler ? (long)&action : 0, (long)ret_old,
+				sizeof(action.mask));
+}
+
+int os_tgsigqueue(int tid, int signal, void *value)
+{
+	siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
+
+	info.si_pid = os_getpid();
+	info.si_value.sival_ptr = value;
+	return (int)os_syscall4(SYS_rt_tgsigqueueinfo, info.si_pid, tid, signal, (long)&info);
+}
+
+/* Where the expedited kind is refused (by a sandbox) the slow one is tried, which waits for a grace
+ * period. */
+void os_membarrier(void)
+{
+	static bool is_registered;
+
+	if (!is_registered) {
+		os_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+		is_registered = true;
+	}
+	if (os_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+		os_syscall3(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+int os_stat(const char *path, struct stat *ret_stat)
+{
+	return (int)os_syscall4(SYS_newfstatat, AT_FDCWD, (long)path, (long)ret_stat, 0);
+}
+
+long os_getdents(int fd, void *buffer, size_t len)
+{
+	return os_syscall3(SYS_getdents64, fd, (long)buffer, (long)len);
 }
 
 int os_getpid(void)

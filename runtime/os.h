@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,6 +72,24 @@ int os_thread_start(void (*fn)(void *argument), void *argument, size_t stack_byt
 		    uint32_t *alive_word);
 void os_thread_set_name(const char *name); /* of the calling thread; 15 bytes */
 void os_timer_slack_ns(unsigned long ns);  /* likewise */
+
+/* os_tgkill() - to a thread of this process; signal 0: is it there? -ESRCH: no */
+int os_tgkill(int tid, int signal);
+/* os_sigaction() - the kernel's own call: also for the signals libc keeps to itself. handler NULL:
+ * only asks. With SA_SIGINFO, SA_RESTART and SA_ONSTACK. */
+struct os_sigaction {
+	void (*handler)(int number, siginfo_t *info, void *context);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+int os_sigaction(int signal, void (*handler)(int number, siginfo_t *info, void *context),
+		 struct os_sigaction *ret_old);
+int os_tgsigqueue(int tid, int signal, void *value); /* si_code SI_QUEUE, si_value value */
+/* os_membarrier() - every running thread of this process has passed a full memory barrier */
+void os_membarrier(void);
+int os_stat(const char *path, struct stat *ret_stat);
+long os_getdents(int fd, void *buffer, size_t len);
 
 int os_getpid(void);
 int os_gettid(void);

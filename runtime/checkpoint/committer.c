@@ -506,7 +506,7 @@ int committer_checkpoint(int timeout_ms)
 		return -ENODEV;
 	if (self.is_over)
 		return -ESHUTDOWN;
-	cut_park();
+	cut_park_for_cut();
 	const uint32_t ticket = atomic_fetch_add(&self.tickets, 1) + 1;
 	control_ring(self.plan.control);
 	const int error = wait_for(ticket, timeout_ms);
