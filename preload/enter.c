@@ -25,6 +25,8 @@
 #include "os.h"
 #include "stop.h"
 
+#define HEAP_ROOM 8 /* times its window is what a heap is laid out for: its tables, mostly holes,
+		     * take 7 % of the pool then */
 #define STAGING_BYTES_MIN (UINT64_C(64) << 20)
 
 /* keep=heap: what stands between the window and the pool. */
@@ -78,8 +80,11 @@ static int reset_pool(struct refusal *ret_why)
 static int create_heap(struct refusal *ret_why)
 {
 	const struct window *window = &preload.window;
-	const int error = heap_create(&memory_of_window, window->base, window->size_bytes,
-				      window->size_bytes);
+	/* What is kept may be given a larger pool one day. */
+	uint64_t size = window->size_bytes * (preload.keep == KEEP_NONE ? 1 : HEAP_ROOM);
+	if (size > HEAP_SIZE_MAX && window->size_bytes <= HEAP_SIZE_MAX)
+		size = HEAP_SIZE_MAX;
+	const int error = heap_create(&memory_of_window, window->base, size, window->size_bytes);
 
 	if (!error)
 		return 0;
@@ -212,7 +217,7 @@ static int show_heap(const char *head, struct refusal *ret_why)
 	struct heap_finding found;
 	int error = 0;
 
-	if (heap_image_extents(head, preload.window.size_bytes, extents, &found) != 0)
+	if (heap_image_extents(head, pool_size_bytes(&preload.pool), extents, &found) != 0)
 		return refuse_image(&found, ret_why);
 	for (unsigned i = 0; !error && i < HEAP_EXTENTS; i++)
 		if (extents[i].len)
@@ -231,8 +236,8 @@ static int resume_heap(const char *head, struct refusal *ret_why)
 
 	if (status)
 		return status;
-	const int error = heap_attach(&memory_of_window, window->base, window->size_bytes,
-				      window->size_bytes, &found);
+	const int error = heap_attach(&memory_of_window, window->base,
+				      pool_size_bytes(&preload.pool), window->size_bytes, &found);
 	if (error == HEAP_E_DAMAGED)
 		return refuse_image(&found, ret_why);
 	if (error)

@@ -11,8 +11,8 @@
  * threads that start, or emptied where slots are wanted (tcache.c). The heap's clock goes on where
  * it stopped, so ages in the image mean what they meant.
  *
- * A heap keeps the size it was laid out for, as its tables stand before its data. Whoever may want
- * to grow it lays it out for more (size) than it may use (limit).
+ * A heap keeps the size it was laid out for, as its tables stand before its data. Who may want to
+ * grow it lays it out for more (size) than it may use in this run (limit): the tables are holes.
  */
 #include "heap-walk.h"
 
@@ -31,6 +31,7 @@
  * between them, there may be more than records: then the heap is full before its pages are. */
 #define PAGES_PER_SPAN 2
 
+static_assert(HEAP_SIZE_MAX / HEAP_PAGE_BYTES <= UINT32_MAX / 2, "pages have numbers");
 static_assert(sizeof(struct layout_heap) <= HEAP_ROOTS_OFFSET, "the header fits its place");
 static_assert(HEAP_ROOTS * sizeof(struct layout_root) == HEAP_ROOTS_BYTES, "roots are that long");
 static_assert(HEAP_ROOTS_OFFSET + HEAP_ROOTS_BYTES <= HEAP_HEAD_BYTES, "roots fit their place");
@@ -61,7 +62,7 @@ static uint64_t data_start_of(uint64_t size)
 
 static bool size_is_possible(uint64_t size)
 {
-	return size >= HEAP_SIZE_MIN && size / HEAP_PAGE_BYTES <= UINT32_MAX / 2;
+	return size >= HEAP_SIZE_MIN && size <= HEAP_SIZE_MAX;
 }
 
 /* What a header says that follows from the size alone. */
@@ -167,13 +168,13 @@ bool image_check_header(struct walk *walk, const struct layout_heap *header, uin
 	return walk->findings == before;
 }
 
-/* The size a header claims, if it can be; otherwise what it cannot be is told. */
-static bool check_size(struct walk *walk, const struct layout_heap *header, size_t size)
+/* The size a header claims, from which much follows. */
+static bool check_size(struct walk *walk, const struct layout_heap *header)
 {
 	const size_t before = walk->findings;
 	expect_field(walk, header, magic, HEAP_MAGIC);
-	walk_expect(walk, offsetof(struct layout_heap, size_bytes), "the heap fits its range", 1,
-		    size_is_possible(header->size_bytes) && header->size_bytes <= size);
+	walk_expect(walk, offsetof(struct layout_heap, size_bytes), "a heap may have that size", 1,
+		    size_is_possible(header->size_bytes));
 	return walk->findings == before;
 }
 
@@ -254,9 +255,10 @@ static void check_roots(struct walk *walk, const struct layout_heap *header)
 /* All that can be seen from the head. */
 static bool check_head(struct walk *walk, const struct layout_heap *header, size_t size)
 {
-	if (!check_size(walk, header, size) ||
-	    !image_check_header(walk, header, header->size_bytes))
+	if (!check_size(walk, header) || !image_check_header(walk, header, header->size_bytes))
 		return false;
+	walk_expect(walk, offsetof(struct layout_heap, data_end), "data end inside the range", 1,
+		    header->data_end <= size);
 	check_heads(walk, header);
 	check_metadata(walk, header);
 	check_roots(walk, header);

@@ -59,7 +59,7 @@ void heap_get_stats(struct heap_stats *ret_stats)
 		count_span(&state.spans[id], ret_stats);
 	ret_stats->live_bytes += ret_stats->large_bytes;
 	ret_stats->live_blocks += ret_stats->large_blocks;
-	ret_stats->size_bytes = header->size_bytes;
+	ret_stats->size_bytes = state.limit;
 	const size_t tables = header->pagemap + header->pagemap_open + header->spans_open;
 	ret_stats->meta_bytes += tables;
 	ret_stats->open_bytes = header->data_end - header->data_start + tables;

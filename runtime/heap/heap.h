@@ -27,15 +27,17 @@ struct heap_memory {
 	void (*alloc_failed)(void *context, size_t size);
 };
 
-/* heap_create() - an empty heap in [base, base+size); limit <= size is how far this run may go.
+/* heap_create() - an empty heap in [base, base+limit), laid out to become as long as size in later
+ * runs: the tables for that are 1/114 of it, before the data, and take no memory until used.
  * 0, -EINVAL (size under HEAP_SIZE_MIN, or its tables do not fit below limit), or what grow
  * returned. */
 int heap_create(const struct heap_memory *memory, void *base, size_t size, size_t limit);
 #define HEAP_SIZE_MIN (UINT64_C(16) << 20)
+#define HEAP_SIZE_MAX ((UINT64_C(1) << 43) - 4096)
 
-/* heap_attach() - go on with the heap whose image stands at base, where it was made; size as in
- * heap_create() or larger: the heap keeps the size it was made for. All that heap_image_extents()
- * names is readable and writable; little of it is touched now.
+/* heap_attach() - go on with the heap whose image stands at base, where it was made. It may have
+ * been anywhere in `size` bytes; in this run it may use `limit`, as far as it was laid out for.
+ * All that heap_image_extents() names is readable and writable; little of it is touched now.
  * 0; HEAP_E_DAMAGED: it is no whole image, *ret_why says what is wrong, nothing has changed; or
  * -ENOMEM: its data reach beyond limit. */
 struct heap_finding {
@@ -106,7 +108,7 @@ void heap_postfork_parent(void);
 void heap_postfork_child(void);
 
 struct heap_stats {
-	size_t size_bytes;    /* the range */
+	size_t size_bytes;    /* as far as it may grow in this run */
 	size_t open_bytes;    /* grown so far */
 	size_t live_bytes;    /* in live blocks, by slot size */
 	size_t live_blocks;
@@ -148,7 +150,7 @@ bool heap_list_root(unsigned index, const char **ret_name, void **ret_p);
 #define HEAP_ROOTS_BYTES (UINT64_C(72) << 10)
 
 /* heap_image_extents() - which parts of the range were open, ascending; some may be empty, or
- * touch. size: of the range. Verifies the head: 0 or HEAP_E_DAMAGED. */
+ * touch. size as above. Verifies the head: 0 or HEAP_E_DAMAGED. */
 struct heap_extent {
 	size_t offset;
 	size_t len;
