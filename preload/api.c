@@ -35,7 +35,9 @@ HSK_API int hsk_set_root(const char *name, void *ptr)
 HSK_API int hsk_checkpoint(int timeout_ms)
 {
 	if (!committer_is_open())
-		return main_has_ended() ? -ESHUTDOWN : -ENODEV;
+		return -ENODEV;
+	if (main_has_ended())
+		return -ESHUTDOWN;
 	if (tx_is_open())
 		return -EDEADLK;
 	return committer_checkpoint(timeout_ms);
@@ -93,7 +95,7 @@ static void fill_from_status(struct hsk_info *info, const struct control_snapsho
 
 static void fill(struct hsk_info *info)
 {
-	struct control_snapshot now;
+	struct control_snapshot now = {0};
 
 	info->resumed = preload.is_resumed;
 	info->resumed_epoch = preload.is_resumed ? preload.main_epoch : 0;
@@ -104,8 +106,13 @@ static void fill(struct hsk_info *info)
 		return;
 	info->keep = HSK_KEEP_HEAP;
 	info->state = HSK_STATE_OK;
-	if (control_read(preload.pool.control, &now) == 0)
-		fill_from_status(info, &now);
+	const uint64_t epoch = committer_epoch();
+	for (int tries = 0; tries < 1000; tries++) { /* an epoch is told a moment after it is durable */
+		if (control_read(preload.pool.control, &now) == 0 && now.status.epoch >= epoch)
+			break;
+		os_sleep_ns(1000);
+	}
+	fill_from_status(info, &now);
 }
 
 /* Programs of older versions know less of it, those of newer ones more. */

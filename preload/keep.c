@@ -175,8 +175,9 @@ static void note_module(struct layout_region *entry, const struct section *secti
 		entry->flags |= LAYOUT_REGION_AT_START;
 }
 
-static int enter_section(const struct section *section, const struct module *module,
-			 struct layout_region **ret_entry, struct refusal *ret_why)
+/* A new region's place and entry; NULL: refused. */
+static struct layout_region *enter_section(const struct section *section,
+					   const struct module *module, struct refusal *ret_why)
 {
 	const struct home_fault none = {0};
 	struct region region = {
@@ -189,8 +190,10 @@ static int enter_section(const struct section *section, const struct module *mod
 	struct layout_region *entry = region_table_free(&keep_table, &region.id);
 	const int error = entry ? committer_add_region(&region) : -ENOSPC;
 
-	if (error)
-		return refuse_region(module, error, "find no place", &none, ret_why);
+	if (error) {
+		refuse_region(module, error, "find no place", &none, ret_why);
+		return NULL;
+	}
 	entry->kind = region.kind;
 	entry->page_count = region.page_count;
 	entry->bytes = region.bytes;
@@ -200,8 +203,7 @@ static int enter_section(const struct section *section, const struct module *mod
 	if (module->is_program)
 		entry->flags |= LAYOUT_REGION_PROGRAM;
 	__atomic_store_n(&entry->id, region.id, __ATOMIC_RELEASE);
-	*ret_entry = entry;
-	return 0;
+	return entry;
 }
 
 static int follow_section(struct section *section, const struct module *module,
@@ -248,16 +250,17 @@ static int attach_section(struct section *section, struct refusal *ret_why)
 			      "leave it to HSK_KEEP", (void *)section->start);
 	struct layout_region *entry = region_table_find(&keep_table, module.is_program, &module.name);
 	int status = check_not_copied(section, &module, ret_why);
+	if (!status && entry && (entry->flags & LAYOUT_REGION_COUNTS))
+		status = check_same(section, &module, entry, ret_why);
 	if (status)
 		return status;
-	if (entry && (entry->flags & LAYOUT_REGION_COUNTS)) {
-		status = check_same(section, &module, entry, ret_why);
-	} else if (!entry || entry->bytes != section->len) {
-		if (entry)
-			abandon_entry(entry);
-		status = enter_section(section, &module, &entry, ret_why);
+	if (entry && entry->bytes != section->len) {
+		abandon_entry(entry);
+		entry = NULL;
 	}
-	return status ? status : follow_section(section, &module, entry, ret_why);
+	if (!entry)
+		entry = enter_section(section, &module, ret_why);
+	return entry ? follow_section(section, &module, entry, ret_why) : (int)ret_why->status;
 }
 
 static _Noreturn void end_refused(const struct refusal *why)

@@ -140,6 +140,12 @@ HSK_API int hsk_add(void *ptr, size_t len)
 	return heap_undo_add(ptr, len);
 }
 
+HSK_API void hsk_unwind(void)
+{
+	heap_undo_keep();
+	hsk_abort();
+}
+
 HSK_API void hsk_abort(void)
 {
 	if (!tx_innermost || (tx.flags & TX_ABORTED))

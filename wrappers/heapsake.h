@@ -261,6 +261,14 @@ struct hsk_block {
  */
 HSK_API struct hsk_block *hsk_tx_begin(struct hsk_block *block, unsigned flags);
 HSK_API void hsk_tx_end(struct hsk_block *block);
+
+/**
+ * hsk_unwind() - hsk_abort() on behalf of an exception that is passing
+ *
+ * Memory allocated in the transaction and not freed yet is not freed: the exception's own is a part
+ * of it.
+ */
+HSK_API void hsk_unwind(void);
 #define HSK_TX_IS_DURABLE 1u
 
 #define HSK_TX_BLOCK_(flags, block) \

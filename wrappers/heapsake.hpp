@@ -8,9 +8,12 @@
  *     }                                                         // committed here
  *
  * A tx commits at the end of its scope, and aborts when an exception leaves it: ranges that were
- * add()ed have their bytes back by the time of the catch, what was stored elsewhere stays. The
- * containers of the standard library work unchanged, for their memory comes from malloc; what of
- * them is to be taken back by an abort must be add()ed like everything else.
+ * add()ed have their bytes back by the time of the catch, what was stored elsewhere stays. Memory
+ * allocated is then freed by destructors, as with every exception, and not by the abort, for the
+ * exception itself may have allocated it.
+ *
+ * The containers of the standard library work unchanged, for their memory comes from malloc. What
+ * of them an abort is to take back must be add()ed like everything else.
  */
 #ifndef HEAPSAKE_HPP
 #define HEAPSAKE_HPP
@@ -43,7 +46,7 @@ public:
 	~tx()
 	{
 		if (std::uncaught_exceptions() > exceptions)
-			hsk_abort();
+			hsk_unwind();
 		hsk_tx_end(&block);
 	}
 

@@ -92,6 +92,7 @@ void heap_thread_exit(void);  /* give this thread's cache back; later calls go u
  */
 int heap_undo_begin(void);
 int heap_undo_add(void *p, size_t len); /* any memory of the program */
+void heap_undo_keep(void); /* what was allocated so far and is not freed stays, whatever comes */
 void heap_undo_commit(void);
 void heap_undo_abort(void);
 

@@ -25,7 +25,7 @@
 
 #define CHUNK_BYTES ((size_t)65536)
 
-enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE };
+enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE, NOTE_KEPT };
 
 struct note {
 	void *p;
@@ -130,6 +130,12 @@ void undo_note_free(void *p)
 		slot_state_set(state_of(heap_span_of(p), p), SLOT_LIVE);
 }
 
+static bool note_is_of_live_block(const struct note *note)
+{
+	return note->kind == NOTE_ALLOC &&
+	       slot_state_get(state_of(heap_span_of(note->p), note->p)) == SLOT_LIVE;
+}
+
 static void note_commit(const struct note *note)
 {
 	if (note->kind == NOTE_FREE)
@@ -142,6 +148,8 @@ static void note_abort(const struct note *note)
 		memcpy(note->p, note->bytes, note->len);
 		return;
 	}
+	if (note->kind == NOTE_KEPT)
+		return;
 	struct layout_span *span = heap_span_of(note->p);
 	uint8_t *slot_state = state_of(span, note->p);
 	if (note->kind == NOTE_FREE) {
@@ -189,6 +197,17 @@ int heap_undo_add(void *p, size_t len)
 		return -ENOMEM;
 	memcpy(note->bytes, p, len);
 	return 0;
+}
+
+void heap_undo_keep(void)
+{
+	for (struct undo_chunk *chunk = undo_self.newest; chunk; chunk = chunk->older)
+		for (size_t at = chunk->newest; at != 0;) {
+			struct note *note = (struct note *)((char *)chunk + at);
+			at = note->before;
+			if (note_is_of_live_block(note))
+				note->kind = NOTE_KEPT;
+		}
 }
 
 void heap_undo_commit(void)

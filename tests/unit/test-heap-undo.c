@@ -335,6 +335,23 @@ Test(heap_undo, a_thread_without_room_for_a_cache_has_one_as_well)
 	heap_free(p);
 }
 
+Test(heap_undo, an_abort_leaves_blocks_that_were_kept)
+{
+	char *before = heap_alloc(100);
+	begin();
+	char *small = heap_alloc(100), *large = heap_alloc(100000), *freed = heap_alloc(100);
+	heap_free(freed);
+	heap_free(before);
+	heap_undo_keep();
+	cr_assert_not_null(heap_alloc(100));
+	heap_undo_abort();
+	cr_assert_eq(arena_stats().live_blocks, 3, "not those freed, and not those that came later");
+	heap_free(small);
+	heap_free(large);
+	heap_free(before);
+	arena_assert_whole();
+}
+
 Test(heap_undo, without_a_heap_ranges_are_put_back)
 {
 	char text[] = "old";

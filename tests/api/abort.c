@@ -1,0 +1,96 @@
+/*
+ * DESIGN 1.3: an abort gives ranges that were added their bytes back at once, stores not added stay,
+ * and later hsk_add calls return -ECANCELED. From the first hsk_add on, frees take effect at the
+ * commit, blocks allocated are freed by the abort, and realloc copies. HSK_ABORT() leaves its block.
+ *
+ * with: HEAPSAKE_INTERVAL=0
+ * run: all => signal SIGKILL
+ * run: look
+ * inert: all
+ */
+#include "step.h"
+
+HSK_KEEP static int added, not_added;
+
+static void bytes_come_back(void)
+{
+	added = 1;
+	not_added = 1;
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		added = 2;
+		not_added = 2;
+		hsk_abort();
+		MUST(added == 1 && not_added == 2);
+		MUST(hsk_add(&added, sizeof(added)) == -ECANCELED);
+		added = 3;
+	}
+	MUST(added == 3);
+	MUST(hsk_add(&added, sizeof(added)) == -EINVAL);
+	hsk_abort();
+	HSK_TX { MUST(hsk_add(&added, sizeof(added)) == 0); added = 4; }
+	MUST(added == 4);
+}
+
+static void the_outermost_is_aborted(void)
+{
+	int left = 0, outer = 0;
+
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		added = 50;
+		HSK_TX {
+			added = 51;
+			if (added)
+				HSK_ABORT();
+			left = 1;
+		}
+		outer = 1;
+		MUST(added == 4 && hsk_add(&added, 1) == -ECANCELED);
+	}
+	MUST(left == 0 && outer == 1);
+}
+
+static void blocks_follow(void)
+{
+	char *before = malloc(1000), *moved, *grown, *during = NULL;
+
+	strcpy(before, "before");
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		during = hide(malloc(500));
+		moved = hide(malloc(30));
+		strcpy(moved, "moved");
+		grown = realloc(hide(moved), 3000);
+		MUST(strcmp(grown, "moved") == 0);
+		free(hide(before));
+		MUST(strcmp(before, "before") == 0);
+		HSK_ABORT();
+	}
+	MUST(strcmp(before, "before") == 0); /* not freed: the abort has taken it back */
+	free(before);
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		during = malloc(500);
+		strcpy(during, "kept");
+	}
+	MUST(strcmp(during, "kept") == 0);
+	free(during);
+}
+
+int main(int argc, char **argv)
+{
+	step_begin(argc, argv);
+	if (step_is("look")) {
+		MUST(added == 4 && not_added == 2);
+		return 0;
+	}
+	bytes_come_back();
+	the_outermost_is_aborted();
+	if (hsk_checkpoint(-1) == 0) {
+		blocks_follow();
+		HSK_TX_DURABLE { MUST(hsk_add(&added, sizeof(added)) == 0); added = 9; hsk_abort(); }
+		step_kill();
+	}
+	return 0;
+}
