@@ -25,6 +25,19 @@ static const struct layout_span *span_around(uint64_t offset)
 	return span;
 }
 
+/* walk_slab_is_sound() asks the same where the spans are known to tile. */
+static bool slab_is_sound(const struct layout_span *span)
+{
+	if (span->class == 0 || span->class >= HEAP_CLASSES)
+		return false;
+	const struct layout_class *geometry = &state.header->classes[span->class];
+	if (span->slot_count != geometry->slot_count || span->slot_bytes != geometry->slot_bytes ||
+	    !walk_lies_in_data(span->states, span->slot_count))
+		return false;
+	const struct layout_span *meta = span_around(heap_offset(span->states));
+	return meta && meta->kind == SPAN_META;
+}
+
 bool heap_find_block(const void *p, void **ret_start, size_t *ret_bytes)
 {
 	if (heap_range.size == 0 || !walk_lies_in_data(p, 1))
@@ -37,7 +50,7 @@ bool heap_find_block(const void *p, void **ret_start, size_t *ret_bytes)
 		*ret_bytes = span->page_count * HEAP_PAGE_BYTES;
 		return span->large_state == SLOT_LIVE;
 	}
-	if (span->kind != SPAN_SLAB || !walk_slab_is_sound(span) || span->slot_bytes == 0)
+	if (span->kind != SPAN_SLAB || !slab_is_sound(span))
 		return false;
 	const uint64_t slot = (uint64_t)((const char *)p - span->start) / span->slot_bytes;
 	if (slot >= span->slot_count || slot_state_get(&span->states[slot]) != SLOT_LIVE)

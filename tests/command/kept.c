@@ -31,6 +31,7 @@ static struct region regions[3];
 static struct region_table table __attribute__((aligned(4096)));
 static char globals[2 * 4096] __attribute__((aligned(4096)));
 static char *base;
+static struct heap_extent extents[HEAP_EXTENTS]; /* what is open of the heap */
 static struct refusal why;
 
 static int keep_range(void *context, size_t offset, size_t len)
@@ -96,6 +97,16 @@ static void add_globals(void)
 	memset(globals, 'g', sizeof(globals));
 }
 
+/* Bytes of all tables, but for what the offsets of the others stand in. */
+static void spoil_at_random(unsigned seed, uint64_t spans)
+{
+	for (int i = 0; i < 50; i++) {
+		base[4096 + (unsigned)rand_r(&seed) % (spans - 4096)] = (char)rand_r(&seed);
+		base[spans + (unsigned)rand_r(&seed) % 16384] = (char)rand_r(&seed);
+		((char *)&table)[(unsigned)rand_r(&seed) % sizeof(table)] ^= (char)(i % 7 == 0);
+	}
+}
+
 /* As a wild store of the program would, or somebody with a recipe for checksums. */
 static void spoil(const char *what, char *block)
 {
@@ -108,6 +119,8 @@ static void spoil(const char *what, char *block)
 		heap_free(block);
 	else if (!strcmp(what, "wrong-region"))
 		table.regions[0].kind = 77;
+	else if (!strncmp(what, "random-", strlen("random-")))
+		spoil_at_random((unsigned)atoi(what + strlen("random-")), head.spans);
 }
 
 static size_t add_pages(struct checkpoint_page *pages, size_t count, uint32_t region,
@@ -122,12 +135,9 @@ static size_t add_pages(struct checkpoint_page *pages, size_t count, uint32_t re
 static void commit(void)
 {
 	static struct checkpoint_page pages[4096];
-	struct heap_extent extents[HEAP_EXTENTS];
-	struct heap_finding finding;
 	size_t count = 0;
 	uint64_t epoch;
 
-	MUST(heap_image_extents(base, size_bytes, extents, &finding) == 0);
 	for (int i = 0; i < HEAP_EXTENTS; i++)
 		count = add_pages(pages, count, 1, base, extents[i].offset / 4096,
 				  extents[i].len / 4096);
@@ -162,14 +172,12 @@ static void fill_heap(char **ret_block, char **ret_large)
 	MUST(heap_set_root("large", *ret_large) == 0);
 }
 
-static void print_status(void)
+static void print_status(const struct heap_stats *stats)
 {
-	struct heap_stats stats;
 	struct checkpoint_info info;
 
-	heap_get_stats(&stats);
 	checkpoint_info(checkpoint, &info);
-	printf("blocks %zu\nbytes %zu\n", stats.live_blocks, stats.live_bytes);
+	printf("blocks %zu\nbytes %zu\n", stats->live_blocks, stats->live_bytes);
 	printf("epoch %llu\noldest %llu\n", (unsigned long long)info.epoch,
 	       (unsigned long long)info.oldest_epoch);
 	for (uint32_t i = 0; i < pool.sb.extent_count; i++)
@@ -204,6 +212,8 @@ static void hold(int error)
 
 int main(int argc, char **argv)
 {
+	struct heap_finding finding;
+	struct heap_stats stats;
 	char *block, *large;
 
 	MUST(argc > 2);
@@ -212,6 +222,8 @@ int main(int argc, char **argv)
 	open_all(argv[1]);
 	add_globals();
 	fill_heap(&block, &large);
+	MUST(heap_image_extents(base, size_bytes, extents, &finding) == 0);
+	heap_get_stats(&stats);
 	spoil(argc > 3 ? argv[3] : "", block);
 	for (int i = 0; i < EPOCHS; i++) {
 		large[i * 64] = (char)i;
@@ -228,7 +240,7 @@ int main(int argc, char **argv)
 	print_place("roots", base + HEAP_ROOTS_OFFSET);
 	printf("globals %llu\n", (unsigned long long)place_of(&regions[2], 0));
 	printf("table %llu\n", (unsigned long long)place_of(&regions[1], 0));
-	print_status();
+	print_status(&stats);
 	if (argc > 3 && !strcmp(argv[argc - 2], "hold"))
 		hold(atoi(argv[argc - 1]));
 	checkpoint_close(checkpoint);
