@@ -24,205 +24,172 @@
 
 INTERPOSE ssize_t read(int fd, void *buffer, size_t len)
 {
-	PARKED;
-	return REAL(read)(fd, buffer, len);
+	return PARKED(REAL(read)(fd, buffer, len));
 }
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *vector, int count)
 {
-	PARKED;
-	return REAL(readv)(fd, vector, count);
+	return PARKED(REAL(readv)(fd, vector, count));
 }
 
 INTERPOSE ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
-	PARKED;
-	return REAL(pread)(fd, buffer, len, offset);
+	return PARKED(REAL(pread)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t pread64(int fd, void *buffer, size_t len, off64_t offset)
 {
-	PARKED;
-	return REAL(pread64)(fd, buffer, len, offset);
+	return PARKED(REAL(pread64)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset)
 {
-	PARKED;
-	return REAL(preadv)(fd, vector, count, offset);
+	return PARKED(REAL(preadv)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_t offset)
 {
-	PARKED;
-	return REAL(preadv64)(fd, vector, count, offset);
+	return PARKED(REAL(preadv64)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t write(int fd, const void *buffer, size_t len)
 {
-	PARKED;
-	return REAL(write)(fd, buffer, len);
+	return PARKED(REAL(write)(fd, buffer, len));
 }
 
 INTERPOSE ssize_t writev(int fd, const struct iovec *vector, int count)
 {
-	PARKED;
-	return REAL(writev)(fd, vector, count);
+	return PARKED(REAL(writev)(fd, vector, count));
 }
 
 INTERPOSE ssize_t pwrite(int fd, const void *buffer, size_t len, off_t offset)
 {
-	PARKED;
-	return REAL(pwrite)(fd, buffer, len, offset);
+	return PARKED(REAL(pwrite)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t pwrite64(int fd, const void *buffer, size_t len, off64_t offset)
 {
-	PARKED;
-	return REAL(pwrite64)(fd, buffer, len, offset);
+	return PARKED(REAL(pwrite64)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t recv(int fd, void *buffer, size_t len, int flags)
 {
-	PARKED;
-	return REAL(recv)(fd, buffer, len, flags);
+	return PARKED(REAL(recv)(fd, buffer, len, flags));
 }
 
 INTERPOSE ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, SA from,
 			   socklen_t *from_len)
 {
-	PARKED;
-	return REAL(recvfrom)(fd, buffer, len, flags, from, from_len);
+	return PARKED(REAL(recvfrom)(fd, buffer, len, flags, from, from_len));
 }
 
 INTERPOSE ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	PARKED;
-	return REAL(recvmsg)(fd, message, flags);
+	return PARKED(REAL(recvmsg)(fd, message, flags));
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 		       struct timespec *timeout)
 {
-	PARKED;
-	return REAL(recvmmsg)(fd, messages, count, flags, timeout);
+	return PARKED(REAL(recvmmsg)(fd, messages, count, flags, timeout));
 }
 
 INTERPOSE ssize_t send(int fd, const void *buffer, size_t len, int flags)
 {
-	PARKED;
-	return REAL(send)(fd, buffer, len, flags);
+	return PARKED(REAL(send)(fd, buffer, len, flags));
 }
 
 INTERPOSE ssize_t sendto(int fd, const void *buffer, size_t len, int flags, CONST_SA to,
 			 socklen_t to_len)
 {
-	PARKED;
-	return REAL(sendto)(fd, buffer, len, flags, to, to_len);
+	return PARKED(REAL(sendto)(fd, buffer, len, flags, to, to_len));
 }
 
 INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	PARKED;
-	return REAL(sendmsg)(fd, message, flags);
+	return PARKED(REAL(sendmsg)(fd, message, flags));
 }
 
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-	PARKED;
-	return REAL(sendmmsg)(fd, messages, count, flags);
+	return PARKED(REAL(sendmmsg)(fd, messages, count, flags));
 }
 
 INTERPOSE int accept(int fd, SA address, socklen_t *len)
 {
-	PARKED;
-	return REAL(accept)(fd, address, len);
+	return PARKED(REAL(accept)(fd, address, len));
 }
 
 INTERPOSE int accept4(int fd, SA address, socklen_t *len, int flags)
 {
-	PARKED;
-	return REAL(accept4)(fd, address, len, flags);
+	return PARKED(REAL(accept4)(fd, address, len, flags));
 }
 
 INTERPOSE int connect(int fd, CONST_SA address, socklen_t len)
 {
-	PARKED;
-	return REAL(connect)(fd, address, len);
+	return PARKED(REAL(connect)(fd, address, len));
 }
 
 INTERPOSE ssize_t sendfile(int to, int from, off_t *offset, size_t len)
 {
-	PARKED;
-	return REAL(sendfile)(to, from, offset, len);
+	return PARKED(REAL(sendfile)(to, from, offset, len));
 }
 
 INTERPOSE ssize_t sendfile64(int to, int from, off64_t *offset, size_t len)
 {
-	PARKED;
-	return REAL(sendfile64)(to, from, offset, len);
+	return PARKED(REAL(sendfile64)(to, from, offset, len));
 }
 
 INTERPOSE ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t len,
 			 unsigned flags)
 {
-	PARKED;
-	return REAL(splice)(from, from_offset, to, to_offset, len, flags);
+	return PARKED(REAL(splice)(from, from_offset, to, to_offset, len, flags));
 }
 
 INTERPOSE int fsync(int fd)
 {
-	PARKED;
-	return REAL(fsync)(fd);
+	return PARKED(REAL(fsync)(fd));
 }
 
 INTERPOSE int fdatasync(int fd)
 {
-	PARKED;
-	return REAL(fdatasync)(fd);
+	return PARKED(REAL(fdatasync)(fd));
 }
 
 INTERPOSE int flock(int fd, int operation)
 {
-	PARKED;
-	return REAL(flock)(fd, operation);
+	return PARKED(REAL(flock)(fd, operation));
 }
 
 INTERPOSE int lockf(int fd, int command, off_t len)
 {
-	PARKED;
-	return REAL(lockf)(fd, command, len);
+	return PARKED(REAL(lockf)(fd, command, len));
 }
 
 INTERPOSE int msgsnd(int queue, const void *message, size_t len, int flags)
 {
-	PARKED;
-	return REAL(msgsnd)(queue, message, len, flags);
+	return PARKED(REAL(msgsnd)(queue, message, len, flags));
 }
 
 INTERPOSE ssize_t msgrcv(int queue, void *message, size_t len, long type, int flags)
 {
-	PARKED;
-	return REAL(msgrcv)(queue, message, len, type, flags);
+	return PARKED(REAL(msgrcv)(queue, message, len, type, flags));
 }
 
 INTERPOSE int semop(int set, struct sembuf *operations, size_t count)
 {
-	PARKED;
-	return REAL(semop)(set, operations, count);
+	return PARKED(REAL(semop)(set, operations, count));
 }
 
 INTERPOSE int semtimedop(int set, struct sembuf *operations, size_t count,
 			 const struct timespec *timeout)
 {
-	PARKED;
-	return REAL(semtimedop)(set, operations, count, timeout);
+	return PARKED(REAL(semtimedop)(set, operations, count, timeout));
 }
 
 INTERPOSE int lockf64(int fd, int command, off64_t len)
 {
-	PARKED;
-	return REAL(lockf64)(fd, command, len);
+	return PARKED(REAL(lockf64)(fd, command, len));
 }
 
 /* The only commands of fcntl that wait. */
@@ -240,8 +207,7 @@ INTERPOSE int fcntl(int fd, int command, ...)
 
 	if (!is_waiting(command))
 		return REAL(fcntl)(fd, command, argument);
-	PARKED;
-	return REAL(fcntl)(fd, command, argument);
+	return PARKED(REAL(fcntl)(fd, command, argument));
 }
 
 INTERPOSE int fcntl64(int fd, int command, ...)
@@ -253,8 +219,7 @@ INTERPOSE int fcntl64(int fd, int command, ...)
 
 	if (!is_waiting(command))
 		return REAL(fcntl64)(fd, command, argument);
-	PARKED;
-	return REAL(fcntl64)(fd, command, argument);
+	return PARKED(REAL(fcntl64)(fd, command, argument));
 }
 
 /* What _FORTIFY_SOURCE makes of some of them. */
@@ -267,31 +232,26 @@ ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 
 INTERPOSE ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 {
-	PARKED;
-	return REAL(__read_chk)(fd, buffer, len, size);
+	return PARKED(REAL(__read_chk)(fd, buffer, len, size));
 }
 
 INTERPOSE ssize_t __pread_chk(int fd, void *buffer, size_t len, off_t offset, size_t size)
 {
-	PARKED;
-	return REAL(__pread_chk)(fd, buffer, len, offset, size);
+	return PARKED(REAL(__pread_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __pread64_chk(int fd, void *buffer, size_t len, off64_t offset, size_t size)
 {
-	PARKED;
-	return REAL(__pread64_chk)(fd, buffer, len, offset, size);
+	return PARKED(REAL(__pread64_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags)
 {
-	PARKED;
-	return REAL(__recv_chk)(fd, buffer, len, size, flags);
+	return PARKED(REAL(__recv_chk)(fd, buffer, len, size, flags));
 }
 
 INTERPOSE ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 				 SA from, socklen_t *from_len)
 {
-	PARKED;
-	return REAL(__recvfrom_chk)(fd, buffer, len, size, flags, from, from_len);
+	return PARKED(REAL(__recvfrom_chk)(fd, buffer, len, size, flags, from, from_len));
 }

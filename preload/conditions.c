@@ -2,15 +2,13 @@
  * Waits for a condition: the thread leaves its section if it holds no other lock, and is parked. It
  * comes back holding the mutex, and meets the gate with it: it has changed nothing yet.
  *
- * Cancelled, it runs its cleanup handlers in the section, the mutex being held: `left` undoes the
- * parking on whatever way the wait ends.
+ * Cancelled, it runs its cleanup handlers in the section, the mutex being held (park.h).
  */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <threads.h>
 
-#include "checkpoint/cut.h"
-#include "real.h"
+#include "park.h"
 
 /* The unversioned lookup may find the condition variables of before 2.3.2. */
 #define REAL_COND(name)                                                                            \
@@ -21,42 +19,48 @@
 		real;                                                                              \
 	})
 
-static void come_back(const bool *was_left)
+static void woken(void *was_left)
 {
-	cut_cond_woken(*was_left);
+	cut_cond_woken(was_left != NULL);
 }
-#define LEAVE_SECTION(lock)                                                                        \
-	const bool left __attribute__((cleanup(come_back))) = cut_is_on && cut_cond_wait(lock);    \
-	(void)left
+
+#define OUTSIDE_SECTION(lock, call)                                                                \
+	({                                                                                         \
+		struct _pthread_cleanup_buffer cleanup;                                            \
+		const bool was_left = cut_is_on && cut_cond_wait(lock);                            \
+		if (was_left)                                                                      \
+			_pthread_cleanup_push(&cleanup, woken, lock);                              \
+		const int result = call;                                                           \
+		if (was_left) {                                                                    \
+			_pthread_cleanup_pop(&cleanup, 0);                                         \
+			cut_cond_woken(true);                                                      \
+		}                                                                                  \
+		result;                                                                            \
+	})
 
 INTERPOSE int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
-	LEAVE_SECTION(lock);
-	return REAL_COND(pthread_cond_wait)(cond, lock);
+	return OUTSIDE_SECTION(lock, REAL_COND(pthread_cond_wait)(cond, lock));
 }
 
 INTERPOSE int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 				     const struct timespec *until)
 {
-	LEAVE_SECTION(lock);
-	return REAL_COND(pthread_cond_timedwait)(cond, lock, until);
+	return OUTSIDE_SECTION(lock, REAL_COND(pthread_cond_timedwait)(cond, lock, until));
 }
 
 INTERPOSE int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock, clockid_t clock,
 				     const struct timespec *until)
 {
-	LEAVE_SECTION(lock);
-	return REAL(pthread_cond_clockwait)(cond, lock, clock, until);
+	return OUTSIDE_SECTION(lock, REAL(pthread_cond_clockwait)(cond, lock, clock, until));
 }
 
 INTERPOSE int cnd_wait(cnd_t *cond, mtx_t *lock)
 {
-	LEAVE_SECTION(lock);
-	return REAL(cnd_wait)(cond, lock);
+	return OUTSIDE_SECTION(lock, REAL(cnd_wait)(cond, lock));
 }
 
 INTERPOSE int cnd_timedwait(cnd_t *cond, mtx_t *lock, const struct timespec *until)
 {
-	LEAVE_SECTION(lock);
-	return REAL(cnd_timedwait)(cond, lock, until);
+	return OUTSIDE_SECTION(lock, REAL(cnd_timedwait)(cond, lock, until));
 }

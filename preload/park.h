@@ -1,29 +1,41 @@
 /*
- * PARKED, EVENT - at the top of a function that stands in for a call that may block: until it is
- * left, by whatever way (cancellation too: these files are built with -fexceptions), the thread is
- * parked. EVENT for waits for something to happen, which end the section of locks held across.
+ * PARKED(call), EVENT(call) - make a call that may block, and be parked in it. EVENT for waits for
+ * something to happen, which end the section of locks held across.
+ *
+ * A thread that is cancelled in it must not stay parked while its cleanup handlers run. libc's old
+ * way of registering one costs a few stores and needs no unwinder, which would be a library more
+ * than libc. (Handlers of C++ frames and of -fexceptions may run before it does.)
  */
 #pragma once
+
+#include <pthread.h>
 
 #include "checkpoint/cut.h"
 #include "real.h"
 
-static inline void park_end(const bool *is_parked)
+void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*fn)(void *),
+			   void *argument);
+void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
+
+static inline void park_cancelled(void *argument)
 {
-	if (*is_parked)
-		cut_unpark();
+	cut_unpark();
 }
 
-static inline bool park_begin(void (*park)(void))
-{
-	if (likely(!cut_is_on))
-		return false;
-	park();
-	return true;
-}
-
-#define PARKED_BY(park)                                                                            \
-	const bool parked __attribute__((cleanup(park_end))) = park_begin(park);                   \
-	(void)parked
-#define PARKED PARKED_BY(cut_park)
-#define EVENT PARKED_BY(cut_park_event)
+#define PARKED_BY(park, call)                                                                      \
+	({                                                                                         \
+		struct _pthread_cleanup_buffer cleanup;                                            \
+		const bool is_parked = unlikely(cut_is_on);                                        \
+		if (is_parked) {                                                                   \
+			park();                                                                    \
+			_pthread_cleanup_push(&cleanup, park_cancelled, NULL);                     \
+		}                                                                                  \
+		const __typeof__(call) call_result = call;                                             \
+		if (is_parked) {                                                                   \
+			_pthread_cleanup_pop(&cleanup, 0);                                         \
+			cut_unpark();                                                              \
+		}                                                                                  \
+		call_result;                                                                        \
+	})
+#define PARKED(call) PARKED_BY(cut_park, call)
+#define EVENT(call) PARKED_BY(cut_park_event, call)

@@ -21,195 +21,164 @@
 
 INTERPOSE int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-	EVENT;
-	return REAL(poll)(fds, count, timeout_ms);
+	return EVENT(REAL(poll)(fds, count, timeout_ms));
 }
 
 INTERPOSE int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		    const sigset_t *mask)
 {
-	EVENT;
-	return REAL(ppoll)(fds, count, timeout, mask);
+	return EVENT(REAL(ppoll)(fds, count, timeout, mask));
 }
 
 INTERPOSE int select(int count, fd_set *reads, fd_set *writes, fd_set *others,
 		     struct timeval *timeout)
 {
-	EVENT;
-	return REAL(select)(count, reads, writes, others, timeout);
+	return EVENT(REAL(select)(count, reads, writes, others, timeout));
 }
 
 INTERPOSE int pselect(int count, fd_set *reads, fd_set *writes, fd_set *others,
 		      const struct timespec *timeout, const sigset_t *mask)
 {
-	EVENT;
-	return REAL(pselect)(count, reads, writes, others, timeout, mask);
+	return EVENT(REAL(pselect)(count, reads, writes, others, timeout, mask));
 }
 
 INTERPOSE int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
 {
-	EVENT;
-	return REAL(epoll_wait)(fd, events, count, timeout_ms);
+	return EVENT(REAL(epoll_wait)(fd, events, count, timeout_ms));
 }
 
 INTERPOSE int epoll_pwait(int fd, struct epoll_event *events, int count, int timeout_ms,
 			  const sigset_t *mask)
 {
-	EVENT;
-	return REAL(epoll_pwait)(fd, events, count, timeout_ms, mask);
+	return EVENT(REAL(epoll_pwait)(fd, events, count, timeout_ms, mask));
 }
 
 INTERPOSE int epoll_pwait2(int fd, struct epoll_event *events, int count,
 			   const struct timespec *timeout, const sigset_t *mask)
 {
-	EVENT;
-	return REAL(epoll_pwait2)(fd, events, count, timeout, mask);
+	return EVENT(REAL(epoll_pwait2)(fd, events, count, timeout, mask));
 }
 
 INTERPOSE int pause(void)
 {
-	EVENT;
-	return REAL(pause)();
+	return EVENT(REAL(pause)());
 }
 
 INTERPOSE int sigsuspend(const sigset_t *mask)
 {
-	EVENT;
-	return REAL(sigsuspend)(mask);
+	return EVENT(REAL(sigsuspend)(mask));
 }
 
 INTERPOSE int sigwait(const sigset_t *set, int *signal)
 {
-	EVENT;
-	return REAL(sigwait)(set, signal);
+	return EVENT(REAL(sigwait)(set, signal));
 }
 
 INTERPOSE int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-	EVENT;
-	return REAL(sigwaitinfo)(set, info);
+	return EVENT(REAL(sigwaitinfo)(set, info));
 }
 
 INTERPOSE int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-	EVENT;
-	return REAL(sigtimedwait)(set, info, timeout);
+	return EVENT(REAL(sigtimedwait)(set, info, timeout));
 }
 
 INTERPOSE int nanosleep(const struct timespec *time, struct timespec *left)
 {
-	PARKED;
-	return REAL(nanosleep)(time, left);
+	return PARKED(REAL(nanosleep)(time, left));
 }
 
 INTERPOSE int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time,
 			      struct timespec *left)
 {
-	PARKED;
-	return REAL(clock_nanosleep)(clock, flags, time, left);
+	return PARKED(REAL(clock_nanosleep)(clock, flags, time, left));
 }
 
 INTERPOSE int usleep(useconds_t us)
 {
-	PARKED;
-	return REAL(usleep)(us);
+	return PARKED(REAL(usleep)(us));
 }
 
 INTERPOSE unsigned sleep(unsigned seconds)
 {
-	PARKED;
-	return REAL(sleep)(seconds);
+	return PARKED(REAL(sleep)(seconds));
 }
 
 INTERPOSE int thrd_sleep(const struct timespec *time, struct timespec *left)
 {
-	PARKED;
-	return REAL(thrd_sleep)(time, left);
+	return PARKED(REAL(thrd_sleep)(time, left));
 }
 
 INTERPOSE pid_t wait(int *status)
 {
-	PARKED;
-	return REAL(wait)(status);
+	return PARKED(REAL(wait)(status));
 }
 
 INTERPOSE pid_t waitpid(pid_t pid, int *status, int options)
 {
-	PARKED;
-	return REAL(waitpid)(pid, status, options);
+	return PARKED(REAL(waitpid)(pid, status, options));
 }
 
 INTERPOSE int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-	PARKED;
-	return REAL(waitid)(type, id, info, options);
+	return PARKED(REAL(waitid)(type, id, info, options));
 }
 
 INTERPOSE pid_t wait3(int *status, int options, struct rusage *usage)
 {
-	PARKED;
-	return REAL(wait3)(status, options, usage);
+	return PARKED(REAL(wait3)(status, options, usage));
 }
 
 INTERPOSE pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
-	PARKED;
-	return REAL(wait4)(pid, status, options, usage);
+	return PARKED(REAL(wait4)(pid, status, options, usage));
 }
 
 INTERPOSE int system(const char *command)
 {
-	PARKED;
-	return REAL(system)(command);
+	return PARKED(REAL(system)(command));
 }
 
 INTERPOSE int sem_wait(sem_t *semaphore)
 {
-	PARKED;
-	return REAL(sem_wait)(semaphore);
+	return PARKED(REAL(sem_wait)(semaphore));
 }
 
 INTERPOSE int sem_timedwait(sem_t *semaphore, const struct timespec *until)
 {
-	PARKED;
-	return REAL(sem_timedwait)(semaphore, until);
+	return PARKED(REAL(sem_timedwait)(semaphore, until));
 }
 
 INTERPOSE int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
 {
-	PARKED;
-	return REAL(sem_clockwait)(semaphore, clock, until);
+	return PARKED(REAL(sem_clockwait)(semaphore, clock, until));
 }
 
 INTERPOSE int pthread_join(pthread_t thread, void **result)
 {
-	PARKED;
-	return REAL(pthread_join)(thread, result);
+	return PARKED(REAL(pthread_join)(thread, result));
 }
 
 INTERPOSE int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
 {
-	PARKED;
-	return REAL(pthread_timedjoin_np)(thread, result, until);
+	return PARKED(REAL(pthread_timedjoin_np)(thread, result, until));
 }
 
 INTERPOSE int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
 				   const struct timespec *until)
 {
-	PARKED;
-	return REAL(pthread_clockjoin_np)(thread, result, clock, until);
+	return PARKED(REAL(pthread_clockjoin_np)(thread, result, clock, until));
 }
 
 INTERPOSE int thrd_join(thrd_t thread, int *result)
 {
-	PARKED;
-	return REAL(thrd_join)(thread, result);
+	return PARKED(REAL(thrd_join)(thread, result));
 }
 
 INTERPOSE int pthread_barrier_wait(pthread_barrier_t *barrier)
 {
-	PARKED;
-	return REAL(pthread_barrier_wait)(barrier);
+	return PARKED(REAL(pthread_barrier_wait)(barrier));
 }
 
 /* What _FORTIFY_SOURCE makes of poll. */
@@ -219,13 +188,11 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 
 INTERPOSE int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size)
 {
-	EVENT;
-	return REAL(__poll_chk)(fds, count, timeout_ms, size);
+	return EVENT(REAL(__poll_chk)(fds, count, timeout_ms, size));
 }
 
 INTERPOSE int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 			  const sigset_t *mask, size_t size)
 {
-	EVENT;
-	return REAL(__ppoll_chk)(fds, count, timeout, mask, size);
+	return EVENT(REAL(__ppoll_chk)(fds, count, timeout, mask, size));
 }
