@@ -353,7 +353,7 @@ static void check_roots(struct walk *walk)
 size_t heap_check(void (*report)(void *context, const struct heap_finding *finding), void *context)
 {
 	struct walk walk = {.report = report, .context = context};
-	if (heap_range.size == 0)
+	if (!heap_is_there())
 		return 0;
 	heap_prefork();
 	if (check_header(&walk) && check_tiling(&walk)) {

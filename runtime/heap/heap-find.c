@@ -40,7 +40,7 @@ static bool slab_is_sound(const struct layout_span *span)
 
 bool heap_find_block(const void *p, void **ret_start, size_t *ret_bytes)
 {
-	if (heap_range.size == 0 || !walk_lies_in_data(p, 1))
+	if (!heap_is_there() || !walk_lies_in_data(p, 1))
 		return false;
 	const struct layout_span *span = span_around(heap_offset(p));
 	if (!span)

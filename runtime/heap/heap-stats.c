@@ -50,7 +50,7 @@ void heap_get_stats(struct heap_stats *ret_stats)
 {
 	const struct layout_heap *header = state.header;
 	*ret_stats = (struct heap_stats){0};
-	if (heap_range.size == 0)
+	if (!heap_is_there())
 		return;
 
 	inside_enter();

@@ -254,7 +254,7 @@ HEAP_TEXT void *heap_realloc(void *p, size_t size)
 
 bool heap_trim(void)
 {
-	if (heap_range.size == 0)
+	if (!heap_is_there())
 		return false;
 	inside_enter();
 	tcache_flush();
@@ -269,7 +269,7 @@ bool heap_trim(void)
 
 void heap_thread_exit(void)
 {
-	if (heap_range.size == 0)
+	if (!heap_is_there())
 		return;
 	inside_enter();
 	undo_thread_exit();

@@ -48,7 +48,7 @@ int heap_set_root(const char *name, void *p)
 {
 	if (!name_is_valid(name))
 		return -EINVAL;
-	if (heap_range.size == 0)
+	if (!heap_is_there())
 		return p ? -EINVAL : -ENOENT;
 	inside_enter();
 	lock_acquire(&state.page_lock);
@@ -60,7 +60,7 @@ int heap_set_root(const char *name, void *p)
 
 void *heap_get_root(const char *name)
 {
-	if (!name_is_valid(name) || heap_range.size == 0)
+	if (!name_is_valid(name) || !heap_is_there())
 		return NULL;
 	inside_enter();
 	lock_acquire(&state.page_lock);
@@ -73,7 +73,7 @@ void *heap_get_root(const char *name)
 
 bool heap_list_root(unsigned index, const char **ret_name, void **ret_p)
 {
-	const unsigned roots = heap_range.size != 0 ? HEAP_ROOTS : 0;
+	const unsigned roots = heap_is_there() ? HEAP_ROOTS : 0;
 	for (unsigned i = 0; i < roots; i++) {
 		if (state.roots[i].name[0] == '\0' || index-- != 0)
 			continue;

@@ -146,7 +146,7 @@ static bool grow(uint32_t pages)
 	span->start = heap_pointer(header->data_end);
 	span->page_count = heap_page_of(step);
 	header->data_end += step;
-	if (heap_range.size != 0) /* an abandoned heap stays abandoned */
+	if (heap_is_there()) /* an abandoned heap stays abandoned */
 		__atomic_store_n(&heap_range.size, header->data_end, __ATOMIC_RELAXED);
 	span_file_joined(span);
 	return true;

@@ -43,6 +43,12 @@ static inline uint64_t heap_round_up(uint64_t value, uint64_t unit)
 	return (value + unit - 1) / unit * unit;
 }
 
+/* There is a heap, and it has not been abandoned. It grows while others ask. */
+static inline bool heap_is_there(void)
+{
+	return __atomic_load_n(&heap_range.size, __ATOMIC_RELAXED) != 0;
+}
+
 static inline char *heap_pointer(uint64_t offset)
 {
 	return heap_range.base + offset;

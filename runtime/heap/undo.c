@@ -181,7 +181,7 @@ int heap_undo_begin(void)
 	if (!undo_self.newest && !chunk_new(CHUNK_BYTES))
 		return -ENOMEM;
 	inside_enter();
-	if (heap_range.size != 0)
+	if (heap_is_there())
 		tcache_suspend();
 	undo_self.is_active = true;
 	inside_leave();

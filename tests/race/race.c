@@ -4,8 +4,10 @@
  * Each thread allocates, resizes and frees at random from its own seed; every block carries the
  * number of its owner and is verified before it is touched again, so a block given out twice shows
  * as another's number even without TSan. Blocks also travel through one shared exchange and are
- * freed by whoever takes them; threads come and go, so caches change hands. Once all is quiet the
- * validator walks the heap, and every block must have come back.
+ * freed by whoever takes them; threads come and go, so caches change hands. Now and then a thread
+ * frees in an undo. Half of them end without a word, and the heap is attached anew: their caches
+ * are adopted or emptied by the next ones. Once all is quiet the validator walks the heap, and
+ * every block must have come back.
  *
  * usage: race [SEED [ROUNDS]]; the seed is printed on failure.
  */
@@ -116,6 +118,10 @@ static void *hammer(void *argument)
 	struct block *held[HELD] = {NULL};
 
 	for (long i = 0; i < rounds; i++) {
+		if (i % 512 == 0)
+			heap_undo_commit();
+		else if (i % 512 == 400 && heap_undo_begin() != 0)
+			fail("no memory for an undo");
 		const uint64_t slot = next_random(&state) % HELD;
 		struct block *block = held[slot];
 		if (!block) {
@@ -145,7 +151,9 @@ static void *hammer(void *argument)
 			block_verify(held[i], owner);
 			heap_free(held[i]);
 		}
-	heap_thread_exit();
+	heap_undo_commit();
+	if (owner % 2)
+		heap_thread_exit();
 	return NULL;
 }
 
@@ -180,6 +188,12 @@ int main(int argc, char **argv)
 			pthread_join(threads[i], NULL);
 		if (heap_check(report, NULL) != 0)
 			fail("the validator found violations");
+		struct heap_finding why;
+		heap_destroy();
+		if (heap_attach(&memory, base, range_bytes, range_bytes, &why) != 0) {
+			report(NULL, &why);
+			fail("the heap is not what it was");
+		}
 	}
 	for (uint64_t i = 0; i < EXCHANGE; i++)
 		block_exchange(NULL, i);
