@@ -93,14 +93,14 @@ bool keep_has_regions(void)
 /* ---- Is it the same section? ---- */
 
 static int refuse_other(const struct module *module, const struct layout_region *entry, size_t len,
-			struct refusal *ret_why)
+			uint64_t symbols, struct refusal *ret_why)
 {
 	if (entry->bytes != len)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, module->name.text,
 			      "has %zu bytes of kept globals, and the pool has %llu of it; run the build "
 			      "that made them, or give the pool up with --new", len,
 			      (unsigned long long)entry->bytes);
-	if (!entry->symbols || !module_symbols_sum(module, &keep_table, &keep_table + 1))
+	if (!entry->symbols || !symbols)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, module->name.text,
 			      "is another build than the pool's, and without symbols its kept globals "
 			      "cannot be compared; run the build that made them, do not strip, or give "
@@ -121,14 +121,13 @@ static int check_same(const struct section *section, const struct module *module
 {
 	if (entry->bytes == section->len && is_same_build(module, entry))
 		return 0;
-	if (entry->bytes == section->len && entry->symbols &&
-	    entry->symbols == module_symbols_sum(module, section->start,
-						 section->start + section->len)) {
-		say(SAY_WARN, module->name.text, "was built anew; its kept globals have the same names, "
-		    "sizes and order, and are taken over");
-		return 0;
-	}
-	return refuse_other(module, entry, section->len, ret_why);
+	const uint64_t symbols = module_symbols_sum(module, section->start,
+						    section->start + section->len);
+	if (entry->bytes != section->len || !symbols || symbols != entry->symbols)
+		return refuse_other(module, entry, section->len, symbols, ret_why);
+	say(SAY_WARN, module->name.text, "was built anew; its kept globals have the same names, sizes "
+	    "and order, and are taken over");
+	return 0;
 }
 
 static int check_not_copied(const struct section *section, const struct module *module,

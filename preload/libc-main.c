@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "checkpoint/committer.h"
+#include "checkpoint/cut.h"
 #include "keep.h"
 #include "lock.h"
 #include "preload.h"
@@ -56,11 +57,18 @@ bool main_has_ended(void)
 	return has_ended;
 }
 
+/* Of this thread: a transaction, or a lock that is not held for life. */
+static bool is_in_section(void)
+{
+	return cut_self && cut_self->section != 0;
+}
+
 static void tell_last_epoch(int error)
 {
-	if (tx_is_open())
-		say(SAY_WARN, "exit", "called inside a transaction, which is not kept; epoch %llu is "
-		    "the last", (unsigned long long)committer_epoch());
+	if (is_in_section())
+		say(SAY_WARN, "exit", "called inside a %s, which is not kept; epoch %llu is the last",
+		    tx_is_open() ? "transaction" : "section, with a lock held",
+		    (unsigned long long)committer_epoch());
 	else if (error == -ETIMEDOUT)
 		say(SAY_WARN, "exit", "the last epoch did not come to be within %d ms; epoch %llu is "
 		    "the last", LAST_EPOCH_MS, (unsigned long long)committer_epoch());
@@ -75,7 +83,7 @@ static void end_program(void)
 
 	lock_acquire(&ending);
 	if (!has_ended && committer_is_open())
-		tell_last_epoch(committer_finish(tx_is_open() ? 0 : LAST_EPOCH_MS));
+		tell_last_epoch(committer_finish(is_in_section() ? 0 : LAST_EPOCH_MS));
 	has_ended = true;
 	lock_release(&ending);
 	errno = errno_before;

@@ -10,6 +10,8 @@
  * run: under
  * run: section
  * says: heapsake: exit: called inside a transaction, which is not kept; epoch \d+ is the last
+ * run: locked
+ * says: heapsake: exit: called inside a section, with a lock held, which is not kept; epoch \d+ is the last
  * run: thread
  * run: look
  * inert: return
@@ -18,6 +20,7 @@
 
 HSK_KEEP static char last[16];
 HSK_KEEP static int count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void spoil(void)
 {
@@ -28,7 +31,7 @@ static void spoil(void)
 		_exit(1);
 	}
 	HSK_TX_DURABLE { strcpy(last, "spoilt"); }
-	MUST(step_is("section") || hsk_status() == error);
+	MUST(step_is("section") || step_is("locked") || hsk_status() == error);
 }
 
 __attribute__((destructor)) static void spoil_more(void)
@@ -53,6 +56,10 @@ static void end(void)
 		_exit(0);
 	if (step_is("section"))
 		HSK_TX { exit(0); }
+	if (step_is("locked")) {
+		pthread_mutex_lock(&lock);
+		exit(0);
+	}
 	if (step_is("thread")) {
 		pthread_t thread;
 		pthread_create(&thread, NULL, leave, NULL);
@@ -62,7 +69,8 @@ static void end(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const expected[] = {"", "return", "exit", "quick", "quick", "quick", "thread"};
+	static const char *const expected[] = {"", "return", "exit", "quick", "quick",
+					       "quick", "quick", "thread"};
 
 	step_begin(argc, argv);
 	atexit(spoil);
