@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "maps.h"
 #include "os.h"
 #include "say.h"
 
@@ -50,65 +51,17 @@ void *foreign_symbol(const char *name)
 	return dlsym(RTLD_NEXT, name);
 }
 
-/* One line of /proc/self/maps, as far as it matters here. */
-struct mapping {
-	uintptr_t start, end;
-	bool is_main_stack;
-};
-
-static const char *hex_parse(const char *at, uintptr_t *ret_value)
+/* The mapping an address lies in. */
+static bool find_map(uintptr_t address, struct map *ret_map)
 {
-	uintptr_t value = 0;
-	for (;; at++) {
-		if (*at >= '0' && *at <= '9')
-			value = value * 16 + (uintptr_t)(*at - '0');
-		else if (*at >= 'a' && *at <= 'f')
-			value = value * 16 + (uintptr_t)(*at - 'a' + 10);
-		else
-			break;
-	}
-	*ret_value = value;
-	return at;
-}
-
-static struct mapping mapping_parse(const char *line)
-{
-	struct mapping mapping;
-	const char *at = hex_parse(line, &mapping.start);
-	if (*at == '-')
-		at++;
-	hex_parse(at, &mapping.end);
-	mapping.is_main_stack = strstr(line, "[stack]") != NULL;
-	return mapping;
-}
-
-/* The mapping an address lies in. Little stack: the caller may have 16 KiB of it in all. */
-static bool mapping_find(uintptr_t address, struct mapping *ret_mapping)
-{
-	char chunk[512], line[128];
-	size_t length = 0;
+	struct maps maps;
 	bool is_found = false;
-	long count;
 
-	const int fd = os_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (maps_open(&maps) != 0)
 		return false;
-	const int errno_before = errno;
-	while (!is_found && (count = read(fd, chunk, sizeof(chunk))) > 0) {
-		for (long i = 0; i < count && !is_found; i++) {
-			if (chunk[i] != '\n') {
-				if (length < sizeof(line) - 1)
-					line[length++] = chunk[i];
-				continue;
-			}
-			line[length] = '\0';
-			length = 0;
-			*ret_mapping = mapping_parse(line);
-			is_found = address >= ret_mapping->start && address < ret_mapping->end;
-		}
-	}
-	errno = errno_before;
-	os_close(fd);
+	while (!is_found && maps_next(&maps, ret_map))
+		is_found = address >= ret_map->start && address < ret_map->end;
+	maps_close(&maps);
 	return is_found;
 }
 
@@ -116,15 +69,15 @@ static bool mapping_find(uintptr_t address, struct mapping *ret_mapping)
  * block; all three in one mapping, so that a signal stack does not mislead us. */
 static bool is_on_stack(const void *p)
 {
-	struct mapping mapping;
+	struct map map;
 	const uintptr_t at = (uintptr_t)p;
 	const uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	const uintptr_t top = (uintptr_t)pthread_self();
 
-	if (!mapping_find(at, &mapping))
+	if (!find_map(at, &map))
 		return false;
-	return mapping.is_main_stack ||
-	       (frame >= mapping.start && top < mapping.end && at >= frame && at < top);
+	return strstr(map.line, "[stack]") ||
+	       (frame >= map.start && top < map.end && at >= frame && at < top);
 }
 
 static const char *basename_of(const char *path)

@@ -410,6 +410,7 @@ void committer_note_unreadable(const void *start, size_t len)
 	if (!is_kept)
 		return;
 	self.is_careful = true;
+	self.plan.track->has_closed = true;
 	while (self.is_precopying)
 		os_sleep_ns(CAREFUL_WAIT_NS);
 }

@@ -8,14 +8,12 @@
 static int compare_collect(struct track *track, track_visit *visit, void *context)
 {
 	const struct pagemap_query query = track_there(track);
-	int error = 0;
+	int error = track->has_scan ? 0 : track_read(track, false, visit, context);
 
-	for (unsigned i = 0; i < track->range_count && !error; i++) {
+	for (unsigned i = 0; track->has_scan && i < track->range_count && !error; i++) {
 		const struct track_range *range = &track->ranges[i];
 		uint64_t at = (uintptr_t)range->start;
-		error = track->has_scan ? track_scan(track, &query, &at, at + range->len, visit,
-						     context) :
-					  track_read(track, false, range, visit, context);
+		error = track_scan(track, &query, &at, at + range->len, visit, context);
 	}
 	return error;
 }

@@ -34,9 +34,9 @@ int track_pagemap_ready(struct track *track);
 int track_scan(struct track *track, const struct pagemap_query *query, uint64_t *at, uint64_t end,
 	       track_visit *visit, void *context);
 
-/* track_read() - the same of pages that are there and, if asked, soft-dirty, without it */
-int track_read(struct track *track, bool is_soft_dirty, const struct track_range *range,
-	       track_visit *visit, void *context);
+/* track_read() - visit the pages of all ranges that are there and, if asked and the range is not
+ * new, soft-dirty; without PAGEMAP_SCAN. Threads stand. */
+int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void *context);
 
 /* track_there() - what to ask for to be told of all pages there are */
 struct pagemap_query track_there(const struct track *track);

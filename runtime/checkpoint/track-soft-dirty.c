@@ -5,8 +5,8 @@
  * stands still; no pre-copy. The guarantee: a page stored to since the last call is told. A range
  * added later has lost its bits with the others', so it is told whole once.
  *
- * Reading costs 3 ns a page of address space, used or not; clearing write-protects every page the
- * process has.
+ * Reading costs 3 ns a page of address space that is open, used or not; clearing write-protects
+ * every page the process has.
  */
 #include "track-parts.h"
 
@@ -27,10 +27,8 @@ static int soft_dirty_collect(struct track *track, track_visit *visit, void *con
 {
 	int error = clear_ready(track);
 
-	for (unsigned i = 0; i < track->range_count && !error; i++) {
-		const struct track_range *range = &track->ranges[i];
-		error = track_read(track, !range->is_new, range, visit, context);
-	}
+	if (!error)
+		error = track_read(track, true, visit, context);
 	if (error)
 		return error;
 	const long written = os_write(track->clear.number, "4", 1);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "maps.h"
 #include "os.h"
 
 static const struct track_way *way_of(enum track_kind kind)
@@ -124,21 +125,65 @@ int track_scan(struct track *track, const struct pagemap_query *query, uint64_t 
 	return count < 0 ? (int)count : 0;
 }
 
-int track_read(struct track *track, bool is_soft_dirty, const struct track_range *range,
-	       track_visit *visit, void *context)
+static int read_part(struct track *track, bool is_soft_dirty, uintptr_t start, uintptr_t end,
+		     track_visit *visit, void *context)
 {
-	uint64_t at = (uintptr_t)range->start;
-	const uint64_t end = at + range->len;
 	struct pagemap_run run;
 	int found;
 
 	track->ahead.end = 0;
-	while ((found = pagemap_next(track->pagemap.number, &track->ahead, is_soft_dirty, at, end,
+	while ((found = pagemap_next(track->pagemap.number, &track->ahead, is_soft_dirty, start, end,
 				     &run)) > 0) {
 		visit(context, (char *)(uintptr_t)run.start, run.end - run.start);
-		at = run.end;
+		start = run.end;
 	}
 	return found;
+}
+
+static bool is_read_whole(const struct track *track, const struct track_range *range)
+{
+	return range->is_new || track->has_closed;
+}
+
+/* What of the ranges lies in this mapping. */
+static int read_map(struct track *track, bool is_soft_dirty, const struct map *map,
+		    track_visit *visit, void *context)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < track->range_count && !error; i++) {
+		const struct track_range *range = &track->ranges[i];
+		const uintptr_t range_start = (uintptr_t)range->start;
+		const uintptr_t range_end = range_start + range->len;
+		const uintptr_t start = map->start > range_start ? map->start : range_start;
+		const uintptr_t end = map->end < range_end ? map->end : range_end;
+		if (start < end && !is_read_whole(track, range))
+			error = read_part(track, is_soft_dirty, start, end, visit, context);
+	}
+	return error;
+}
+
+/* A window is mostly a reservation that nobody may touch: 64 GiB of it would take 52 ms. */
+int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void *context)
+{
+	struct maps maps;
+	struct map map;
+	int error = maps_open(&maps);
+
+	if (error)
+		return error;
+	while (!error && maps_next(&maps, &map))
+		if (!map.is_closed)
+			error = read_map(track, is_soft_dirty, &map, visit, context);
+	maps_close(&maps);
+	for (unsigned i = 0; i < track->range_count && !error; i++) {
+		const struct track_range *range = &track->ranges[i];
+		const uintptr_t start = (uintptr_t)range->start;
+		if (is_read_whole(track, range))
+			error = read_part(track, is_soft_dirty && !range->is_new, start,
+					  start + range->len, visit, context);
+	}
+	return error;
 }
 
 static void count_visit(void *context, char *start, size_t len)

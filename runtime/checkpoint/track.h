@@ -42,6 +42,8 @@ struct track_fd {
 struct track {
 	enum track_kind kind;
 	bool has_scan;           /* PAGEMAP_SCAN works */
+	_Atomic bool has_closed; /* set from outside, if mappings nobody may touch have contents that
+				  * were stored before they were closed: then they are read, too */
 	uint64_t guard;          /* PAGES_GUARD where the kernel knows it, else 0 */
 	struct track_fd uffd;    /* WP */
 	struct track_fd pagemap; /* /proc/self/pagemap; of all kinds */

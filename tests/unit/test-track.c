@@ -604,6 +604,44 @@ Test(track, comparing_tells_all_that_is_there)
 	}
 }
 
+/* Not even looked at, unless it is known that there is something. */
+static void check_closed(void)
+{
+	range[1 * PAGE] = range[3 * PAGE] = 2;
+	cr_assert_eq(mprotect(range + PAGE, PAGE, PROT_NONE), 0);
+	cr_assert_eq(collect(), kind == TRACK_SOFT_DIRTY ? 1 : 7);
+	cr_assert(!told[1] && told[3]);
+	track.has_closed = true;
+	range[3 * PAGE] = 2;
+	cr_assert_geq(collect(), kind == TRACK_SOFT_DIRTY ? 1 : 8);
+	cr_assert_eq(told[1], kind != TRACK_SOFT_DIRTY, "its bit was cleared with the others");
+	cr_assert_eq(mprotect(range + PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+	range[1 * PAGE] = 3;
+	cr_assert_eq(mprotect(range + PAGE, PAGE, PROT_NONE), 0);
+	collect();
+	cr_assert(told[1]);
+	close_range_tracked();
+}
+
+Test(track, comparing_passes_over_what_nobody_may_touch)
+{
+	kind = TRACK_COMPARE;
+	open_range(8);
+	track.has_scan = false;
+	memset(range, 1, 8 * PAGE);
+	cr_assert_eq(collect(), 8);
+	check_closed();
+}
+
+Test(soft_dirty, what_nobody_may_touch_is_passed_over)
+{
+	kind = TRACK_SOFT_DIRTY;
+	open_range(8);
+	memset(range, 1, 8 * PAGE);
+	cr_assert_eq(collect(), 8);
+	check_closed();
+}
+
 /* One set of bits for all: a collect clears those of memory that is not followed yet. */
 Test(soft_dirty, what_is_added_later_counts_as_written)
 {
