@@ -19,8 +19,6 @@
 
 #include "sum.h"
 
-#define CALM_EPOCHS 16u
-
 int bulk_flag(struct anchor *anchor, uint32_t bulk)
 {
 	struct layout_superblock next = anchor->sb;
@@ -75,10 +73,10 @@ void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs)
 	index_reset(&bulk->drafts);
 }
 
-int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs)
+int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs, uint64_t calm_epochs)
 {
 	if (!anchor->sb.bulk || bulk->drafts.count || bulk->has_leftovers ||
-	    epochs - bulk->last_epochs < CALM_EPOCHS)
+	    epochs - bulk->last_epochs < calm_epochs)
 		return 0;
 	return bulk_flag(anchor, 0);
 }

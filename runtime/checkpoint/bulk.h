@@ -33,8 +33,9 @@ int bulk_sync(struct bulk *bulk, struct medium *medium);
 /* bulk_forget() - the epoch is durable, or will never be */
 void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs);
 
-/* bulk_calm() - if nothing has gone home early for a while, and nothing was left, the flag goes */
-int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs);
+/* bulk_calm() - if nothing has gone home early in the last `calm_epochs` of `epochs`, and nothing
+ * was left there, the flag goes */
+int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs, uint64_t calm_epochs);
 
 /* bulk_clean() - make every page of home zeros that counts as zeros: no entry in `live`, checksum
  * 0. Then the flag goes. Without drafts only. */

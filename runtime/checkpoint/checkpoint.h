@@ -145,6 +145,9 @@ int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoc
  * ready for the next records; merge when half of the wanted log is used. CHECKPOINT_MORE: call
  * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again */
 int checkpoint_tend(struct checkpoint *checkpoint);
+/* checkpoint_finish() - a clean end, after the last epoch: what the next attach would have to look
+ * for is known not to be there. May fail: then it looks */
+void checkpoint_finish(struct checkpoint *checkpoint);
 /* checkpoint_merge() - merge all that retention allows, now, but not while held */
 int checkpoint_merge(struct checkpoint *checkpoint);
 

@@ -31,7 +31,13 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 {
 	uint64_t place = place_of(home, key, true);
 
-	return place ? medium_read(home->medium, ret_sum, sizeof(*ret_sum), place) : -ERANGE;
+	if (!place)
+		return -ERANGE;
+	const uint64_t *sum = medium_view(home->medium, sizeof(*ret_sum), place);
+	if (!sum)
+		return medium_read(home->medium, ret_sum, sizeof(*ret_sum), place);
+	*ret_sum = *sum;
+	return 0;
 }
 
 int home_read(struct home *home, uint64_t key, void *ret_page)
@@ -39,6 +45,19 @@ int home_read(struct home *home, uint64_t key, void *ret_page)
 	uint64_t place = place_of(home, key, false);
 
 	return place ? medium_read(home->medium, ret_page, LAYOUT_BLOCK_BYTES, place) : -ERANGE;
+}
+
+int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page)
+{
+	uint64_t place = place_of(home, key, false);
+
+	if (!place)
+		return -ERANGE;
+	*ret_page = medium_view(home->medium, LAYOUT_BLOCK_BYTES, place);
+	if (*ret_page)
+		return 0;
+	*ret_page = buffer;
+	return medium_read(home->medium, buffer, LAYOUT_BLOCK_BYTES, place);
 }
 
 static int verify(struct home *home, uint64_t key, uint64_t expected, const void *page)

@@ -30,6 +30,9 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 /* home_read() - home's page as it is, not verified */
 int home_read(struct home *home, uint64_t key, void *ret_page);
 
+/* home_look() - the same, where it is or in `buffer`; until the next call */
+int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page);
+
 /* home_image() - the page as `entry` (NULL: no entry) says, verified. 0, HOME_E_DAMAGED, -errno */
 int home_image(struct home *home, uint64_t key, const struct index_entry *entry, void *ret_page);
 

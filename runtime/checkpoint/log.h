@@ -19,7 +19,7 @@ struct log_segment {
 	uint64_t previous_seq;
 	uint64_t last;              /* seq of the newest record of the chain in it; 0: none */
 	bool is_branch;             /* LAYOUT_SEGMENT_BRANCH */
-	bool is_written;            /* no block of it is a hole or an unwritten extent */
+	uint64_t written;           /* up to there no block is a hole or an unwritten extent */
 };
 
 struct log_epoch {
@@ -45,8 +45,6 @@ struct log {
 	uint64_t tail_record;    /* offset of that record in the log, and its length; 0: none */
 	uint64_t tail_len;
 	uint64_t rewound_seq;    /* segment of the tail before log_rewind(); 0: released */
-	uint32_t preparing;      /* segment_prepare(): the segment it is at, and how far */
-	uint64_t prepared_bytes;
 	bool is_open;            /* the tail's segment may be appended to */
 	bool is_adopted;
 	struct log_epoch *epochs; /* whole epochs behind the trim, ascending */

@@ -42,7 +42,7 @@ static int load_segment(struct log *log, uint32_t segment)
 	*ret = (struct log_segment){0};
 	if (error)
 		return error;
-	ret->is_written = header->magic == LAYOUT_SEGMENT_MAGIC;
+	ret->written = header->magic == LAYOUT_SEGMENT_MAGIC ? log->segment_bytes : 0;
 	if (!header_is_whole(log, header, segment))
 		return 0;
 	ret->seq = header->seq;
@@ -110,6 +110,11 @@ bool segment_is_free(const struct log *log, uint32_t segment)
 	return !is_tail && log->segments[segment].last <= log->anchor->sb.trim.seq;
 }
 
+static bool is_written(const struct log *log, uint32_t segment)
+{
+	return log->segments[segment].written >= log->segment_bytes;
+}
+
 /* A free one, if there is any one that is written already; `count`: none. */
 static uint32_t best_free(const struct log *log)
 {
@@ -118,7 +123,7 @@ static uint32_t best_free(const struct log *log)
 	for (uint32_t i = 0; i < log->segment_count; i++) {
 		if (!segment_is_free(log, i))
 			continue;
-		if (log->segments[i].is_written)
+		if (is_written(log, i))
 			return i;
 		best = best < log->segment_count ? best : i;
 	}
@@ -153,47 +158,53 @@ static int find_free(struct log *log, bool may_grow, uint32_t *ret_segment)
 	return error;
 }
 
+/* The next piece of what no record has reached. */
 static int write_zeros(struct log *log, uint32_t segment)
 {
-	const uint64_t left = log->segment_bytes - log->prepared_bytes;
+	struct log_segment *at = &log->segments[segment];
+	const uint64_t start = segment_start(log, segment);
+	const uint64_t left = log->segment_bytes - at->written;
 	const uint64_t len = left < ZEROS_BYTES ? left : ZEROS_BYTES;
 	void *zeros = memory_new(len);
 	int error = zeros ? 0 : -ENOMEM;
 
 	if (!error)
-		error = medium_append(log->medium, zeros, len, log_file_place(log, segment_start(log, segment) +
-									      log->prepared_bytes));
+		error = medium_append(log->medium, zeros, len, log_file_place(log, start + at->written));
 	memory_free(zeros, zeros ? len : 0);
-	log->prepared_bytes += error ? 0 : len;
-	log->segments[segment].is_written = log->prepared_bytes == log->segment_bytes;
+	at->written += error ? 0 : len;
 	return error;
 }
 
-/* Will the tail's segment be full soon? */
-static bool is_low(const struct log *log)
+/* The one to be filled with zeros: that in use, taken in haste, or the next. */
+static int find_unwritten(struct log *log, uint32_t *ret_segment)
 {
-	const uint64_t used = log->tail.offset - segment_start(log, segment_of(log, log->tail.offset));
+	const uint32_t tail = segment_of(log, log->tail.offset);
+	const uint64_t used = log->tail.offset - segment_start(log, tail);
 
-	return !log->is_open || used > log->segment_bytes / 4;
+	*ret_segment = log->segment_count;
+	if (log->is_open && log->segments[tail].written < used)
+		log->segments[tail].written = used;
+	if (log->is_open && !is_written(log, tail))
+		*ret_segment = tail;
+	else if (!log->is_open || used > log->segment_bytes / 4) /* soon there must be another */
+		*ret_segment = best_free(log);
+	else
+		return 0;
+	if (*ret_segment < log->segment_count || segment_count_used(log) >= log->segment_limit)
+		return 0; /* if the log is full merging helps, not growing */
+	int error = grow(log);
+	*ret_segment = best_free(log);
+	return error;
 }
 
 int segment_prepare(struct log *log)
 {
-	if (!is_low(log))
-		return 0;
-	uint32_t segment = best_free(log);
-	if (segment == log->segment_count) {
-		if (segment_count_used(log) >= log->segment_limit)
-			return 0; /* merging frees one */
-		int error = grow(log);
-		return error ? error : 1;
-	}
-	if (log->segments[segment].is_written)
-		return 0;
-	if (log->preparing != segment)
-		log->prepared_bytes = 0;
-	log->preparing = segment;
-	int error = write_zeros(log, segment);
+	uint32_t segment;
+	int error = find_unwritten(log, &segment);
+
+	if (error || segment == log->segment_count || is_written(log, segment))
+		return error;
+	error = write_zeros(log, segment);
 	return error ? error : 1;
 }
 
@@ -217,7 +228,8 @@ int segment_take(struct log *log, uint32_t flags, bool may_grow)
 	log->segments[segment].last = 0;
 	/* Even if this fails: were it overwritten with zeros, and these lost, a restart would go by the
 	 * zeros it reads, and the next one by the header. */
-	log->segments[segment].is_written = true;
+	if (!log->segments[segment].written)
+		log->segments[segment].written = LAYOUT_BLOCK_BYTES;
 	/* The records to come are found through it, and from here on no other successor counts. */
 	error = medium_append(log->medium, header, sizeof(*header),
 			      log_file_place(log, header->offset));

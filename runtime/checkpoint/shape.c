@@ -36,8 +36,11 @@ int shape_pool(struct anchor *anchor, uint64_t regions_bytes, uint64_t segment_b
 		error = extend_sums(&next, LAYOUT_USE_HEAP);
 	if (!error)
 		error = extend_sums(&next, LAYOUT_USE_REGIONS);
-	if (!next.segment_bytes)
+	if (!next.segment_bytes) {
 		next.segment_bytes = segment_bytes;
+		if (!error) /* the first epoch need not wait for it */
+			error = extend(&next, LAYOUT_USE_LOG, segment_bytes);
+	}
 	if (error || memcmp(&next, &anchor->sb, sizeof(next)) == 0)
 		return error;
 	error = anchor_adopt(anchor);

@@ -99,11 +99,10 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, const struct i
 	ret_base->is_fresh = !live && sum == 0;
 	if (error || ret_base->is_fresh)
 		return error;
-	ret_base->page = page;
-	error = home_read(&checkpoint->home, key, page);
+	error = home_look(&checkpoint->home, key, page, &ret_base->page);
 	/* Verified before it is diffed against: a line that rotted would be left out of the mask if it
 	 * rotted into what the program stored. */
-	ret_base->is_damaged = !error && sum && sum_page(page) != sum;
+	ret_base->is_damaged = !error && sum && sum_page(ret_base->page) != sum;
 	return error;
 }
 

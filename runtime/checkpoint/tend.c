@@ -11,6 +11,7 @@
 #include "segment.h"
 
 #define STEP_NS UINT64_C(5000000)
+#define CALM_EPOCHS 16u
 
 /* Home never passes the oldest retained epoch. */
 static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
@@ -73,6 +74,12 @@ static bool wants_merge(const struct checkpoint *checkpoint)
 	return log_live_bytes(&checkpoint->log) * 2 >= checkpoint->plan.log_bytes;
 }
 
+void checkpoint_finish(struct checkpoint *checkpoint)
+{
+	CHECK(checkpoint->is_writer);
+	bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs, 0);
+}
+
 int checkpoint_tend(struct checkpoint *checkpoint)
 {
 	const struct merge_limit limit = {
@@ -81,7 +88,8 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 	};
 
 	CHECK(checkpoint->is_writer);
-	int error = bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs);
+	int error = bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs,
+			      CALM_EPOCHS);
 	if (error)
 		return error;
 	int more = segment_prepare(&checkpoint->log);

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,6 +176,49 @@ static int file_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
 	return 0;
 }
 
+static void view_close(struct medium_file *file)
+{
+	if (file->view)
+		os_munmap((void *)file->view, file->view_bytes);
+	file->view = NULL;
+	file->view_bytes = 0;
+}
+
+/* All of the file as it is now; it never gets shorter. Not on tmpfs, where looking at a hole takes
+ * memory, or SIGBUS if there is none. */
+static void view_open(struct medium_file *file)
+{
+	struct statfs fs;
+	struct stat st;
+	const int fd = pool_reopen(file->pool);
+
+	view_close(file);
+	file->has_view = false;
+	if (fd < 0)
+		return;
+	if (os_fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && os_fstat(fd, &st) == 0) {
+		void *view = os_mmap(NULL, (uint64_t)st.st_size, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+				     fd, 0);
+		file->has_view = !os_is_error(view);
+		if (file->has_view) {
+			os_madvise(view, (uint64_t)st.st_size, MADV_DONTFORK);
+			os_madvise(view, (uint64_t)st.st_size, MADV_DONTDUMP);
+			file->view = view;
+			file->view_bytes = (uint64_t)st.st_size;
+		}
+	}
+	os_close(fd);
+}
+
+static const void *file_view(struct medium *medium, size_t len, uint64_t offset)
+{
+	struct medium_file *file = file_of(medium);
+
+	if (offset + len > file->view_bytes && file->has_view)
+		view_open(file);
+	return offset + len <= file->view_bytes ? file->view + offset : NULL;
+}
+
 static const struct medium_table file_table = {
 	.read = file_read,
 	.write = file_write,
@@ -183,6 +228,7 @@ static const struct medium_table file_table = {
 	.extend = file_extend,
 	.size = file_size,
 	.find_data = file_find_data,
+	.view = file_view,
 };
 
 int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durability durability)
@@ -194,6 +240,7 @@ int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durab
 		.durability = durability,
 		.is_direct = durability == DURABILITY_MEDIA,
 		.has_synced_write = true,
+		.has_view = true,
 	};
 	int fd = log_fd_open(ret_file);
 	return fd < 0 ? fd : 0;
@@ -204,4 +251,5 @@ void medium_file_close(struct medium_file *file)
 	if (is_the_pool(file, file->log_fd))
 		os_close(file->log_fd);
 	file->log_fd = FD_UNKNOWN;
+	view_close(file);
 }

@@ -13,6 +13,9 @@ struct medium_file {
 	struct pool *pool;    /* owned by us: its lock is re-asserted before every append */
 	int log_fd;           /* a description of its own: O_DIRECT where the file system takes it */
 	enum durability durability; /* cache: nothing is synced */
+	const char *view;     /* the file, read-only; NULL: none */
+	uint64_t view_bytes;
+	bool has_view;        /* to be had here */
 	bool is_direct;       /* appends go past the page cache */
 	bool has_synced_write; /* RWF_DSYNC is known here; else fdatasync after each append */
 };

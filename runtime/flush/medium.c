@@ -67,6 +67,11 @@ int medium_extend(struct medium *medium, uint64_t file_bytes)
 	return judge(medium, medium->table->extend(medium, file_bytes));
 }
 
+const void *medium_view(struct medium *medium, size_t len, uint64_t offset)
+{
+	return medium->table->view ? medium->table->view(medium, len, offset) : NULL;
+}
+
 int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
 {
 	return medium->table->find_data(medium, from, end);

@@ -39,6 +39,7 @@ struct medium_table {
 	int (*extend)(struct medium *medium, uint64_t file_bytes);
 	int (*size)(struct medium *medium, uint64_t *ret_bytes);
 	int (*find_data)(struct medium *medium, uint64_t *from, uint64_t *end);
+	const void *(*view)(struct medium *medium, size_t len, uint64_t offset);
 };
 
 struct medium {
@@ -57,6 +58,9 @@ int medium_append(struct medium *medium, const void *buffer, size_t len, uint64_
 /* medium_extend() - make the file at least this long */
 int medium_extend(struct medium *medium, uint64_t file_bytes);
 int medium_size(struct medium *medium, uint64_t *ret_bytes);
+/* medium_view() - what medium_read() would give, where it lies, until the file grows; NULL: not to
+ * be had here, read it. An error of the disk is a SIGBUS, as for whoever maps home. */
+const void *medium_view(struct medium *medium, size_t len, uint64_t offset);
 /* medium_find_data() - the first piece of [*from, *end) that may hold other bytes than zeros takes
  * their place; an empty one if there is none */
 int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end);

@@ -45,6 +45,7 @@ static const char *const scripts[] = {
 	"scsctscsctstctsctftscfttsccthtsctsytctcttctt",
 	"SsSdsdcSSSdckSSdcscscscmscsckbSSdc", /* pages go home before their epoch */
 	"SSSdfcSSdcSSdfckSSdcSSdyckSSSdcmm", /* and it fails */
+	"SSSSSSSSdfcekSSSSSSdfcekSSSSdfceekSSSSdcecekSSdzcek", /* and ends cleanly, as far as it can */
 	"SSSSSSSSSSSSdyrckSSSSSSSSdyrckSSSSSSSSdyrckh", /* somebody else's sync fails for them */
 	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
@@ -214,7 +215,7 @@ static void on_point(struct disk *disk)
 static void run(struct history *history, const char *script, unsigned steps)
 {
 	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccattttttmmmkkbfFynhhhhrdddl";
+	static const char actions[] = "sssssssssSSzccccccccccattttttmmmkkbfFynhhhhrdddle";
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;

@@ -405,6 +405,8 @@ void history_step(struct history *history, char action)
 			commit(history, action == 'a');
 		else if (action == 't')
 			checkpoint_tend(history->checkpoint);
+		else if (action == 'e')
+			checkpoint_finish(history->checkpoint);
 		else if (action == 'd')
 			draft(history);
 		else if (action == 'l')

@@ -89,6 +89,10 @@ MUTANTS = {
     'bulk-not-flagged': ('checkpoint/bulk.c',
         'int error = bulk_flag(home->anchor, 1);',
         'int error = 0;'),
+    # The flag goes although pages of an epoch that failed are there.
+    'leftovers-forgotten': ('checkpoint/bulk.c',
+        'anchor->sb.bulk || bulk->drafts.count || bulk->has_leftovers ||',
+        'anchor->sb.bulk || bulk->drafts.count ||'),
     # Or a branch has given up the epochs that had them.
     'branch-not-flagged': ('checkpoint/attach.c',
         'int error = bulk_flag(&checkpoint->anchor, 1);',

@@ -64,6 +64,45 @@ Test(medium, without_direct_or_synced_writes_it_goes_the_slow_way)
 	close_medium();
 }
 
+/* What is seen in place is what was written, however it was; and never beyond the file's end. */
+Test(medium, shows_what_it_holds_in_place)
+{
+	uint64_t size;
+
+	open_medium();
+	append_and_read_back();
+	const char *view = medium_view(&file.medium, sizeof(block), LAYOUT_HEAD_BYTES);
+	if (!view) /* tmpfs */
+		cr_skip_test("no view here");
+	cr_assert_arr_eq(view, block, sizeof(block));
+	cr_assert_eq(medium_write(&file.medium, "store", 6, LAYOUT_HEAD_BYTES), 0);
+	cr_assert_str_eq(view, "store");
+	cr_assert_eq(medium_size(&file.medium, &size), 0);
+	cr_assert_null(medium_view(&file.medium, 4096, size - 2048));
+	cr_assert_eq(medium_extend(&file.medium, size + 8192), 0);
+	view = medium_view(&file.medium, 4096, size);
+	cr_assert_not_null(view);
+	cr_assert_eq(view[100], 0);
+	close_medium();
+}
+
+Test(medium, finds_what_is_not_a_hole)
+{
+	uint64_t from = LAYOUT_HEAD_BYTES, end = LAYOUT_HEAD_BYTES + (1 << 20);
+
+	open_medium();
+	cr_assert_eq(medium_find_data(&file.medium, &from, &end), 0);
+	cr_assert_geq(from, end);
+	cr_assert_eq(medium_write(&file.medium, "x", 1, LAYOUT_HEAD_BYTES + 40960), 0);
+	from = LAYOUT_HEAD_BYTES;
+	end = LAYOUT_HEAD_BYTES + (1 << 20);
+	cr_assert_eq(medium_find_data(&file.medium, &from, &end), 0);
+	cr_assert_leq(from, LAYOUT_HEAD_BYTES + 40960);
+	cr_assert_gt(end, LAYOUT_HEAD_BYTES + 40960);
+	cr_assert_leq(end - from, 65536);
+	close_medium();
+}
+
 Test(medium, grows_the_file_and_never_shrinks_it)
 {
 	uint64_t before, after;
