@@ -92,6 +92,7 @@ static void state_set(const struct heap_memory *memory, struct layout_heap *head
 		.shard_count = header->shard_count,
 		.limit = limit - limit % HEAP_PAGE_BYTES,
 		.clock_start_s = span_clock_seconds() - header->recent_s,
+		.run_start_s = header->recent_s,
 		.memory = *memory,
 	};
 	heap_range = (struct heap_range){base, header->data_end};
@@ -347,6 +348,7 @@ int heap_attach(const struct heap_memory *memory, void *base, size_t size, size_
 	if (limit < header->data_end)
 		return -ENOMEM;
 	header->generation++;
+	header->recent_s++; /* nothing of this run is as old as what it finds */
 	state_set(memory, header, limit);
 	tcache_orphans_wait();
 	if (MEMCHECK_ON)

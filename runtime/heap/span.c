@@ -7,6 +7,10 @@
  * purged one is opened or the heap grows, a megabyte at least, as both are system calls; and only
  * then everything free is given back, which lets all kinds join into larger spans.
  *
+ * Dirty pages of an image are not what they were: they hold nothing yet, and to write one means to
+ * read it from the pool first, for nothing. Before such a span of some length is used, it is given
+ * back.
+ *
  * Dirty pages are given back, oldest first, when they are more than half of what was in use of
  * late, and when they have been unused for some seconds. The clock is read when something is
  * released; no thread is needed.
@@ -23,6 +27,7 @@
 #define GROW_BYTES_MIN (UINT64_C(1) << 20)
 #define GROW_BYTES_MAX (UINT64_C(64) << 20)
 #define GROW_PART 16 /* grow by one part in, of what is open */
+#define STALE_PAGES_MIN 64
 
 void span_map_pages(const struct layout_span *span, uint32_t id)
 {
@@ -176,11 +181,19 @@ static struct layout_span *carve(struct layout_span *span, uint32_t pages, uint3
 	return span;
 }
 
+/* Free since before this run. */
+static bool is_stale(const struct layout_span *span)
+{
+	return span->kind == SPAN_FREE_DIRTY && span->page_count >= STALE_PAGES_MIN &&
+	       (int32_t)(span->released_s - state.run_start_s) < 0;
+}
+
+/* At most one stale span is given back, as there may be thousands. */
 static struct layout_span *take(enum span_kind kind, uint32_t pages, uint32_t align_pages,
 				uint32_t tries)
 {
 	struct layout_span *span = span_find(kind, pages + align_pages - 1, tries);
-	if (!span)
+	if (!span || (is_stale(span) && purge(span)))
 		return NULL;
 	span_unfile(span);
 	return carve(span, pages, align_pages);

@@ -28,6 +28,7 @@ struct heap_state {
 	uint32_t shard_count;
 	size_t limit; /* how far data may grow in this run */
 	uint32_t clock_start_s; /* the system's clock when the heap's was 0 */
+	uint32_t run_start_s;   /* the heap's clock when this run began: older is of the image */
 	bool is_forked;         /* what other threads had in their hands may be lost */
 	struct heap_memory memory;
 	/* By class, the next of the caches whose threads are no more to be emptied; 0: none left.

@@ -337,6 +337,32 @@ Test(heap_image, the_clock_goes_on_where_it_stopped)
 	}
 }
 
+/* To write them they would have to be read. */
+Test(heap_image, pages_free_since_an_earlier_run_are_given_back_before_they_are_used)
+{
+	arena_open_size(SIZE);
+	char *large = memset(heap_alloc(3 * MIB), 1, 3 * MIB);
+	char *wall = heap_alloc(40000), *small = memset(heap_alloc(40000), 1, 40000);
+	cr_assert_not_null(wall);
+	(void)heap_alloc(40000);
+	heap_free(large);
+	heap_free(small);
+	again();
+	const size_t purges = arena.purge_calls;
+	char *p = heap_alloc(3 * MIB);
+	cr_assert_eq(arena.purge_calls, purges + 1);
+	cr_assert(shadow_is_zero((unsigned char *)p, 3 * MIB));
+	heap_free(memset(p, 2, 3 * MIB));
+	cr_assert_eq(((char *)heap_alloc(3 * MIB))[5], 2, "what this run freed is used again");
+	cr_assert_eq(((char *)heap_alloc(40000))[5], 1, "a few pages are not worth it");
+	cr_assert_eq(arena.purge_calls, purges + 1);
+	arena.purge_fails = true;
+	heap_free(p);
+	again();
+	cr_assert_eq(((char *)heap_alloc(3 * MIB))[5], 2, "better than nothing");
+	arena_assert_whole();
+}
+
 Test(heap_image, roots_are_read_from_the_table_alone)
 {
 	static char roots[HEAP_ROOTS_BYTES];
