@@ -3,7 +3,8 @@
  *
  * What the kernel writes into the caller's memory while a cut is taken belongs to the next epoch:
  * the tracker sees it as it sees any store. Calls that libc makes for itself (stdio's) come by
- * another way, and are handled as running.
+ * another way, and are handled as running. A file opened with O_DIRECT is read by a device, which
+ * the tracker does not see: READING() has those pages dirtied afterwards.
  */
 #undef _FILE_OFFSET_BITS /* pread and pread64 are two names, and we stand in for both */
 #include <fcntl.h>
@@ -16,40 +17,66 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "checkpoint/committer.h"
 #include "park.h"
 
 /* As glibc declares them: unions of pointers to all kinds of addresses. */
 #define SA __SOCKADDR_ARG
 #define CONST_SA __CONST_SOCKADDR_ARG
 
+#define READING(buffer, call)                                                                      \
+	({                                                                                         \
+		const uint32_t scans = committer_scans();                                          \
+		const ssize_t read_count = PARKED(call);                                           \
+		if (read_count > 0)                                                                \
+			committer_note_stored(scans, buffer, (size_t)read_count);                  \
+		read_count;                                                                        \
+	})
+#define READING_VECTOR(vector, vector_count, call)                                                 \
+	({                                                                                         \
+		const uint32_t scans = committer_scans();                                          \
+		const ssize_t read_count = PARKED(call);                                           \
+		note_vector(scans, vector, vector_count, read_count);                              \
+		read_count;                                                                        \
+	})
+
+static void note_vector(uint32_t scans, const struct iovec *vector, int count, ssize_t left)
+{
+	for (int i = 0; i < count && left > 0; i++) {
+		const size_t len = vector[i].iov_len < (size_t)left ? vector[i].iov_len : (size_t)left;
+		committer_note_stored(scans, vector[i].iov_base, len);
+		left -= (ssize_t)len;
+	}
+}
+
 INTERPOSE ssize_t read(int fd, void *buffer, size_t len)
 {
-	return PARKED(REAL(read)(fd, buffer, len));
+	return READING(buffer, REAL(read)(fd, buffer, len));
 }
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *vector, int count)
 {
-	return PARKED(REAL(readv)(fd, vector, count));
+	return READING_VECTOR(vector, count, REAL(readv)(fd, vector, count));
 }
 
 INTERPOSE ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
-	return PARKED(REAL(pread)(fd, buffer, len, offset));
+	return READING(buffer, REAL(pread)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t pread64(int fd, void *buffer, size_t len, off64_t offset)
 {
-	return PARKED(REAL(pread64)(fd, buffer, len, offset));
+	return READING(buffer, REAL(pread64)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset)
 {
-	return PARKED(REAL(preadv)(fd, vector, count, offset));
+	return READING_VECTOR(vector, count, REAL(preadv)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_t offset)
 {
-	return PARKED(REAL(preadv64)(fd, vector, count, offset));
+	return READING_VECTOR(vector, count, REAL(preadv64)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t write(int fd, const void *buffer, size_t len)
@@ -232,17 +259,17 @@ ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 
 INTERPOSE ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 {
-	return PARKED(REAL(__read_chk)(fd, buffer, len, size));
+	return READING(buffer, REAL(__read_chk)(fd, buffer, len, size));
 }
 
 INTERPOSE ssize_t __pread_chk(int fd, void *buffer, size_t len, off_t offset, size_t size)
 {
-	return PARKED(REAL(__pread_chk)(fd, buffer, len, offset, size));
+	return READING(buffer, REAL(__pread_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __pread64_chk(int fd, void *buffer, size_t len, off64_t offset, size_t size)
 {
-	return PARKED(REAL(__pread64_chk)(fd, buffer, len, offset, size));
+	return READING(buffer, REAL(__pread64_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags)

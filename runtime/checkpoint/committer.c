@@ -63,6 +63,7 @@ static struct committer {
 	unsigned skips;     /* in a row */
 	_Atomic bool is_careful; /* kept memory may be unreadable */
 	_Atomic bool is_precopying;
+	_Atomic uint32_t scans; /* begun and ended: odd while pages are told */
 	uint32_t alive;
 } self;
 
@@ -157,7 +158,9 @@ static int collect(size_t *ret_pages)
 	self.visited = 0;
 	self.stage_error = 0;
 	pageset_take(&self.again, stage_again, NULL);
+	atomic_fetch_add(&self.scans, 1);
 	const int error = track_collect(self.plan.track, stage_run, NULL);
+	atomic_fetch_add(&self.scans, 1);
 	*ret_pages = self.visited;
 	return error ? error : self.stage_error;
 }
@@ -394,25 +397,46 @@ int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew
 					    page_count * LAYOUT_BLOCK_BYTES) : 0;
 }
 
+static bool is_kept(const void *start, size_t len)
+{
+	const char *from = start;
+	bool is_kept = false;
+
+	for (size_t i = 0; committer_is_open() && i < self.region_count; i++) {
+		const struct region *region = &self.regions[i];
+		is_kept |= region->address && from < region->address + region_bytes(region) &&
+			   from + len > region->address;
+	}
+	return is_kept;
+}
+
 /* Between looking at a page and copying it, its protection must not change: hence no pre-copy any
  * more, and one that is going on is waited for. */
 void committer_note_unreadable(const void *start, size_t len)
 {
-	bool is_kept = false;
-
-	if (!committer_is_open())
-		return;
-	for (size_t i = 0; i < self.region_count; i++) {
-		const struct region *region = &self.regions[i];
-		is_kept |= region->address && (const char *)start < region->address + region_bytes(region) &&
-			   (const char *)start + len > region->address;
-	}
-	if (!is_kept)
+	if (!is_kept(start, len))
 		return;
 	self.is_careful = true;
 	self.plan.track->has_closed = true;
 	while (self.is_precopying)
 		os_sleep_ns(CAREFUL_WAIT_NS);
+}
+
+uint32_t committer_scans(void)
+{
+	return self.scans;
+}
+
+/* A byte of each page is exchanged for itself. */
+void committer_note_stored(uint32_t scans, void *start, size_t len)
+{
+	char *const end = (char *)start + len;
+
+	if ((scans == self.scans && scans % 2 == 0) || !is_kept(start, len))
+		return;
+	for (char *at = start; at < end;
+	     at += LAYOUT_BLOCK_BYTES - (uintptr_t)at % LAYOUT_BLOCK_BYTES)
+		__atomic_fetch_or(at, 0, __ATOMIC_RELAXED);
 }
 
 static struct region *find_region(uint32_t region_id)
