@@ -43,7 +43,8 @@ static struct committer {
 	struct committer_plan plan;
 	struct staging staging;
 	struct pageset again;   /* of the heap: changed without a store, or not copied when told */
-	struct pageset drafted; /* likewise: in home in advance, for the epoch to come */
+	struct pageset drafted; /* likewise: given to the engine for the epoch to come */
+	struct pageset hot;     /* likewise: dirty at the last cut, after all pre-copying */
 	struct report report;
 	struct lock lock; /* regions, tracker, engine: held but while sleeping */
 	struct region regions[ROSTER_MAX];
@@ -59,7 +60,9 @@ static struct committer {
 	size_t visited; /* pages, by the collection going on */
 	int stage_error;
 	bool is_stopped;    /* all threads stand */
-	bool is_over_limit; /* pages were told that staging had no room for */
+	bool may_point;     /* pages there is no room for are read where they are */
+	bool is_over_limit; /* there was no room for some */
+	unsigned round;     /* of pre-copying */
 	unsigned skips;     /* in a row */
 	_Atomic bool is_careful; /* kept memory may be unreadable */
 	_Atomic bool is_precopying;
@@ -69,29 +72,39 @@ static struct committer {
 
 /* ---- What is dirty ---- */
 
-/*
- * There is no room for a copy, and the tracker tells once. While the program runs a page that no
- * epoch has yet goes home in advance; others are looked at again. While all threads stand, the
- * commit shall read it where it is.
- */
+/* All threads stand, and there is no room for a copy: look at it again in a quieter time, or, if that
+ * did not come, let the commit read it where it is before they go on. */
 static void stage_without_room(const struct region *region, uint64_t page, const char *source)
 {
-	int error;
-
-	self.is_over_limit = true;
-	if (self.is_stopped) {
-		error = staging_point(&self.staging, region->id, page, source);
+	if (self.may_point) {
+		const int error = staging_point(&self.staging, region->id, page, source);
 		self.stage_error = error ? error : self.stage_error;
-		return;
+	} else {
+		self.is_over_limit = true;
+		pageset_add(&self.again, page, 1);
 	}
-	if (region->id != CHECKPOINT_REGION_HEAP) { /* no set of pages stands for it */
-		track_again(self.plan.track, region->address + page * LAYOUT_BLOCK_BYTES);
+}
+
+/* While the program runs, a page goes to the engine at once, which has then done most of its work
+ * before the cut. But one that was dirty again at the last cut will be at this one: for it a copy,
+ * which costs a tenth, is kept up to date. */
+static void stage_early(const struct region *region, uint64_t page, const char *source)
+{
+	const bool is_hot = self.round != 0 || pageset_has(&self.hot, page) ||
+			    staging_has(&self.staging, region->id, page);
+	if (is_hot && staging_put(&self.staging, region->id, page, source) == 0)
 		return;
-	}
-	error = checkpoint_draft(self.plan.checkpoint,
-				 &(struct checkpoint_page){region->id, page, source});
+	const int error = checkpoint_draft(self.plan.checkpoint,
+					   &(struct checkpoint_page){region->id, page, source});
 	/* Drafts of an epoch that fails are lost with it. */
 	pageset_add(error ? &self.again : &self.drafted, page, 1);
+}
+
+static void stage_at_cut(const struct region *region, uint64_t page, const char *source)
+{
+	pageset_add(&self.hot, page, 1);
+	if (staging_put(&self.staging, region->id, page, source) != 0)
+		stage_without_room(region, page, source);
 }
 
 /* A page as the epoch shall have it, if it cannot be taken from where it is: the end of a region is
@@ -125,11 +138,15 @@ static void stage_page(const struct region *region, uint64_t page)
 		self.stage_error = status;
 		return;
 	}
-	source = status ? copy : source;
-	/* A page that had to be put together is staged whatever the limit: there are few. */
-	self.staging.limit_bytes = status ? SIZE_MAX : self.plan.staging_bytes;
-	if (staging_put(&self.staging, region->id, page, source) != 0)
-		stage_without_room(region, page, source);
+	/* Those that had to be put together, and kept globals, are few: staged whatever the limit. */
+	const bool is_limited = !status && region->id == CHECKPOINT_REGION_HEAP;
+	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
+	if (!is_limited)
+		staging_put(&self.staging, region->id, page, status ? copy : source);
+	else if (self.is_stopped)
+		stage_at_cut(region, page, source);
+	else
+		stage_early(region, page, source);
 }
 
 /* A run of the tracker's pages may touch several regions. */
@@ -170,7 +187,7 @@ static void precopy_rounds(void)
 {
 	size_t before = SIZE_MAX, pages = 0;
 
-	for (int round = 0; round < PRECOPY_ROUNDS && !self.is_careful; round++) {
+	for (self.round = 0; self.round < PRECOPY_ROUNDS && !self.is_careful; self.round++) {
 		if (collect(&pages) != 0 || pages <= PRECOPY_ENOUGH || pages > before / 4 * 3)
 			return;
 		before = pages;
@@ -243,9 +260,17 @@ static int commit(void)
 	return error;
 }
 
+static bool is_asked(void)
+{
+	uint32_t request;
+
+	return atomic_load_explicit(&self.tickets, memory_order_acquire) != outcome_now().ticket ||
+	       control_pending(self.plan.control, &request);
+}
+
 /*
  * The instant. On return everybody runs again, and the image is staged; or, if it did not fit, it
- * has been committed while they stood.
+ * has been committed while they stood. -EAGAIN: there is none.
  */
 static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 {
@@ -260,6 +285,7 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
 	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
 	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
+	pageset_take(&self.hot, NULL, NULL);
 	int error = collect(&pages);
 	*ret_is_committed = !error && self.staging.pointed_count != 0;
 	if (*ret_is_committed)
@@ -267,28 +293,20 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 	self.is_stopped = false;
 	cut_release(&cut);
 	report_pause(&self.report, cut.pause_ns);
-	return error;
-}
-
-static bool is_asked(void)
-{
-	uint32_t request;
-
-	return atomic_load_explicit(&self.tickets, memory_order_acquire) != outcome_now().ticket ||
-	       control_pending(self.plan.control, &request);
+	return error ? error : self.is_over_limit ? -EAGAIN : 0;
 }
 
 /* More is dirty than may be held in copies. Twice it is put off, in the hope of a quieter time;
  * then it is taken all the same, and everybody stands while it is written. */
-static bool is_put_off(void)
+static int take_cut_or_skip(uint32_t *ret_ticket, bool *ret_is_committed)
 {
-	if (!self.is_over_limit || is_asked() || self.skips == SKIPS_MAX) {
-		self.skips = 0;
-		return false;
-	}
-	self.skips++;
-	report_skipped(&self.report);
-	return true;
+	self.is_over_limit = false;
+	self.may_point = self.skips == SKIPS_MAX || is_asked() || !track_can_run(self.plan.track);
+	const int error = take_cut(ret_ticket, ret_is_committed);
+	self.skips = self.is_over_limit ? self.skips + 1 : 0;
+	if (self.is_over_limit)
+		report_skipped(&self.report);
+	return error;
 }
 
 static void make_epoch(void)
@@ -297,13 +315,10 @@ static void make_epoch(void)
 	bool is_committed = false;
 	const bool is_requested = control_pending(self.plan.control, &request);
 
-	self.is_over_limit = false;
 	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
 		precopy();
-	if (is_put_off())
-		return;
-	int error = take_cut(&ticket, &is_committed);
-	if (error == -EAGAIN) /* given up: who waits goes on waiting, for the next attempt */
+	int error = take_cut_or_skip(&ticket, &is_committed);
+	if (error == -EAGAIN) /* who waits goes on waiting, for the next attempt */
 		return;
 	if (!error && !is_committed)
 		error = commit();
@@ -365,6 +380,8 @@ int committer_open(const struct committer_plan *plan)
 	int error = pageset_open(&self.again, self.regions[0].page_count);
 	if (!error)
 		error = pageset_open(&self.drafted, self.regions[0].page_count);
+	if (!error)
+		error = pageset_open(&self.hot, self.regions[0].page_count);
 	atomic_store_explicit(&self.is_open, !error, memory_order_release);
 	return error;
 }

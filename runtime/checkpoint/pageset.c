@@ -53,6 +53,11 @@ void pageset_add(struct pageset *set, uint64_t page, uint64_t page_count)
 	lock_release(&set->lock);
 }
 
+bool pageset_has(const struct pageset *set, uint64_t page)
+{
+	return __atomic_load_n(&set->words[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1;
+}
+
 void pageset_take(struct pageset *set, void (*visit)(void *context, uint64_t page), void *context)
 {
 	lock_acquire(&set->lock);

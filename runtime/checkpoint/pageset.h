@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lock.h"
@@ -18,6 +19,7 @@ struct pageset {
 int pageset_open(struct pageset *ret_set, uint64_t page_count); /* 0 or -ENOMEM */
 void pageset_close(struct pageset *set);
 void pageset_add(struct pageset *set, uint64_t page, uint64_t page_count);
+bool pageset_has(const struct pageset *set, uint64_t page);
 /* pageset_take() - visit all that are in it, ascending, and take them out; NULL: just that. What is
  * added meanwhile is visited now or the next time */
 void pageset_take(struct pageset *set, void (*visit)(void *context, uint64_t page), void *context);

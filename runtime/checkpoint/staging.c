@@ -207,6 +207,11 @@ static struct staging_place *find_staged(const struct staging *staging, uint32_t
 	return place->generation == staging->generation ? place : NULL;
 }
 
+bool staging_has(const struct staging *staging, uint32_t region, uint64_t index)
+{
+	return find_staged(staging, region, index) != NULL;
+}
+
 /* After reserve_page(). */
 static void page_enter(struct staging *staging, const struct checkpoint_page *page, bool is_pointed)
 {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,8 @@ void staging_close(struct staging *staging);
  * store, and must be replaced before the commit. 0; -ENOSPC: over the limit, -ENOMEM: then the
  * page is staged as before (an earlier copy, or not at all). */
 int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source);
+
+bool staging_has(const struct staging *staging, uint32_t region, uint64_t index);
 
 /* staging_point() - stage a page where it is, without a copy, whatever the limit: nobody may store
  * to it until staging_clear() or staging_unpoint(). 0; -ENOMEM.
