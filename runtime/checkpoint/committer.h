@@ -61,9 +61,9 @@ int committer_restore(const struct region *region, struct home_fault *ret_fault)
  * were mapped anew for that, they are followed again on return. 0 or -errno */
 int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
 
-/* Around a call in which a device may store into memory: no fault tells of that, so what was followed
- * before it, and told meanwhile, is lost. committer_scans() before; and with its result, after the
- * call, committer_note_stored() for what it says it stored. */
+/* Around a call in which a device may store into memory: no fault tells of that, so what is told
+ * meanwhile is lost. committer_scans() before; and with its result, after the call,
+ * committer_note_stored() for what it says it stored. */
 uint32_t committer_scans(void);
 void committer_note_stored(uint32_t scans, void *start, size_t len);
 
