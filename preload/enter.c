@@ -74,8 +74,10 @@ static int open_window(enum window_kind kind, struct refusal *ret_why)
 
 static int reset_pool(struct refusal *ret_why)
 {
-	int status = pool_reset(&preload.pool, ret_why);
+	int status = pool_refuse_views(&preload.pool, ret_why);
 
+	if (!status)
+		status = pool_reset(&preload.pool, ret_why);
 	return status ? status : pool_set_keep(&preload.pool, preload.keep, ret_why);
 }
 
@@ -319,10 +321,9 @@ static int become_writer(struct refusal *ret_why)
 static int open_committer(const struct config *config, struct refusal *ret_why)
 {
 	const int error = committer_open(&(struct committer_plan){
-		.name = preload.pool.path,
+		.pool = &preload.pool,
 		.checkpoint = engine.checkpoint,
 		.track = &engine.track,
-		.control = preload.pool.control,
 		.regions = engine.regions,
 		.region_count = 2,
 		.staging_bytes = STAGING_BYTES,

@@ -68,7 +68,7 @@ static int judge_again(struct pool *pool, struct stat *ret_stat, struct refusal 
 }
 
 /* Children of a dead owner may still show the file's bytes in their memory: layout.h, locks. */
-static int refuse_views(struct pool *pool, struct refusal *ret_why)
+int pool_refuse_views(struct pool *pool, struct refusal *ret_why)
 {
 	/* A whole family killed at once: give the children the second their parent had. */
 	for (int tries = 0; tries < 100; tries++) {
@@ -93,8 +93,8 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 	if (!status)
 		status = superblock_load(pool->fd, (uint64_t)st->st_size, pool->path, &pool->sb,
 					 &pool->newest_slot, ret_why);
-	if (!status && pool->access == POOL_OWN)
-		status = refuse_views(pool, ret_why);
+	if (!status && pool->access == POOL_OWN && pool->sb.keep != KEEP_HEAP)
+		status = pool_refuse_views(pool, ret_why);
 	if (status || pool->access == POOL_CHECK)
 		return status;
 	int error = map_control(pool);

@@ -69,9 +69,14 @@ int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
 int pool_reload(struct pool *pool, struct refusal *ret_why);
 
 /* pool_has_owner() - is somebody its owner now? Whoever checks it is not.
- * pool_has_views() - do forked children of an owner show its bytes? Not asked by an owner. */
+ * pool_has_views() - do forked children of an owner show its bytes? An owner
+ * sees its own while it forks. */
 bool pool_has_owner(const struct pool *pool);
 bool pool_has_views(const struct pool *pool);
+
+/* pool_refuse_views() - 0, or STATUS_BUSY if children still show its bytes after a second: whoever
+ * is about to change home under them asks. keep=heap: only who empties it; others merge later. */
+int pool_refuse_views(struct pool *pool, struct refusal *ret_why);
 
 /* pool_fd() - a descriptor of this very file, reopened and locked again if the program closed or
  * replaced ours; -errno if it cannot be had */

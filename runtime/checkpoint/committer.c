@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "os.h"
 #include "pageset.h"
+#include "pool.h"
 #include "report.h"
 #include "roster.h"
 #include "staging.h"
@@ -28,6 +29,7 @@
 #define STACK_BYTES (UINT64_C(256) << 10)
 #define IDLE_NS UINT64_C(1000000000)
 #define PRECOPY_ROUNDS 4
+#define RETAIN_NS UINT64_C(10000000000)
 #define CAREFUL_WAIT_NS UINT64_C(100000)
 #define SKIPS_MAX 2
 #define PRECOPY_ENOUGH 64                /* pages: cheaper to copy in the cut than to scan again */
@@ -265,7 +267,7 @@ static bool is_asked(void)
 	uint32_t request;
 
 	return atomic_load_explicit(&self.tickets, memory_order_acquire) != outcome_now().ticket ||
-	       control_pending(self.plan.control, &request);
+	       control_pending(self.plan.pool->control, &request);
 }
 
 /*
@@ -313,7 +315,7 @@ static void make_epoch(void)
 {
 	uint32_t ticket = 0, request;
 	bool is_committed = false;
-	const bool is_requested = control_pending(self.plan.control, &request);
+	const bool is_requested = control_pending(self.plan.pool->control, &request);
 
 	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
 		precopy();
@@ -325,7 +327,7 @@ static void make_epoch(void)
 	report_publish(&self.report, self.plan.checkpoint); /* who waited may look at once */
 	settle(ticket, error);
 	if (is_requested)
-		control_answer(self.plan.control, request, error < 0 ? -error : error ? EIO : 0);
+		control_answer(self.plan.pool->control, request, error < 0 ? -error : error ? EIO : 0);
 }
 
 /* ---- The thread ---- */
@@ -334,20 +336,30 @@ static void make_epoch(void)
 static void sleep_until(uint64_t due_ns)
 {
 	for (;;) {
-		const uint32_t rung = control_doorbell(self.plan.control);
+		const uint32_t rung = control_doorbell(self.plan.pool->control);
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
 		if (is_asked() || self.is_over || now_ns >= due_ns)
 			return;
-		control_sleep(self.plan.control, rung,
+		control_sleep(self.plan.pool->control, rung,
 			      due_ns - now_ns < IDLE_NS ? due_ns - now_ns : IDLE_NS);
 	}
+}
+
+/* What is in home stays as it is while a forked child shows it, and what this run went on from can
+ * be had back for its first seconds: by then it is known whether it was fit to live. */
+static enum checkpoint_hold hold_now(uint64_t began_ns)
+{
+	if (pool_fd(self.plan.pool) < 0 || pool_has_views(self.plan.pool))
+		return CHECKPOINT_STILL;
+	return os_clock_ns(CLOCK_MONOTONIC) - began_ns < RETAIN_NS ? CHECKPOINT_RETAIN : CHECKPOINT_FREE;
 }
 
 static void run(void *argument)
 {
 	os_thread_set_name("heapsake");
 	os_timer_slack_ns(1);
-	uint64_t due_ns = os_clock_ns(CLOCK_MONOTONIC);
+	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
+	uint64_t due_ns = began_ns;
 	while (!self.is_over) {
 		due_ns = self.plan.interval_ns ? due_ns + self.plan.interval_ns : UINT64_MAX;
 		sleep_until(due_ns);
@@ -356,6 +368,7 @@ static void run(void *argument)
 			due_ns = now_ns;
 		lock_acquire(&self.lock);
 		if (!self.is_over) {
+			checkpoint_hold(self.plan.checkpoint, hold_now(began_ns));
 			make_epoch();
 			report_publish(&self.report, self.plan.checkpoint);
 			checkpoint_tend(self.plan.checkpoint);
@@ -550,7 +563,7 @@ int committer_checkpoint(int timeout_ms)
 		return -ESHUTDOWN;
 	cut_park_for_cut();
 	const uint32_t ticket = atomic_fetch_add(&self.tickets, 1) + 1;
-	control_ring(self.plan.control);
+	control_ring(self.plan.pool->control);
 	const int error = wait_for(ticket, timeout_ms);
 	cut_unpark();
 	return error;
@@ -563,7 +576,7 @@ int committer_finish(int timeout_ms)
 	if (error == -ENODEV)
 		return error;
 	self.is_over = true;
-	control_ring(self.plan.control);
+	control_ring(self.plan.pool->control);
 	return error;
 }
 

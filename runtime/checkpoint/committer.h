@@ -15,17 +15,16 @@
 #include "checkpoint.h"
 #include "config.h"
 
-struct control;
+struct pool;
 struct track;
 
 struct committer_plan {
-	const char *name;              /* of the pool, for messages */
+	struct pool *pool;             /* owned */
 	struct checkpoint *checkpoint; /* attached: from here on the committer's alone */
 	struct track *track;           /* follows all regions' memory */
 	const struct region *regions;  /* the first is the heap */
 	size_t region_count;
 	uint64_t staging_bytes;        /* of copies of pages at most */
-	struct control *control;
 	uint64_t interval_ns;          /* 0: only when asked */
 	enum durability durability;    /* in effect */
 };

@@ -15,6 +15,7 @@
 #include "cut.h"
 #include "line.h"
 #include "os.h"
+#include "pool.h"
 #include "say.h"
 #include "track.h"
 
@@ -89,8 +90,8 @@ void report_open(struct report *report, const struct committer_plan *plan)
 
 	checkpoint_info(plan->checkpoint, &info);
 	*report = (struct report){
-		.control = plan->control,
-		.pool = plan->name,
+		.control = plan->pool->control,
+		.pool = plan->pool->path,
 		.status = {
 			.epoch = info.epoch,
 			.oldest_epoch = info.oldest_epoch,
