@@ -1,24 +1,35 @@
 /*
  * A damaged disk damages thousands of pages; the first few hundred tell as much as all. So the
- * list has an end, and the count does not.
+ * list has an end, and the count does not. One damage is met several times, by who looks at each
+ * slot of a slab, say: what is the same as the finding before is not another one.
  */
 #include "finding.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "command.h"
+
+static bool finding_is_same(const struct finding *a, const struct finding *b)
+{
+	return a->offset == b->offset && !strcmp(a->where, b->where) && !strcmp(a->found, b->found) &&
+	       !strcmp(a->expected, b->expected);
+}
 
 void finding_add(struct findings *findings, const char *where, uint64_t offset, const char *found,
 		 const char *expected)
 {
-	if (findings->count++ >= FINDING_MAX)
+	struct finding finding = {.offset = offset};
+
+	snprintf(finding.where, sizeof(finding.where), "%s", where);
+	snprintf(finding.found, sizeof(finding.found), "%s", found);
+	snprintf(finding.expected, sizeof(finding.expected), "%s", expected);
+	if (findings->count && finding_is_same(&findings->last, &finding))
 		return;
-	struct finding *finding = &findings->list[findings->count - 1];
-	finding->offset = offset;
-	snprintf(finding->where, sizeof(finding->where), "%s", where);
-	snprintf(finding->found, sizeof(finding->found), "%s", found);
-	snprintf(finding->expected, sizeof(finding->expected), "%s", expected);
+	findings->last = finding;
+	if (findings->count++ < FINDING_MAX)
+		findings->list[findings->count - 1] = finding;
 }
 
 void finding_add_number(struct findings *findings, const char *where, uint64_t offset,

@@ -17,6 +17,7 @@ struct finding {
 
 struct findings {
 	unsigned count;
+	struct finding last;
 	struct finding list[FINDING_MAX];
 };
 
