@@ -172,7 +172,7 @@ int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t ind
 {
 	const uint64_t key = region_key(region, index);
 
-	if (!checkpoint->anchor.sb.segment_bytes) {
+	if (!checkpoint->selected_epoch) { /* an emptied pool may still have its old checksums */
 		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
 		return 0;
 	}

@@ -96,8 +96,12 @@ static void stage_early(const struct region *region, uint64_t page, const char *
 			    staging_has(&self.staging, region->id, page);
 	if (is_hot && staging_put(&self.staging, region->id, page, source) == 0)
 		return;
-	const int error = checkpoint_draft(self.plan.checkpoint,
-					   &(struct checkpoint_page){region->id, page, source});
+	/* Staged as zeros, which took no room: the commit would give that after the draft. */
+	const int error = staging_has(&self.staging, region->id, page)
+				  ? -ENOSPC
+				  : checkpoint_draft(self.plan.checkpoint,
+						     &(struct checkpoint_page){region->id, page,
+									       source});
 	/* Drafts of an epoch that fails are lost with it. */
 	pageset_add(error ? &self.again : &self.drafted, page, 1);
 }
@@ -107,6 +111,17 @@ static void stage_at_cut(const struct region *region, uint64_t page, const char 
 	pageset_add(&self.hot, page, 1);
 	if (staging_put(&self.staging, region->id, page, source) != 0)
 		stage_without_room(region, page, source);
+}
+
+static void stage_unlimited(const struct region *region, uint64_t page, const char *source,
+			    const char *bytes)
+{
+	const int error = staging_put(&self.staging, region->id, page, bytes);
+
+	if (!error)
+		return;
+	track_again(self.plan.track, source); /* no memory: the epoch would not be what it says */
+	self.stage_error = error;
 }
 
 /* A page as the epoch shall have it, if it cannot be taken from where it is: the end of a region is
@@ -144,7 +159,7 @@ static void stage_page(const struct region *region, uint64_t page)
 	const bool is_limited = !status && region->id == CHECKPOINT_REGION_HEAP;
 	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
 	if (!is_limited)
-		staging_put(&self.staging, region->id, page, status ? copy : source);
+		stage_unlimited(region, page, source, status ? copy : source);
 	else if (self.is_stopped)
 		stage_at_cut(region, page, source);
 	else

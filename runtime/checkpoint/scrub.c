@@ -65,10 +65,10 @@ int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region_id, uint64_t
 	uint64_t end = first + count;
 	int error = 0;
 
-	if (scrub.region && checkpoint->anchor.sb.segment_bytes)
+	if (scrub.region && checkpoint->selected_epoch)
 		end = end < scrub.region->page_count ? end : scrub.region->page_count;
 	else
-		end = first; /* nothing was ever kept */
+		end = first; /* nothing is kept */
 	while (!error && first < end) {
 		uint64_t index = scrub.region->home_offset / LAYOUT_BLOCK_BYTES + first;
 		uint64_t run = SUMS_PER_BLOCK - index % SUMS_PER_BLOCK;

@@ -48,6 +48,7 @@ void staging_close(struct staging *staging);
  * page is staged as before (an earlier copy, or not at all). */
 int staging_put(struct staging *staging, uint32_t region, uint64_t index, const void *source);
 
+/* staging_has() - is the page staged? Its copy may be an old one, after a put without room. */
 bool staging_has(const struct staging *staging, uint32_t region, uint64_t index);
 
 /* staging_point() - stage a page where it is, without a copy, whatever the limit: nobody may store

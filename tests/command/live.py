@@ -173,6 +173,13 @@ class Rooted(Case):
         self.assertIn("epoch 1000 cannot be had back", result.err)
         self.expect(0, "check", "--deep", "pool", out="ok\n")
 
+    def test_a_burst_beyond_what_copies_are_held_of(self):
+        burst = os.path.join(PROGRAMS, "command-burst")
+        for _ in range(2):
+            self.expect(0, "run", "-qp", "pool", "-s", "512M", "-i", "10ms", "--new", burst)
+            self.assertEqual(self.expect(0, "run", "-qp", "pool", burst).out, "0 missing\n")
+            self.expect(0, "check", "pool", out="ok\n")
+
     def test_killed_again_and_again_it_goes_on(self):
         counter = 0
         for _ in range(5):

@@ -94,6 +94,23 @@ Test(staging, zeros_take_no_copy)
 	staging_close(&staging);
 }
 
+Test(staging, a_page_of_zeros_is_staged_and_stays_so_when_there_is_no_room_for_more)
+{
+	staging_open(&staging, MIB);
+	cr_assert_not(staging_has(&staging, 1, 7));
+	cr_assert_eq(put(1, 7, 0), 0);
+	cr_assert(staging_has(&staging, 1, 7));
+	cr_assert_not(staging_has(&staging, 2, 7));
+	for (uint64_t i = 8; put(1, i, 1) == 0; i++)
+		;
+	cr_assert_eq(put(1, 7, 7), -ENOSPC, "its copy would need a slot");
+	cr_assert(staging_has(&staging, 1, 7));
+	cr_assert_null(find(1, 7)->bytes);
+	staging_clear(&staging);
+	cr_assert_not(staging_has(&staging, 1, 7));
+	staging_close(&staging);
+}
+
 Test(staging, a_slot_given_back_is_the_next_one_taken)
 {
 	staging_open(&staging, MIB);
