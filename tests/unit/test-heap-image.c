@@ -315,13 +315,12 @@ Test(heap_image, the_clock_goes_on_where_it_stopped)
 {
 	arena_open_size(SIZE);
 	heap_free(heap_alloc(MIB));
-	struct layout_heap *header = (struct layout_heap *)image.bytes;
 	static const uint32_t moments[] = {0, 5, 1000000, UINT32_MAX - 1};
 	for (int i = 0; i < 4; i++) {
 		char *p = heap_alloc(MIB), *wall = heap_alloc(MIB);
 		heap_free(p);
 		image_take();
-		header = (struct layout_heap *)image.bytes;
+		struct layout_heap *header = (struct layout_heap *)image.bytes;
 		const uint32_t shift = moments[i] - header->recent_s;
 		header->recent_s += shift;
 		for (uint32_t id = 1; id < header->span_top; id++) {
@@ -488,7 +487,7 @@ Test(heap_image, a_damaged_head_is_refused)
 
 Test(heap_image, noise_is_refused_without_a_crash)
 {
-	static char head[HEAP_HEAD_BYTES];
+	static uint8_t head[HEAP_HEAD_BYTES];
 	struct heap_extent extents[HEAP_EXTENTS];
 	arena_seed();
 	arena_open_size(SIZE);
@@ -498,12 +497,12 @@ Test(heap_image, noise_is_refused_without_a_crash)
 	for (int round = 0; round < 3000; round++) {
 		memcpy(head, image.bytes, sizeof(head));
 		for (uint64_t flips = arena_random(16) + 1; flips-- != 0;)
-			head[arena_random(sizeof(struct layout_heap))] ^= (char)(1 << arena_random(8));
+			head[arena_random(sizeof(struct layout_heap))] ^= (uint8_t)(1u << arena_random(8));
 		refused += heap_image_extents(head, SIZE, extents, &why) != 0;
 		(void)heap_image_has_roots(head);
 	}
 	cr_assert_gt(refused, 1000);
 	for (size_t i = 0; i < sizeof(head); i++)
-		head[i] = (char)arena_random(256);
+		head[i] = (uint8_t)arena_random(256);
 	cr_assert_eq(heap_image_extents(head, SIZE, extents, &why), HEAP_E_DAMAGED);
 }
