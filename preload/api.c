@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "checkpoint/committer.h"
+#include "checkpoint/cut.h"
 #include "checkpoint/exclude.h"
 #include "control.h"
 #include "heapsake.h"
@@ -32,6 +33,22 @@ HSK_API int hsk_set_root(const char *name, void *ptr)
 	return malloc_is_active ? heap_set_root(name, ptr) : names_set(name, ptr);
 }
 
+/* Everybody who waits is told of a deadlock, and who holds no lock is no part of one: it waits on
+ * until the others have let go. */
+static int wait_on(int timeout_ms)
+{
+	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
+	int error = committer_checkpoint(timeout_ms);
+
+	while (error == -EDEADLK && !cut_has_locks()) {
+		const uint64_t waited_ms = (os_clock_ns(CLOCK_MONOTONIC) - began_ns) / 1000000;
+		if (timeout_ms >= 0 && waited_ms >= (uint64_t)timeout_ms)
+			return -ETIMEDOUT;
+		error = committer_checkpoint(timeout_ms < 0 ? timeout_ms : timeout_ms - (int)waited_ms);
+	}
+	return error;
+}
+
 HSK_API int hsk_checkpoint(int timeout_ms)
 {
 	if (!committer_is_open())
@@ -40,7 +57,7 @@ HSK_API int hsk_checkpoint(int timeout_ms)
 		return -ESHUTDOWN;
 	if (tx_is_open())
 		return -EDEADLK;
-	return committer_checkpoint(timeout_ms);
+	return wait_on(timeout_ms);
 }
 
 HSK_API uint64_t hsk_epoch(void)

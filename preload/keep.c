@@ -16,6 +16,7 @@
  */
 #include "keep.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 
@@ -125,8 +126,9 @@ static int check_same(const struct section *section, const struct module *module
 						    section->start + section->len);
 	if (entry->bytes != section->len || !symbols || symbols != entry->symbols)
 		return refuse_other(module, entry, section->len, symbols, ret_why);
-	say(SAY_WARN, module->name.text, "was built anew; its kept globals have the same names, sizes "
-	    "and order, and are taken over");
+	if (module->build_id_len || entry->build_id_len) /* without any, nobody knows */
+		say(SAY_WARN, module->name.text, "was built anew; its kept globals have the same names, "
+		    "sizes and order, and are taken over");
 	return 0;
 }
 
@@ -286,6 +288,16 @@ static struct section *add_section(char *start, size_t len)
 	return section;
 }
 
+/* A followed section must not be unmapped: dlclose() leaves its module where it is. Without our
+ * lock: who loads a module holds the loader's, and comes here for ours. */
+static void pin_module(const void *start)
+{
+	struct module module;
+
+	if (module_find(start, &module) && !module.is_program)
+		dlopen(module.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 HSK_API void hsk_keep_register(void *start, void *stop)
 {
 	const size_t len = (size_t)((char *)stop - (char *)start);
@@ -294,6 +306,7 @@ HSK_API void hsk_keep_register(void *start, void *stop)
 
 	if (!len || !committer_is_open())
 		return;
+	pin_module(start);
 	lock_acquire(&keep.lock);
 	struct section *section = add_section(start, len);
 	if (section && main_has_begun()) {

@@ -57,7 +57,7 @@ static void warn_pending(void)
 
 static void make_durable(void)
 {
-	const int error = committer_is_open() ? committer_checkpoint(-1) : -ENODEV;
+	const int error = hsk_checkpoint(-1);
 
 	tx_is_pending = error == -EDEADLK;
 	set_status(tx_is_pending ? -EINPROGRESS : error);
@@ -92,25 +92,31 @@ static void end_outermost(void)
 		end_marked(flags);
 }
 
-static __attribute__((noinline)) void know_thread(void)
+/* Once a thread, or after a block that is still pending. */
+static __attribute__((noinline)) void begin_specially(void)
 {
-	if (malloc_is_active)
+	if (malloc_is_active && !tx.is_known)
 		thread_enter(NULL);
 	tx.is_known = true;
+	if (tx_is_pending) /* its unlock may come inside of this one */
+		tx.flags |= TX_DURABLE;
+}
+
+static __attribute__((noinline)) struct hsk_block *begin_outermost(void)
+{
+	if (unlikely(!tx.is_known || tx_is_pending))
+		begin_specially();
+	cut_tx_enter();
+	return NULL;
 }
 
 HSK_API struct hsk_block *hsk_tx_begin(struct hsk_block *block, unsigned flags)
 {
 	struct hsk_block *outer = tx_innermost;
 
-	if (!outer) {
-		if (unlikely(!tx.is_known))
-			know_thread();
-		cut_tx_enter();
-	}
 	tx_innermost = block;
 	tx.flags |= flags;
-	return outer;
+	return outer ? outer : begin_outermost();
 }
 
 HSK_API void hsk_tx_end(struct hsk_block *block)

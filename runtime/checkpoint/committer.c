@@ -296,10 +296,10 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 	const int status = cut_stop(self.plan.interval_ns, &cut);
 
 	report_cut(&self.report, &cut, status);
-	if (status)
+	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
+	if (status) /* a deadlock is told to all who wait: which of them it is they know */
 		return status == CUT_E_DEADLOCK ? -EDEADLK : -EAGAIN;
 	self.is_stopped = true;
-	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
 	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
 	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
 	pageset_take(&self.hot, NULL, NULL);
