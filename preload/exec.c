@@ -18,11 +18,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoint/committer.h"
 #include "os.h"
 #include "say.h"
 
 #define SAVED_BYTES 32768
 #define SAVED_ENTRIES 16
+#define LAST_EPOCH_MS 1000
 
 static const char preload_name[] = "LD_PRELOAD=";
 static const char pool_name[] = "HEAPSAKE_POOL=";
@@ -181,9 +183,20 @@ static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 	*ret_envp = NULL;
 }
 
+/* keep=heap: what the program leaves behind is what the pool holds. It goes on if there is no such
+ * program, so this is not the end of its epochs. */
+static void take_epoch(void)
+{
+	const int errno_before = errno;
+
+	if (is_owner() && committer_is_open())
+		committer_checkpoint(LAST_EPOCH_MS);
+	errno = errno_before;
+}
+
 /* ENVIRONMENT() - the array the new program gets, on the caller's stack where it must differ. */
 #define ENVIRONMENT(envp) \
-	(!is_owner() || says_itself(envp) ? (envp) : ({ \
+	(take_epoch(), !is_owner() || says_itself(envp) ? (envp) : ({ \
 		const char *theirs_ = find_preload(envp); \
 		char *buffer_ = alloca(strlen(saved_preload) + (theirs_ ? strlen(theirs_) : 0) + 2); \
 		char **filled_ = alloca((count_of(envp) + saved_count + 2) * sizeof(char *)); \
