@@ -103,7 +103,9 @@ static int save_entry(const char *entry)
 		const char *own = config_own_preload(entry + strlen(preload_name), &len);
 		return own ? save_preload(own, len) : 0;
 	}
-	if (!has_prefix(entry, "HEAPSAKE_") || has_prefix(entry, "HEAPSAKE_QUIET="))
+	/* --new and --epoch were meant for the first of a chain: its successor goes on from it. */
+	if (!has_prefix(entry, "HEAPSAKE_") || has_prefix(entry, "HEAPSAKE_QUIET=") ||
+	    has_prefix(entry, "HEAPSAKE_NEW=") || has_prefix(entry, "HEAPSAKE_EPOCH="))
 		return 0;
 	if (saved_count == SAVED_ENTRIES)
 		return -E2BIG;
@@ -133,7 +135,7 @@ int exec_save(char *const *envp)
 
 static bool is_owner(void)
 {
-	return malloc_is_active && saved_preload && os_getpid() == preload.owner;
+	return malloc_is_active && saved_count && os_getpid() == preload.owner;
 }
 
 /* The new program was given a pool, or told to do without, by whoever calls. */
@@ -153,15 +155,23 @@ static size_t count_of(char *const *strings)
 	return count;
 }
 
-/* ours + ':' + the rest of theirs; returns ret_buffer, which has room for both. */
+/* ours + ':' + the rest of theirs; returns ret_buffer, which has room for both. A program that is
+ * linked with us was not preloaded, and its successor is what it is: theirs, or NULL. */
 static char *preload_joined(char *ret_buffer, const char *theirs)
 {
+	if (!saved_preload)
+		return (char *)(uintptr_t)theirs;
 	char *end = stpcpy(ret_buffer, saved_preload);
 	if (theirs) {
 		*end++ = ':';
 		strcpy(end, theirs + strlen(preload_name));
 	}
 	return ret_buffer;
+}
+
+static size_t len_or_0(const char *text)
+{
+	return text ? strlen(text) : 0;
 }
 
 static const char *find_preload(char *const *envp)
@@ -174,7 +184,8 @@ static const char *find_preload(char *const *envp)
 
 static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 {
-	*ret_envp++ = preload_entry;
+	if (preload_entry)
+		*ret_envp++ = preload_entry;
 	for (unsigned i = 0; i < saved_count; i++)
 		*ret_envp++ = saved_entries[i];
 	for (; envp && *envp; envp++)
@@ -198,7 +209,7 @@ static void take_epoch(void)
 #define ENVIRONMENT(envp) \
 	(take_epoch(), !is_owner() || says_itself(envp) ? (envp) : ({ \
 		const char *theirs_ = find_preload(envp); \
-		char *buffer_ = alloca(strlen(saved_preload) + (theirs_ ? strlen(theirs_) : 0) + 2); \
+		char *buffer_ = alloca(len_or_0(saved_preload) + len_or_0(theirs_) + 2); \
 		char **filled_ = alloca((count_of(envp) + saved_count + 2) * sizeof(char *)); \
 		fill(filled_, envp, preload_joined(buffer_, theirs_)); \
 		(char *const *)filled_; \
