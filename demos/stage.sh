@@ -5,7 +5,8 @@
 # came out (claim). A claim that does not hold ends it with status 1: it is a test as well.
 set -u
 command_path=${DEMO_COMMAND:?run this as demos/run NAME}
-PATH=$(dirname "$command_path"):$PATH
+demos=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PATH=$(dirname "$command_path"):${DEMO_PROGRAMS-}:$demos:$PATH
 place=$(mktemp -d -t heapsake-demo-XXXXXX)
 started=()
 
@@ -20,7 +21,10 @@ leave() {
 trap leave EXIT
 cd "$place" || exit 1
 
-tell() { printf '\n  %s\n' "$@"; }
+tell() {
+	echo
+	printf '  %s\n' "$@"
+}
 
 # show COMMAND...: the command as one would type it, and its output
 show() {
@@ -44,7 +48,7 @@ claim() {
 # start COMMAND...: in the background; stopped at the end. Its process id: $!
 start() {
 	printf '    $ %s &\n' "$*"
-	"$@" >>"$place/log" 2>&1 &
+	"$@" >>"$place/started.out" 2>&1 &
 	started+=($!)
 }
 
@@ -54,6 +58,18 @@ stop() {
 	true
 }
 
+# kill_9 PID: false if it had ended by itself
+kill_9() {
+	kill -9 "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	(($? == 137))
+}
+
+# has_epoch POOL: something of it would survive a kill now
+has_epoch() {
+	[[ $(heapsake info --json "$1") =~ \"epoch\":\ *[1-9] ]]
+}
+
 # until_true COMMAND...: within 20 seconds
 until_true() {
 	local i
@@ -61,7 +77,7 @@ until_true() {
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.05
 	done
-	cat "$place/log"
+	cat "$place/started.out" 2>/dev/null
 	return 1
 }
 
