@@ -77,6 +77,16 @@ static int resize(struct index *index, size_t capacity)
 	return 0;
 }
 
+void index_shrink(struct index *index)
+{
+	size_t capacity = CAPACITY_KEPT;
+
+	while (capacity / 4 < index->count)
+		capacity *= 2;
+	if (capacity < index->capacity / 2)
+		resize(index, capacity); /* or not: a large one works as well */
+}
+
 int index_reserve(struct index *index, size_t more)
 {
 	size_t capacity = index->capacity ? index->capacity : CAPACITY_MIN;

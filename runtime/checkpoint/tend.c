@@ -99,5 +99,8 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 	    (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint))))
 		return 0;
 	error = merge_goes_on(checkpoint, limit);
-	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;
+	if (error || is_merging(checkpoint))
+		return error ? error : CHECKPOINT_MORE;
+	index_shrink(&checkpoint->live);
+	return 0;
 }
