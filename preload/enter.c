@@ -148,7 +148,7 @@ static int open_engine(struct refusal *ret_why)
 /* Absolute, or counted back from the newest. */
 static int select_epoch(const struct config *config, struct refusal *ret_why)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	const unsigned count = checkpoint_epochs(engine.checkpoint, epochs);
 	int64_t wanted = config->epoch;
 

@@ -69,7 +69,10 @@
  *   3240     8  epoch_base: no number up to and with it is given to an epoch: earlier lives of this
  *               pool, before it was emptied, may have used them
  *   3248     4  bulk: not 0: home may hold bytes in pages that count as zeros (checkpoint/bulk.c)
- *   3252   836  reserved
+ *   3252     4  reserved
+ *   3256     8  attached: the epoch the last run began with, and the one before it, have not been
+ *               passed by home; 0: nothing said
+ *   3264   824  reserved
  *   4088     8  checksum: XXH3-64 of bytes 0..4087 with seed LAYOUT_CHECKSUM_SEED
  */
 #define LAYOUT_MAGIC UINT64_C(0x656b617370616568) /* "heapsake" */
@@ -155,7 +158,9 @@ struct layout_superblock {
 	struct layout_trim trim;
 	uint64_t epoch_base;
 	uint32_t bulk;
-	uint8_t reserved2[836];
+	uint32_t reserved3;
+	uint64_t attached;
+	uint8_t reserved2[824];
 	uint64_t checksum;
 };
 static_assert(sizeof(struct layout_superblock) == LAYOUT_BLOCK_BYTES, "on media");
@@ -179,7 +184,8 @@ static_assert(offsetof(struct layout_superblock, extents) == 112, "on media");
 static_assert(offsetof(struct layout_superblock, segment_bytes) == 3184, "on media");
 static_assert(offsetof(struct layout_superblock, trim) == 3192, "on media");
 static_assert(offsetof(struct layout_superblock, epoch_base) == 3240, "on media");
-static_assert(offsetof(struct layout_superblock, reserved2) == 3252, "on media");
+static_assert(offsetof(struct layout_superblock, attached) == 3256, "on media");
+static_assert(offsetof(struct layout_superblock, reserved2) == 3264, "on media");
 static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, for ever");
 
 /*

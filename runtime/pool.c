@@ -327,6 +327,7 @@ int pool_reset(struct pool *pool, struct refusal *ret_why)
 		sb.epoch_base = sb.trim.epoch;
 	if (sb.epoch_base < pool->epoch_seen)
 		sb.epoch_base = pool->epoch_seen;
+	sb.attached = 0;
 	sb.bulk = 1; /* what is punched below may not be by then */
 	memset(&sb.trim, 0, sizeof(sb.trim)); /* under the new uuid no record of the old log is valid */
 	if (!error)

@@ -194,6 +194,8 @@ static int verify_reserved(const struct verdict *verdict, const struct layout_su
 	if (!status)
 		status = verify_zeros(verdict, sb, FIELD(trim.reserved), FIELD(epoch_base));
 	if (!status)
+		status = verify_zeros(verdict, sb, FIELD(reserved3), FIELD(attached));
+	if (!status)
 		status = verify_zeros(verdict, sb, FIELD(reserved2), FIELD(checksum));
 	return status;
 }

@@ -80,6 +80,16 @@ int anchor_update(struct anchor *anchor, const struct layout_superblock *next)
 	return error;
 }
 
+int anchor_attach(struct anchor *anchor, uint64_t epoch)
+{
+	struct layout_superblock next = anchor->sb;
+
+	if (next.attached == epoch)
+		return anchor_settle(anchor);
+	next.attached = epoch;
+	return anchor_update(anchor, &next);
+}
+
 int anchor_settle(struct anchor *anchor)
 {
 	return anchor->is_twin ? 0 : anchor_update(anchor, &anchor->sb);

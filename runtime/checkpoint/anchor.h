@@ -29,5 +29,8 @@ int anchor_adopt(struct anchor *anchor);
  * on neither. */
 int anchor_update(struct anchor *anchor, const struct layout_superblock *next);
 
+/* anchor_attach() - superblocks that say which epoch this run began with; 0: home passes it */
+int anchor_attach(struct anchor *anchor, uint64_t epoch);
+
 /* anchor_settle() - the same for the content it has, if an update before failed half-way */
 int anchor_settle(struct anchor *anchor);

@@ -45,7 +45,7 @@ static int branch_off(struct checkpoint *checkpoint)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
 	const struct layout_trim from = end_of_epoch(checkpoint, checkpoint->selected_epoch);
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	const unsigned count = checkpoint_epochs(checkpoint, epochs);
 	/* Pages that later epochs had in home count as zeros from the branch record on. */
 	int error = bulk_flag(&checkpoint->anchor, 1);
@@ -79,6 +79,8 @@ int checkpoint_attach(struct checkpoint *checkpoint)
 		error = branch_off(checkpoint);
 	if (!error && checkpoint->anchor.sb.bulk)
 		error = bulk_clean(&checkpoint->bulk, &checkpoint->home, &checkpoint->live);
+	if (!error)
+		error = anchor_attach(&checkpoint->anchor, checkpoint->epoch);
 	checkpoint->is_writer = !error;
 	return error;
 }

@@ -126,25 +126,51 @@ static bool has_home_epoch(const struct checkpoint *checkpoint)
 	       anchor->sb.trim.epoch >= checkpoint->log.epoch_oldest;
 }
 
+static void add_epoch(uint64_t epochs[CHECKPOINT_EPOCHS_MAX], unsigned *count, uint64_t epoch)
+{
+	if (!*count || epochs[*count - 1] > epoch)
+		epochs[(*count)++] = epoch;
+}
+
+/* Home has not passed what the last run began with, nor the one before: before it does, no
+ * superblock says so any more. */
+static void add_attached(const struct checkpoint *checkpoint,
+			 uint64_t epochs[CHECKPOINT_EPOCHS_MAX], unsigned *count)
+{
+	const struct log *log = &checkpoint->log;
+	const struct anchor *anchor = &checkpoint->anchor;
+	size_t i = log->epoch_count;
+
+	while (i && log->epochs[i - 1].epoch > anchor->sb.attached)
+		i--;
+	if (!i || log->epochs[i - 1].epoch != anchor->sb.attached)
+		return;
+	for (size_t past = i < 2 ? 0 : i - 2; i-- > past;)
+		if (log->epochs[i].epoch >= log->epoch_oldest)
+			add_epoch(epochs, count, log->epochs[i].epoch);
+}
+
 /* The log's newest, and where it has too few, what home holds. */
 unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
-			   uint64_t ret_epochs[CHECKPOINT_RETAINED])
+			   uint64_t ret_epochs[CHECKPOINT_EPOCHS_MAX])
 {
 	const struct log *log = &checkpoint->log;
 	unsigned count = 0;
 
 	for (size_t i = log->epoch_count; i-- > 0 && count < CHECKPOINT_RETAINED;)
 		if (log->epochs[i].epoch >= log->epoch_oldest)
-			ret_epochs[count++] = log->epochs[i].epoch;
+			add_epoch(ret_epochs, &count, log->epochs[i].epoch);
 	if (count < CHECKPOINT_RETAINED && (has_home_epoch(checkpoint) || count == 0) &&
 	    checkpoint->epoch)
-		ret_epochs[count++] = checkpoint->anchor.sb.trim.epoch;
+		add_epoch(ret_epochs, &count, checkpoint->anchor.sb.trim.epoch);
+	else if (checkpoint->anchor.sb.attached)
+		add_attached(checkpoint, ret_epochs, &count);
 	return count;
 }
 
 static bool is_retained(const struct checkpoint *checkpoint, uint64_t epoch)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	unsigned count = checkpoint_epochs(checkpoint, epochs);
 
 	for (unsigned i = 0; i < count; i++)
@@ -210,7 +236,7 @@ struct home_fault checkpoint_fault(const struct checkpoint *checkpoint)
 
 void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info *ret_info)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	unsigned count = checkpoint_epochs(checkpoint, epochs);
 
 	*ret_info = checkpoint->info;

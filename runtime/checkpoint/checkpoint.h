@@ -27,7 +27,8 @@ struct medium;
 
 #define CHECKPOINT_E_DAMAGED 1
 #define CHECKPOINT_MORE 2 /* no error: work is left */
-#define CHECKPOINT_RETAINED 4
+#define CHECKPOINT_RETAINED 4 /* newest ones that can always be had */
+#define CHECKPOINT_EPOCHS_MAX (CHECKPOINT_RETAINED + 2)
 #define CHECKPOINT_NEWEST UINT64_MAX
 
 struct checkpoint_plan {
@@ -74,9 +75,10 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 		    const struct checkpoint_plan *plan, struct refusal *ret_why);
 void checkpoint_close(struct checkpoint *checkpoint);
 
-/* checkpoint_epochs() - the retained epochs, newest first; returns how many */
+/* checkpoint_epochs() - the retained epochs, newest first; returns how many. The newest, and until
+ * the first merge of a run the one it attached to and the one before */
 unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
-			   uint64_t ret_epochs[CHECKPOINT_RETAINED]);
+			   uint64_t ret_epochs[CHECKPOINT_EPOCHS_MAX]);
 
 /* checkpoint_select() - the epoch that checkpoint_page() reads; -ENOENT: not retained */
 int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch);

@@ -39,7 +39,7 @@ int index_reserve(struct index *index, size_t more);
 int index_put(struct index *index, const struct index_entry *entry);
 int index_put_all(struct index *index, const struct index *from);
 
-/* index_shrink() - give memory back that so few entries do not need; takes back what was reserved */
+/* index_shrink() - give memory back that so few entries do not need; what was reserved goes, too */
 void index_shrink(struct index *index);
 
 /* index_forget() - drop all entries of records up to and with seq */

@@ -43,6 +43,8 @@ static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	/* What the trim will call the chain's start must be on media. */
 	int error = log_adopt(&checkpoint->log);
 
+	if (!error) /* home is about to pass it */
+		error = anchor_attach(&checkpoint->anchor, 0);
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
 	if (!error && checkpoint->merge.phase == MERGE_IDLE)

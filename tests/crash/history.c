@@ -108,7 +108,7 @@ static void verify_bounds(const struct history *history, uint64_t epoch)
 static void verify_retained(const struct history *history, struct checkpoint *checkpoint)
 {
 	static char memory[HISTORY_PAGES * PAGE];
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	unsigned count = checkpoint_epochs(checkpoint, epochs);
 
 	for (unsigned i = 0; i < count; i++)
@@ -143,7 +143,7 @@ uint64_t history_verify(const struct history *history, struct disk *image, bool 
 
 static void choose_start(struct history *history, struct checkpoint *checkpoint, bool is_branch)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	unsigned count = checkpoint_epochs(checkpoint, epochs);
 	struct checkpoint_info info;
 	uint64_t epoch = CHECKPOINT_NEWEST;

@@ -101,6 +101,10 @@ MUTANTS = {
     'cleaning-not-synced': ('checkpoint/bulk.c',
         'error = medium_sync(home->medium);',
         'error = 0;'),
+    # Home passes what the run began with, and it is offered all the same.
+    'attached-passed': ('checkpoint/tend.c',
+        'error = anchor_attach(&checkpoint->anchor, 0);',
+        'error = 0;'),
     # The checksums of home stay behind.
     'sums-not-written': ('checkpoint/home.c',
         'error = medium_write(home->medium, &entry->sum, sizeof(entry->sum), sum_place);',

@@ -220,7 +220,7 @@ Test(checkpoint, keeps_the_newest_four_epochs_in_a_file)
 {
 	struct pool pool;
 	struct medium_file file;
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	const char *path = crafted_pool("pool");
 
 	for (int run = 0; run < 2; run++) {
@@ -550,7 +550,7 @@ static int overlay_page(void *context, uint64_t index, bool is_zero, const void 
 /* What a lazy attach maps: home, and over it what the log says. */
 Test(checkpoint, home_and_the_overlay_are_the_epoch)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 
 	make_history();
 	for (unsigned i = 0; i < CHECKPOINT_RETAINED; i++) {
@@ -714,18 +714,24 @@ Test(checkpoint, merges_in_steps_between_commits)
 	checkpoint_close(engine);
 }
 
-Test(checkpoint, while_it_is_held_the_epochs_stay)
+/* A run that goes wrong at once: what it began with can be had for as long as nothing is merged. */
+Test(checkpoint, what_a_run_began_with_stays_while_it_is_held)
 {
-	uint64_t epochs[CHECKPOINT_RETAINED];
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
 	struct checkpoint_info info;
 
 	make_pool_on(&disk);
 	open_engine(&disk.medium);
 	memory[0][0] = 1;
-	uint64_t first = commit();
+	uint64_t before = commit();
+	memory[0][0] = 2;
+	uint64_t began = commit();
+	checkpoint_close(engine);
+	open_engine(&disk.medium);
 	checkpoint_hold(engine, CHECKPOINT_RETAIN);
-	for (char i = 2; i < 60; i++) {
-		memset(memory[i % PAGES], i, PAGE);
+	for (char i = 3; i < 60; i++) {
+		memory[0][0] = i;
+		memset(memory[i % (PAGES - 1) + 1], i, PAGE);
 		commit();
 		cr_assert_geq(checkpoint_tend(engine), 0);
 		cr_assert_eq(checkpoint_merge(engine), 0);
@@ -733,12 +739,19 @@ Test(checkpoint, while_it_is_held_the_epochs_stay)
 	checkpoint_info(engine, &info);
 	cr_assert_eq(info.home_pages, 0);
 	cr_assert_gt(info.log_bytes, plan.log_bytes);
-	cr_assert_eq(checkpoint_epochs(engine, epochs), CHECKPOINT_RETAINED);
-	cr_assert_lt(first, epochs[CHECKPOINT_RETAINED - 1]);
-	checkpoint_hold(engine, CHECKPOINT_FREE);
+	checkpoint_close(engine);
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &plan, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_epochs(engine, epochs), CHECKPOINT_EPOCHS_MAX);
+	cr_assert_eq(epochs[CHECKPOINT_RETAINED], began);
+	cr_assert_eq(epochs[CHECKPOINT_RETAINED + 1], before);
+	assert_pages(began, 2);
+	assert_pages(before, 1);
+	assert_pages(CHECKPOINT_NEWEST, 59);
+	cr_assert_eq(checkpoint_attach(engine), 0);
 	cr_assert_eq(checkpoint_merge(engine), 0);
 	checkpoint_info(engine, &info);
 	cr_assert_gt(info.home_pages, 0);
+	cr_assert_eq(checkpoint_epochs(engine, epochs), CHECKPOINT_RETAINED);
 	assert_memory();
 	checkpoint_close(engine);
 }

@@ -21,7 +21,7 @@ struct ls_root {
 struct listing {
 	uint64_t epoch;
 	unsigned epoch_count;
-	uint64_t epochs[CHECKPOINT_RETAINED]; /* that can be had back, newest first */
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX]; /* that can be had back, newest first */
 	unsigned root_count;
 	struct ls_root roots[LS_ROOT_MAX];
 	struct region_list regions;
