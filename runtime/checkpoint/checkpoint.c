@@ -126,6 +126,11 @@ static bool has_home_epoch(const struct checkpoint *checkpoint)
 	       anchor->sb.trim.epoch >= checkpoint->log.epoch_oldest;
 }
 
+static bool is_not_passed(const struct log *log, const struct log_epoch *epoch)
+{
+	return epoch->epoch >= log->epoch_oldest;
+}
+
 static void add_epoch(uint64_t epochs[CHECKPOINT_EPOCHS_MAX], unsigned *count, uint64_t epoch)
 {
 	if (!*count || epochs[*count - 1] > epoch)
@@ -146,7 +151,7 @@ static void add_attached(const struct checkpoint *checkpoint,
 	if (!i || log->epochs[i - 1].epoch != anchor->sb.attached)
 		return;
 	for (size_t past = i < 2 ? 0 : i - 2; i-- > past;)
-		if (log->epochs[i].epoch >= log->epoch_oldest)
+		if (is_not_passed(log, &log->epochs[i]))
 			add_epoch(epochs, count, log->epochs[i].epoch);
 }
 
@@ -158,7 +163,7 @@ unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
 	unsigned count = 0;
 
 	for (size_t i = log->epoch_count; i-- > 0 && count < CHECKPOINT_RETAINED;)
-		if (log->epochs[i].epoch >= log->epoch_oldest)
+		if (is_not_passed(log, &log->epochs[i]))
 			add_epoch(ret_epochs, &count, log->epochs[i].epoch);
 	if (count < CHECKPOINT_RETAINED && (has_home_epoch(checkpoint) || count == 0) &&
 	    checkpoint->epoch)

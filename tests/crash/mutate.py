@@ -59,8 +59,8 @@ MUTANTS = {
         '1; (void)has_branch_record;'),
     # A shorter chain offers epochs that home has passed.
     'oldest-forgotten': ('checkpoint/checkpoint.c',
-        'if (log->epochs[i].epoch >= log->epoch_oldest)',
-        '/* any */'),
+        'return epoch->epoch >= log->epoch_oldest;',
+        'return true;'),
     # An epoch names pages in home that are not on media.
     'bulk-not-synced': ('checkpoint/bulk.c',
         'int error = medium_sync(medium);',
