@@ -19,21 +19,24 @@
 		real;                                                                              \
 	})
 
-static void woken(void *was_left)
+static void woken(void *waiting)
 {
-	cut_cond_woken(was_left != NULL);
+	cut_cond_woken(waiting);
 }
 
 #define OUTSIDE_SECTION(lock, call)                                                                \
 	({                                                                                         \
 		struct _pthread_cleanup_buffer cleanup;                                            \
-		const bool was_left = cut_is_on && cut_cond_wait(lock);                            \
-		if (was_left)                                                                      \
-			_pthread_cleanup_push(&cleanup, woken, lock);                              \
+		struct cut_waiting waiting;                                                        \
+		const bool is_told = cut_is_on;                                                    \
+		if (is_told) {                                                                     \
+			cut_cond_wait(lock, &waiting);                                             \
+			_pthread_cleanup_push(&cleanup, woken, &waiting);                          \
+		}                                                                                  \
 		const int result = call;                                                           \
-		if (was_left) {                                                                    \
+		if (is_told) {                                                                     \
 			_pthread_cleanup_pop(&cleanup, 0);                                         \
-			cut_cond_woken(true);                                                      \
+			cut_cond_woken(&waiting);                                                  \
 		}                                                                                  \
 		result;                                                                            \
 	})

@@ -57,15 +57,9 @@ bool main_has_ended(void)
 	return has_ended;
 }
 
-/* Of this thread: a transaction, or a lock that is not held for life. */
-static bool is_in_section(void)
-{
-	return cut_self && cut_self->section != 0;
-}
-
 static void tell_last_epoch(int error)
 {
-	if (is_in_section())
+	if (cut_is_in_section())
 		say(SAY_WARN, "exit", "called inside a %s, which is not kept; epoch %llu is the last",
 		    tx_is_open() ? "transaction" : "section, with a lock held",
 		    (unsigned long long)committer_epoch());
@@ -83,7 +77,7 @@ static void end_program(void)
 
 	lock_acquire(&ending);
 	if (!has_ended && committer_is_open())
-		tell_last_epoch(committer_finish(is_in_section() ? 0 : LAST_EPOCH_MS));
+		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS));
 	has_ended = true;
 	lock_release(&ending);
 	errno = errno_before;

@@ -47,11 +47,12 @@ static inline __attribute__((always_inline)) int enter(const struct kind *kind, 
 		result = kind->wait(lock, clock, until);
 		if (cut_lock_woken())
 			break;
-		const bool was_held = is_held(result);
-		if (was_held)
+		/* Given back by who has not mended it, it could never be locked again. */
+		const bool is_retried = result == 0;
+		if (is_retried)
 			kind->give(lock);
 		cut_lock_again();
-		if (!was_held)
+		if (!is_retried)
 			break;
 		result = kind->try(lock);
 	}

@@ -314,6 +314,7 @@ int os_sigaction(int signal, void (*handler)(int, siginfo_t *, void *),
 		.handler = handler,
 		.flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_RESTORER,
 		.restorer = os_signal_return,
+		.mask = ~UINT64_C(0),
 	};
 
 	return (int)os_syscall4(SYS_rt_sigaction, signal, handler ? (long)&action : 0, (long)ret_old,

@@ -76,7 +76,7 @@ void os_timer_slack_ns(unsigned long ns);  /* likewise */
 /* os_tgkill() - to a thread of this process; signal 0: is it there? -ESRCH: no */
 int os_tgkill(int tid, int signal);
 /* os_sigaction() - the kernel's own call: also for the signals libc keeps to itself. handler NULL:
- * only asks. With SA_SIGINFO, SA_RESTART and SA_ONSTACK. */
+ * only asks. With SA_SIGINFO, SA_RESTART and SA_ONSTACK, all other signals waiting meanwhile. */
 struct os_sigaction {
 	void (*handler)(int number, siginfo_t *info, void *context);
 	unsigned long flags;

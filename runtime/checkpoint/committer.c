@@ -222,6 +222,12 @@ static void precopy(void)
 
 /* ---- Epochs ---- */
 
+static void ring_waiters(void)
+{
+	__atomic_fetch_add(&self.settled, 1, __ATOMIC_RELEASE);
+	os_futex_wake(&self.settled, INT32_MAX);
+}
+
 static void settle(uint32_t ticket, int error)
 {
 	const struct outcome outcome = {ticket, error};
@@ -229,8 +235,7 @@ static void settle(uint32_t ticket, int error)
 
 	memcpy(&word, &outcome, sizeof(word));
 	atomic_store_explicit(&self.outcome, word, memory_order_release);
-	__atomic_fetch_add(&self.settled, 1, __ATOMIC_RELEASE);
-	os_futex_wake(&self.settled, INT32_MAX);
+	ring_waiters();
 }
 
 static struct outcome outcome_now(void)
@@ -296,10 +301,12 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 	const int status = cut_stop(self.plan.interval_ns, &cut);
 
 	report_cut(&self.report, &cut, status);
-	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
-	if (status) /* a deadlock is told to all who wait: which of them it is they know */
-		return status == CUT_E_DEADLOCK ? -EDEADLK : -EAGAIN;
+	if (status == CUT_E_DEADLOCK) /* one of them must stop waiting */
+		ring_waiters();
+	if (status)
+		return -EAGAIN;
 	self.is_stopped = true;
+	*ret_ticket = atomic_load_explicit(&self.tickets, memory_order_acquire);
 	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
 	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
 	pageset_take(&self.hot, NULL, NULL);
@@ -560,6 +567,8 @@ static int wait_for(uint32_t ticket, int timeout_ms)
 		const struct outcome outcome = outcome_now();
 		if ((int32_t)(outcome.ticket - ticket) >= 0)
 			return outcome.error;
+		if (cut_is_deadlock())
+			return -EDEADLK;
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
 		if (timeout_ms >= 0 && now_ns >= until_ns)
 			return -ETIMEDOUT;

@@ -8,7 +8,7 @@
 /* How much is asked of threads when the gates are closed: where they are held. */
 enum cut_gate {
 	CUT_OPEN,
-	CUT_AT_TX_ENDS,   /* and coming back from a park; annotated ones also at lock ends */
+	CUT_AT_TX_ENDS,   /* and coming back from a park; annotated ones anywhere outside */
 	CUT_AT_LOCK_ENDS, /* as well */
 	CUT_ANYWHERE,     /* outside sections, by the signal */
 };
@@ -17,9 +17,20 @@ struct cut_shared {
 	struct cut_thread *threads; /* CUT_THREADS_MAX, in memory that is not there until used */
 	uint32_t thread_top;        /* records ever used */
 	uint32_t gate;              /* enum cut_gate; a futex; stored to by the committer alone */
-	unsigned lifelong;
+	uint32_t lifelong;          /* locks that came to be held for life */
+	uint32_t is_overfull;       /* there were more threads than records: no cut any more */
+	int pid;                    /* elsewhere it is a child that nobody told us of */
 	bool (*is_busy)(uintptr_t pc);
+	void (*arm)(void);
 };
 extern struct cut_shared cut_shared;
+
+/* Read after state: what a thread says before it parks is seen by whoever sees it parked. */
+static inline bool cut_is_outside(const struct cut_thread *thread)
+{
+	return __atomic_load_n(&thread->tx_depth, __ATOMIC_RELAXED) == 0 &&
+	       __atomic_load_n(&thread->newest, __ATOMIC_RELAXED) <=
+		       __atomic_load_n(&thread->lifelong, __ATOMIC_RELAXED);
+}
 
 #define CUT_MAGIC ((void *)(uintptr_t)0x6865617073616b65) /* "heapsake", in the stop signal */

@@ -10,6 +10,7 @@
  * Nothing here touches errno, and all of it may run in a signal handler.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "cut-gate.h"
@@ -32,15 +33,16 @@ static void state_set(struct cut_thread *self, enum cut_state state)
 	__atomic_store_n(&self->state, state, __ATOMIC_RELEASE);
 }
 
-int cut_open(bool (*is_busy)(uintptr_t pc))
+int cut_open(bool (*is_busy)(uintptr_t pc), void (*arm)(void))
 {
-	void *memory = os_mmap(NULL, CUT_THREADS_MAX * sizeof(struct cut_thread),
+	void *memory = os_mmap(NULL, (CUT_THREADS_MAX + 1) * sizeof(struct cut_thread),
 			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			       -1, 0);
 
 	if (os_is_error(memory))
 		return -ENOMEM;
-	cut_shared = (struct cut_shared){.threads = memory, .is_busy = is_busy};
+	cut_shared = (struct cut_shared){
+		.threads = memory, .pid = os_getpid(), .is_busy = is_busy, .arm = arm};
 	cut_is_on = true;
 	cut_thread_new();
 	return 0;
@@ -53,76 +55,136 @@ void cut_close(void)
 	cut_shared.gate = CUT_OPEN;
 }
 
-/* A record whose thread is gone and whose number is this thread's now, a free one, or a new one.
- * There are always enough: a kernel's default limit of threads is far below. */
-static struct cut_thread *record_take(uint32_t tid)
-{
-	const uint32_t top = __atomic_load_n(&cut_shared.thread_top, __ATOMIC_ACQUIRE);
+/* ---- Records ---- */
 
+static bool record_claim(struct cut_thread *record, uint32_t from, uint32_t tid)
+{
+	return __atomic_compare_exchange_n(&record->tid, &from, tid, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
+/* Nobody may have asked for a cut in a long time, which is when records of the dead become free. It
+ * counts as running before it is anybody's, as whoever takes it does. */
+static bool record_claim_dead(struct cut_thread *record, uint32_t tid)
+{
+	const uint32_t other = __atomic_load_n(&record->tid, __ATOMIC_RELAXED);
+
+	if (os_tgkill((int)other, 0) != -ESRCH)
+		return false;
+	state_set(record, CUT_RUNNING);
+	return record_claim(record, other, tid);
+}
+
+static struct cut_thread *record_find(uint32_t top, uint32_t tid)
+{
 	for (uint32_t i = 0; i < top; i++)
 		if (__atomic_load_n(&cut_shared.threads[i].tid, __ATOMIC_RELAXED) == tid)
 			return &cut_shared.threads[i];
-	for (uint32_t i = 0; i < top; i++) {
-		uint32_t none = 0;
-		if (__atomic_load_n(&cut_shared.threads[i].tid, __ATOMIC_RELAXED) == 0 &&
-		    __atomic_compare_exchange_n(&cut_shared.threads[i].tid, &none, tid, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	for (uint32_t i = 0; i < top; i++)
+		if (record_claim(&cut_shared.threads[i], 0, tid))
 			return &cut_shared.threads[i];
+	for (uint32_t i = 0; i < top && top >= CUT_THREADS_MAX / 16; i++)
+		if (record_claim_dead(&cut_shared.threads[i], tid))
+			return &cut_shared.threads[i];
+	return NULL;
+}
+
+/* Beyond the last one, one that is nobody's: no cut comes to be any more, so it does not matter
+ * what is in it. */
+static struct cut_thread *record_take(uint32_t tid)
+{
+	for (;;) {
+		uint32_t top = __atomic_load_n(&cut_shared.thread_top, __ATOMIC_ACQUIRE);
+		struct cut_thread *found = record_find(top, tid);
+		if (found)
+			return found;
+		if (top == CUT_THREADS_MAX) {
+			cut_shared.is_overfull = true;
+			return &cut_shared.threads[top];
+		}
+		__atomic_compare_exchange_n(&cut_shared.thread_top, &top, top + 1, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	}
-	const uint32_t i = __atomic_fetch_add(&cut_shared.thread_top, 1, __ATOMIC_ACQ_REL);
-	if (i >= CUT_THREADS_MAX)
-		__builtin_trap();
-	return &cut_shared.threads[i];
 }
 
 struct cut_thread *cut_thread_new(void)
 {
-	const uint32_t tid = (uint32_t)os_gettid();
-	struct cut_thread *self = record_take(tid);
+	struct cut_thread *self = record_take((uint32_t)os_gettid());
+	char *const after_tid = (char *)&self->tid + sizeof(self->tid);
 
-	*self = (struct cut_thread){.state = CUT_RUNNING};
-	__atomic_store_n(&self->tid, tid, __ATOMIC_RELEASE);
+	if (cut_self && cut_self != self) { /* the stop signal's handler was faster */
+		__atomic_store_n(&self->tid, 0, __ATOMIC_RELEASE);
+		return cut_self;
+	}
+	state_set(self, CUT_RUNNING);
+	memset(after_tid, 0, (size_t)((char *)(self + 1) - after_tid));
 	cut_self = self;
 	return self;
 }
 
 /* ---- The gate ---- */
 
-static void gate_wait(struct cut_thread *self, enum cut_state state)
+/* A child made behind our back has the gates as they were, and nobody who opens them. */
+static __attribute__((noinline, cold)) bool is_in_child(void)
+{
+	if (os_getpid() == cut_shared.pid)
+		return false;
+	cut_close();
+	return true;
+}
+
+static __attribute__((noinline)) void gate_wait(struct cut_thread *self, enum cut_state state)
 {
 	do {
 		state_set(self, state);
-		for (uint32_t gate = gate_now(); gate != CUT_OPEN; gate = gate_now())
+		for (uint32_t gate = gate_now(); gate != CUT_OPEN && !is_in_child(); gate = gate_now())
 			os_futex_wait(&cut_shared.gate, gate, NULL);
 		state_set(self, CUT_RUNNING);
 		barrier(); /* running is said before the gate is looked at */
 	} while (gate_now() != CUT_OPEN);
 }
 
-/* Outside sections, in the program's code. */
-static inline bool is_held_here(const struct cut_thread *self, bool is_tx_end)
+static inline bool is_closed(void)
 {
-	const uint32_t gate = gate_now();
-
-	return __builtin_expect(gate != CUT_OPEN, 0) &&
-	       (is_tx_end || self->is_annotated || gate >= CUT_AT_LOCK_ENDS);
+	return __builtin_expect(gate_now() != CUT_OPEN, 0);
 }
 
-static inline void section_enter(struct cut_thread *self)
+/* ---- Holds ---- */
+
+/* The number of the newest lock that is held, not of one that is being taken. */
+static inline uint64_t newest_held(const struct cut_thread *self)
 {
-	self->section++;
-	barrier();
+	if (__builtin_expect(self->untold != 0, 0))
+		return self->number;
+	return self->hold_count ? self->holds[self->hold_count - 1].number : 0;
 }
 
-static inline void section_leave(struct cut_thread *self, bool is_tx_end)
+static inline void hold_add(struct cut_thread *self, const void *lock, const void *site)
 {
-	barrier();
-	if (--self->section != 0)
+	self->newest = self->number;
+	if (__builtin_expect(self->hold_count == CUT_HOLDS_MAX, 0)) {
+		self->untold++;
 		return;
-	self->arrivals++;
-	barrier(); /* out of the section before the gate is looked at */
-	if (is_held_here(self, is_tx_end))
-		gate_wait(self, CUT_PARKED);
+	}
+	self->holds[self->hold_count] = (struct cut_hold){lock, site, self->number};
+	barrier(); /* the committer looks at what is counted */
+	self->hold_count++;
+}
+
+/* The newest hold of this lock, out of the list. */
+static inline bool hold_remove(struct cut_thread *self, const void *lock, struct cut_hold *ret_hold)
+{
+	uint32_t i = self->hold_count;
+
+	while (i != 0 && self->holds[i - 1].lock != lock)
+		i--;
+	if (__builtin_expect(i == 0, 0))
+		return false;
+	*ret_hold = self->holds[i - 1];
+	for (; i < self->hold_count; i++)
+		self->holds[i - 1] = self->holds[i];
+	self->hold_count--;
+	return true;
 }
 
 /* ---- Parking ---- */
@@ -131,7 +193,10 @@ static void park(struct cut_thread *self)
 {
 	if (self->park_depth++ != 0)
 		return;
-	self->arrivals++;
+	if (cut_is_outside(self)) {
+		self->arrivals++;
+		self->parks++;
+	}
 	state_set(self, CUT_PARKED);
 }
 
@@ -141,18 +206,22 @@ void cut_park(void)
 		park(cut_thread());
 }
 
+/* In the middle of a section it was not taken, and others wait for it to come to its end. */
+static void run_again(struct cut_thread *self)
+{
+	state_set(self, CUT_RUNNING);
+	barrier();
+	if (is_closed() && (self->waits_for_cut || cut_is_outside(self)))
+		gate_wait(self, CUT_PARKED);
+}
+
 void cut_unpark(void)
 {
 	struct cut_thread *self = cut_self;
 
 	if (!cut_is_on || !self || self->park_depth == 0 || --self->park_depth != 0)
 		return;
-	state_set(self, CUT_RUNNING);
-	barrier();
-	/* In the middle of a section it was not taken, and others wait for it to come to its end. */
-	if (__builtin_expect(gate_now() != CUT_OPEN, 0) &&
-	    (self->section == 0 || self->waits_for_cut))
-		gate_wait(self, CUT_PARKED);
+	run_again(self);
 	self->waits_for_cut = false;
 }
 
@@ -161,8 +230,14 @@ void cut_park_for_cut(void)
 	if (!cut_is_on)
 		return;
 	struct cut_thread *self = cut_thread();
+	self->is_deadlocked = false;
 	self->waits_for_cut = true;
 	park(self);
+}
+
+bool cut_is_deadlock(void)
+{
+	return cut_self && __atomic_load_n(&cut_self->is_deadlocked, __ATOMIC_ACQUIRE);
 }
 
 void cut_park_event(void)
@@ -170,32 +245,63 @@ void cut_park_event(void)
 	if (!cut_is_on)
 		return;
 	struct cut_thread *self = cut_thread();
-	for (uint32_t i = 0; i < self->hold_count && i < CUT_HOLDS_MAX; i++) {
-		struct cut_hold *hold = &self->holds[i];
-		if (hold->is_lifelong || self->tx_depth != 0)
-			continue;
-		hold->is_lifelong = true;
-		__atomic_fetch_add(&cut_shared.lifelong, 1, __ATOMIC_RELAXED);
-		self->section--;
+	for (uint32_t i = 0; i < self->hold_count && self->tx_depth == 0; i++) {
+		if (self->holds[i].number > self->lifelong)
+			__atomic_fetch_add(&cut_shared.lifelong, 1, __ATOMIC_RELAXED);
+		self->holds[i].number = 0;
 	}
+	self->newest = newest_held(self);
 	park(self);
 }
 
+/* ---- Handlers of the program's ---- */
+
+struct cut_interrupted cut_handler_enter(void)
+{
+	struct cut_thread *self = cut_self;
+
+	if (!cut_is_on || !self || self->state != CUT_PARKED)
+		return (struct cut_interrupted){.was_parked = false};
+	const struct cut_interrupted interrupted = {true, self->park_depth};
+	self->park_depth = 0;
+	run_again(self);
+	return interrupted;
+}
+
+void cut_handler_leave(struct cut_interrupted interrupted)
+{
+	if (!interrupted.was_parked)
+		return;
+	cut_self->park_depth = interrupted.park_depth;
+	state_set(cut_self, CUT_PARKED);
+}
+
 /* ---- Transactions ---- */
+
+static inline void section_left(struct cut_thread *self, bool is_tx_end)
+{
+	if (!cut_is_outside(self))
+		return;
+	self->arrivals++;
+	barrier(); /* out of the section before the gate is looked at */
+	if (is_closed() && (is_tx_end || self->is_annotated || gate_now() >= CUT_AT_LOCK_ENDS))
+		gate_wait(self, CUT_PARKED);
+}
 
 void cut_tx_enter(void)
 {
 	if (!cut_is_on)
 		return;
 	struct cut_thread *self = cut_thread();
-	if (self->tx_depth++ != 0)
-		return;
 	self->is_annotated = true;
-	section_enter(self);
-	while (self->section == 1 && __builtin_expect(gate_now() != CUT_OPEN, 0)) {
-		self->section = 0; /* nothing of it has happened yet */
+	const bool is_first = cut_is_outside(self);
+	self->tx_depth++;
+	barrier(); /* in the section before the gate is looked at */
+	while (is_first && is_closed()) {
+		self->tx_depth--; /* nothing of it has happened yet */
 		gate_wait(self, CUT_PARKED);
-		section_enter(self);
+		self->tx_depth++;
+		barrier();
 	}
 }
 
@@ -203,8 +309,11 @@ void cut_tx_leave(void)
 {
 	struct cut_thread *self = cut_self;
 
-	if (cut_is_on && self && self->tx_depth != 0 && --self->tx_depth == 0)
-		section_leave(self, true);
+	if (!cut_is_on || !self || self->tx_depth == 0)
+		return;
+	barrier(); /* the program's stores before its end */
+	if (--self->tx_depth == 0)
+		section_left(self, true);
 }
 
 unsigned cut_tx_depth(void)
@@ -212,17 +321,29 @@ unsigned cut_tx_depth(void)
 	return cut_self ? cut_self->tx_depth : 0;
 }
 
+bool cut_is_in_section(void)
+{
+	return cut_self && !cut_is_outside(cut_self);
+}
+
 /* ---- Locks ---- */
+
+/* Where the thread was parked, a handler is taking this lock. */
+static inline bool is_held_at_entry(const struct cut_thread *self)
+{
+	return is_closed() && (self->is_annotated || self->state != CUT_RUNNING);
+}
 
 void cut_lock_begin(void)
 {
 	struct cut_thread *self = cut_thread();
+	const bool is_first = cut_is_outside(self);
 
-	section_enter(self);
-	while (self->section == 1 && is_held_here(self, false) && self->is_annotated) {
-		self->section = 0;
-		gate_wait(self, CUT_PARKED);
-		section_enter(self);
+	self->newest = ++self->number;
+	barrier(); /* in the section before the gate is looked at */
+	while (__builtin_expect(is_held_at_entry(self) && is_first, 0)) {
+		self->newest = newest_held(self);
+		cut_lock_again();
 	}
 }
 
@@ -230,90 +351,94 @@ void cut_lock_begin(void)
 void cut_lock_wait(const void *lock)
 {
 	struct cut_thread *self = cut_self;
+	const uint64_t newest = self->newest;
 
-	if (self->section != 1) {
-		__atomic_store_n(&self->wanted, lock, __ATOMIC_RELEASE);
+	self->newest = newest_held(self);
+	if (cut_is_outside(self)) {
+		park(self);
 		return;
 	}
-	self->section = 0;
-	park(self);
+	self->newest = newest;
+	__atomic_store_n(&self->wanted, lock, __ATOMIC_RELEASE);
 }
 
 bool cut_lock_woken(void)
 {
 	struct cut_thread *self = cut_self;
 
-	if (self->section != 0) {
+	if (self->wanted) {
 		__atomic_store_n(&self->wanted, NULL, __ATOMIC_RELAXED);
 		return true;
 	}
 	self->park_depth--;
-	self->section = 1;
+	self->newest = self->number;
 	state_set(self, CUT_RUNNING);
 	barrier();
-	if (gate_now() == CUT_OPEN)
+	if (!is_closed())
 		return true;
-	self->section = 0;
+	self->newest = newest_held(self);
 	state_set(self, CUT_PARKED);
 	return false;
 }
 
 void cut_lock_again(void)
 {
-	gate_wait(cut_self, CUT_PARKED);
-	section_enter(cut_self);
+	struct cut_thread *self = cut_self;
+
+	gate_wait(self, CUT_PARKED);
+	self->newest = ++self->number;
+	barrier();
 }
 
 void cut_lock_held(const void *lock, const void *site)
 {
-	struct cut_thread *self = cut_self;
-	const uint32_t i = self->hold_count++;
-
-	if (i < CUT_HOLDS_MAX)
-		self->holds[i] = (struct cut_hold){lock, site, false};
+	hold_add(cut_self, lock, site);
 }
 
 void cut_lock_failed(void)
 {
-	section_leave(cut_self, false);
+	cut_self->newest = newest_held(cut_self);
+	section_left(cut_self, false);
 }
 
 void cut_unlocked(const void *lock)
 {
 	struct cut_thread *self = cut_thread();
-	uint32_t i = self->hold_count < CUT_HOLDS_MAX ? self->hold_count : CUT_HOLDS_MAX;
+	struct cut_hold hold;
 
-	while (i != 0 && self->holds[i - 1].lock != lock)
-		i--;
-	/* Taken by somebody else, or before we looked; or not told apart. */
-	if (i == 0 && self->hold_count <= CUT_HOLDS_MAX)
-		return;
-	const bool was_lifelong = i != 0 && self->holds[i - 1].is_lifelong;
-	if (i != 0)
-		for (; i < self->hold_count && i < CUT_HOLDS_MAX; i++)
-			self->holds[i - 1] = self->holds[i];
-	self->hold_count--;
-	if (!was_lifelong)
-		section_leave(self, false);
+	barrier(); /* the program's stores before the section's end */
+	if (!hold_remove(self, lock, &hold)) {
+		if (self->untold == 0)
+			return; /* somebody else took it */
+		self->untold--;
+	}
+	self->newest = newest_held(self);
+	section_left(self, false);
 }
 
-bool cut_cond_wait(const void *lock)
+void cut_cond_wait(const void *lock, struct cut_waiting *ret_waiting)
 {
 	struct cut_thread *self = cut_thread();
 
-	if (self->section != 1 || self->tx_depth != 0)
-		return false;
-	self->section = 0;
-	park(self);
-	return true;
+	*ret_waiting = (struct cut_waiting){.is_parked = false};
+	if (!hold_remove(self, lock, &ret_waiting->hold))
+		return;
+	self->newest = newest_held(self);
+	ret_waiting->is_parked = cut_is_outside(self);
+	if (ret_waiting->is_parked)
+		park(self);
 }
 
-void cut_cond_woken(bool was_left)
+/* At the gate it holds the lock, but has changed nothing yet. */
+void cut_cond_woken(const struct cut_waiting *waiting)
 {
-	if (!was_left)
+	if (!waiting->hold.lock)
 		return;
-	cut_unpark();
-	cut_self->section++;
+	if (waiting->is_parked)
+		cut_unpark();
+	cut_self->number++;
+	hold_add(cut_self, waiting->hold.lock, waiting->hold.site);
+	barrier();
 }
 
 /* ---- Being stopped ---- */
@@ -327,10 +452,8 @@ bool cut_handle(const void *siginfo, uintptr_t pc)
 	if (!cut_is_on || gate_now() == CUT_OPEN)
 		return true;
 	struct cut_thread *self = cut_thread();
-	const bool is_lifelong = self->section != 0 && self->tx_depth == 0 &&
-				 self->lifelong_arrivals == self->arrivals + 1;
 	/* Between the look at it and now it has parked, entered a section, or the allocator. */
-	if (self->state == CUT_RUNNING && (self->section == 0 || is_lifelong) &&
+	if (self->state == CUT_RUNNING && cut_is_outside(self) &&
 	    !(cut_shared.is_busy && cut_shared.is_busy(pc)))
 		gate_wait(self, CUT_STOPPED);
 	return true;

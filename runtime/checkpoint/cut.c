@@ -21,6 +21,7 @@
 
 #define HOLD_NS UINT64_C(2000000)
 #define LOOK_NS UINT64_C(100000)
+#define MOVING_NS UINT64_C(10000000)
 #define POLL_NS UINT64_C(20000)
 #define SIGNAL_AGAIN_NS UINT64_C(50000)
 #define LOCK_ENDS_MAX_NS UINT64_C(20000000)
@@ -51,39 +52,38 @@ static enum cut_gate gate_after(uint64_t waited_ns, uint64_t interval_ns)
 
 /* ---- Threads ---- */
 
-struct sight {
-	uint32_t state, section, arrivals;
-};
-
-static struct sight look(const struct cut_thread *thread)
+static bool is_running(const struct cut_thread *thread)
 {
-	return (struct sight){
-		.state = __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE),
-		.section = __atomic_load_n(&thread->section, __ATOMIC_RELAXED),
-		.arrivals = __atomic_load_n(&thread->arrivals, __ATOMIC_RELAXED),
-	};
-}
-
-static bool is_outside(const struct cut_thread *thread, const struct sight *sight)
-{
-	return sight->section == 0 || thread->waits_for_cut ||
-	       (thread->lifelong_arrivals == sight->arrivals + 1 && thread->tx_depth == 0);
+	return __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == CUT_RUNNING;
 }
 
 static bool is_taken(const struct cut_thread *thread)
 {
-	const struct sight sight = look(thread);
-
-	return sight.state != CUT_RUNNING && is_outside(thread, &sight);
+	return !is_running(thread) && (thread->waits_for_cut || cut_is_outside(thread));
 }
 
 /* May it be stopped where it is? */
 static bool may_be_stopped(const struct cut_thread *thread, enum cut_gate gate)
 {
-	const struct sight sight = look(thread);
-
-	return sight.state == CUT_RUNNING && is_outside(thread, &sight) &&
+	return is_running(thread) && cut_is_outside(thread) &&
 	       (thread->is_annotated || gate == CUT_ANYWHERE);
+}
+
+/* A main thread that has ended by pthread_exit() stays, and is none any more. */
+static bool is_zombie(uint32_t tid)
+{
+	char path[64], text[128];
+	struct line at = line_in(path, sizeof(path));
+
+	if (tid != (uint32_t)cut_shared.pid)
+		return false;
+	line_add(&at, "/proc/self/task/");
+	line_add_number(&at, tid, 10);
+	line_add(&at, "/stat");
+	long i = os_read_file(path, text, sizeof(text)) - 1;
+	while (i > 0 && text[i] != ')') /* the name's end, whatever is in it */
+		i--;
+	return i > 0 && i + 2 < (long)sizeof(text) && text[i + 2] == 'Z';
 }
 
 /* A thread that is gone leaves its record behind. */
@@ -91,6 +91,7 @@ static bool is_gone(struct cut_thread *thread)
 {
 	if (os_tgkill((int)thread->tid, 0) != -ESRCH)
 		return false;
+	__atomic_store_n(&thread->state, CUT_RUNNING, __ATOMIC_RELAXED);
 	__atomic_store_n(&thread->tid, 0, __ATOMIC_RELEASE);
 	return true;
 }
@@ -153,42 +154,51 @@ static uint32_t visit_unknown(void (*visit)(uint32_t tid))
 	return count;
 }
 
+/* The dead are looked for each time: the record of one must not stand in for a thread that has
+ * none. */
 static uint32_t records_alive(void)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < thread_top(); i++)
-		count += thread_at(i) != NULL;
+	for (uint32_t i = 0; i < thread_top(); i++) {
+		struct cut_thread *thread = thread_at(i);
+		count += thread && !is_gone(thread);
+	}
 	return count;
 }
 
-/* Records of the dead are dropped only when the numbers do not agree. */
 static bool has_unknown(void)
 {
-	if (tasks_there() == records_alive())
-		return false;
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		struct cut_thread *thread = thread_at(i);
-		if (thread)
-			is_gone(thread);
-	}
-	return visit_unknown(NULL) != 0;
+	const uint32_t there = tasks_there();
+
+	return there != 0 && there != records_alive();
 }
 
 /* ---- Watching ---- */
 
+/* Has it come to a place where it could have been taken, lately? With fewer processors than threads
+ * they do not do so all at once. */
+static bool is_moving(struct cut_thread *thread, enum cut_gate gate)
+{
+	const bool counts_lock_ends = thread->is_annotated || gate >= CUT_AT_LOCK_ENDS;
+	const uint32_t *places = counts_lock_ends ? &thread->arrivals : &thread->parks;
+	const uint32_t count = __atomic_load_n(places, __ATOMIC_RELAXED);
+	const uint64_t now = now_ns();
+
+	if (count != thread->seen_places) {
+		thread->seen_places = count;
+		thread->moved_ns = now;
+	}
+	return now - thread->moved_ns < MOVING_NS;
+}
+
 /* Will it soon be where it may be taken, if the gates are closed now? */
 static bool looks_ready(struct cut_thread *thread, enum cut_gate gate)
 {
-	const struct sight sight = look(thread);
-	const bool is_moving = thread->is_looked_at && sight.arrivals != thread->seen_arrivals;
+	const bool was_moving = is_moving(thread, gate);
 
-	thread->is_looked_at = true;
-	thread->seen_arrivals = sight.arrivals;
-	if (is_outside(thread, &sight))
-		return sight.state != CUT_RUNNING || thread->is_annotated || gate == CUT_ANYWHERE ||
-		       is_moving;
-	return is_moving || thread->tx_depth != 0;
+	return is_taken(thread) || may_be_stopped(thread, gate) || was_moving ||
+	       thread->tx_depth != 0;
 }
 
 static bool all_look_ready(enum cut_gate gate)
@@ -203,27 +213,38 @@ static bool all_look_ready(enum cut_gate gate)
 	return is_ready;
 }
 
-/* A lock held for so long is no section: it guards something else than data. */
-static void note_lifelong(struct cut_thread *thread, uint64_t waited_ns)
+/* The oldest hold that counts, 0: none. What the thread changes meanwhile makes it a number that
+ * was given to a lock it held a moment ago, at worst. */
+static uint64_t oldest_hold(const struct cut_thread *thread)
 {
-	const struct sight sight = look(thread);
+	const uint32_t count = __atomic_load_n(&thread->hold_count, __ATOMIC_ACQUIRE);
 
-	if (waited_ns < LIFELONG_NS / 2 || sight.section == 0 || thread->tx_depth != 0 ||
-	    sight.arrivals != thread->seen_arrivals)
-		return;
-	const uint64_t now = now_ns();
-	if (thread->section_since_ns == 0 || thread->lifelong_arrivals != 0) {
-		thread->section_since_ns = now;
-	} else if (now - thread->section_since_ns > LIFELONG_NS) {
-		thread->lifelong_arrivals = sight.arrivals + 1;
-		thread->section_since_ns = 0;
-		cut_shared.lifelong += thread->hold_count;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint64_t number = __atomic_load_n(&thread->holds[i].number, __ATOMIC_RELAXED);
+		if (number > thread->lifelong)
+			return number;
+	}
+	return 0;
+}
+
+/* A lock held for so long is no section: it guards something else than data. The gates are open:
+ * when they are closed, threads and we must be of one mind about what is a section. */
+static void note_lifelong(struct cut_thread *thread)
+{
+	const uint64_t oldest = oldest_hold(thread), now = now_ns();
+
+	if (oldest != thread->oldest_seen) {
+		thread->oldest_seen = oldest;
+		thread->oldest_since_ns = now;
+	} else if (oldest != 0 && now - thread->oldest_since_ns > LIFELONG_NS) {
+		__atomic_store_n(&thread->lifelong, oldest, __ATOMIC_RELEASE);
+		__atomic_fetch_add(&cut_shared.lifelong, 1, __ATOMIC_RELAXED);
 	}
 }
 
 static bool holds(const struct cut_thread *thread, const void *lock)
 {
-	for (uint32_t i = 0; i < thread->hold_count && i < CUT_HOLDS_MAX; i++)
+	for (uint32_t i = 0; i < thread->hold_count; i++)
 		if (thread->holds[i].lock == lock)
 			return true;
 	return false;
@@ -232,16 +253,20 @@ static bool holds(const struct cut_thread *thread, const void *lock)
 /* Somebody in a section waits for a lock whose holder waits for this cut. */
 static bool is_deadlock(void)
 {
+	bool is_one = false;
+
 	for (uint32_t i = 0; i < thread_top(); i++) {
 		const struct cut_thread *thread = thread_at(i);
 		const void *wanted = thread ? __atomic_load_n(&thread->wanted, __ATOMIC_ACQUIRE) : NULL;
 		for (uint32_t j = 0; wanted && j < thread_top(); j++) {
-			const struct cut_thread *other = thread_at(j);
-			if (other && other != thread && other->waits_for_cut && holds(other, wanted))
-				return true;
+			struct cut_thread *other = thread_at(j);
+			if (!other || other == thread || !other->waits_for_cut || !holds(other, wanted))
+				continue;
+			__atomic_store_n(&other->is_deadlocked, true, __ATOMIC_RELEASE);
+			is_one = true;
 		}
 	}
-	return false;
+	return is_one;
 }
 
 /* ---- The gates ---- */
@@ -264,6 +289,18 @@ static void signal_thread(uint32_t tid)
 	os_tgsigqueue((int)tid, CUT_SIGNAL, CUT_MAGIC);
 }
 
+static void stop_thread(struct cut_thread *thread, unsigned *ret_forced)
+{
+	if (is_gone(thread))
+		return;
+	if (thread->is_signalled && is_zombie(thread->tid))
+		__atomic_store_n(&thread->state, CUT_PARKED, __ATOMIC_RELAXED);
+	if (!thread->is_annotated && !thread->is_signalled)
+		(*ret_forced)++;
+	thread->is_signalled = true;
+	signal_thread(thread->tid);
+}
+
 /* One round: who may be stopped is signalled. True: all stand. */
 static bool round_stop(enum cut_gate gate, bool may_signal, unsigned *ret_forced)
 {
@@ -274,19 +311,13 @@ static bool round_stop(enum cut_gate gate, bool may_signal, unsigned *ret_forced
 		if (!thread || is_taken(thread))
 			continue;
 		is_complete = false;
-		if (!may_signal || !may_be_stopped(thread, gate))
-			continue;
-		if (is_gone(thread))
-			continue;
-		if (!thread->is_annotated && !thread->is_signalled)
-			(*ret_forced)++;
-		thread->is_signalled = true;
-		signal_thread(thread->tid);
+		if (may_signal && may_be_stopped(thread, gate))
+			stop_thread(thread, ret_forced);
 	}
-	if (!is_complete || tasks_there() <= records_alive())
+	if (!is_complete || !has_unknown())
 		return is_complete;
 	if (may_signal && gate == CUT_ANYWHERE)
-		visit_unknown(signal_thread);
+		*ret_forced += visit_unknown(signal_thread);
 	return false;
 }
 
@@ -299,6 +330,8 @@ static bool hold_all(enum cut_gate gate, struct cut_report *report)
 	report->forced = 0;
 	for (uint32_t i = 0; i < thread_top(); i++)
 		cut_shared.threads[i].is_signalled = false;
+	if (cut_shared.arm)
+		cut_shared.arm();
 	gate_close(gate);
 	for (uint64_t now = began; now - began < HOLD_NS; now = now_ns()) {
 		const bool may_signal = now - signalled >= SIGNAL_AGAIN_NS;
@@ -336,8 +369,7 @@ static void name_culprit(struct line *line, const struct cut_thread *thread)
 	if (thread->tx_depth != 0) {
 		line_add(line, " stays in its HSK_TX");
 	} else if (thread->hold_count != 0) {
-		const uint32_t last = (thread->hold_count < CUT_HOLDS_MAX ? thread->hold_count :
-									    CUT_HOLDS_MAX) - 1;
+		const uint32_t last = thread->hold_count - 1;
 		line_add(line, " holds lock 0x");
 		line_add_number(line, (uintptr_t)thread->holds[last].lock, 16);
 		line_add(line, ", taken at ");
@@ -351,6 +383,8 @@ static int give_up(struct cut_report *report)
 {
 	struct line line = line_in(report->culprit, sizeof(report->culprit));
 
+	if (cut_shared.is_overfull)
+		line_add(&line, "there are, or were, too many threads");
 	for (uint32_t i = 0; i < thread_top() && !line.len; i++) {
 		const struct cut_thread *thread = thread_at(i);
 		if (thread && !is_taken(thread))
@@ -367,8 +401,12 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 	uint64_t pause_ns = LOOK_NS;
 
 	*ret_report = (struct cut_report){.lifelong = cut_shared.lifelong};
-	for (uint64_t waited = 0; waited < GIVE_UP_NS; waited = now_ns() - began) {
+	for (uint64_t waited = 0; waited < GIVE_UP_NS && !cut_shared.is_overfull;
+	     waited = now_ns() - began) {
 		const enum cut_gate gate = gate_after(waited, interval_ns);
+		for (uint32_t i = 0; i < thread_top(); i++)
+			if (thread_at(i))
+				note_lifelong(thread_at(i));
 		if (all_look_ready(gate)) {
 			if (hold_all(gate, ret_report))
 				return 0;
@@ -376,9 +414,6 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 		}
 		if (is_deadlock())
 			return CUT_E_DEADLOCK;
-		for (uint32_t i = 0; i < thread_top(); i++)
-			if (thread_at(i))
-				note_lifelong(thread_at(i), waited);
 		os_sleep_ns(pause_ns);
 	}
 	return give_up(ret_report);

@@ -21,27 +21,41 @@
 struct cut_hold {
 	const void *lock;
 	const void *site; /* where it was taken */
-	bool is_lifelong; /* no section any more */
+	uint64_t number;  /* of this hold, given once; 0: for life, no section any more */
 };
 
-/* What one thread says of itself; the committer reads. `section` counts transactions and locks that
- * are not lifelong; a lock beyond CUT_HOLDS_MAX counts without being told apart. */
+/*
+ * What one thread says of itself; the committer reads. Holds are numbered in their order, and stand
+ * in it; so one word tells whether any of them counts: the thread is outside of sections if
+ *
+ *	tx_depth == 0 && newest <= lifelong
+ *
+ * `newest` is the thread's: the number of the newest lock it holds or is taking. `lifelong` is the
+ * committer's: locks up to this number have been held for too long to be sections. Neither need
+ * know when the other changes its own. A lock beyond CUT_HOLDS_MAX counts without being told apart.
+ */
 struct cut_thread {
 	uint32_t state;    /* enum cut_state */
 	uint32_t tid;      /* 0: the record is free */
-	uint32_t section;
+	uint64_t newest;
+	uint64_t number;   /* the last that was given */
 	uint32_t tx_depth;
 	uint32_t park_depth;
 	uint32_t hold_count;
+	uint32_t untold;   /* locks beyond CUT_HOLDS_MAX */
 	uint32_t arrivals; /* times it parked or left a section: where it may be taken */
+	uint32_t parks;    /* times it parked */
 	bool is_annotated;
 	bool waits_for_cut;
 	const void *wanted; /* a lock it waits for inside a section */
 	/* The committer's: */
-	uint32_t seen_arrivals;
-	uint32_t lifelong_arrivals; /* its section of then lasts for ever; 0: none */
-	uint64_t section_since_ns;
-	bool is_looked_at, is_signalled;
+	uint64_t lifelong __attribute__((aligned(64)));
+	uint64_t oldest_seen; /* number of its oldest hold that counts, and since when */
+	uint64_t oldest_since_ns;
+	uint64_t moved_ns; /* when it was last seen to have come to where it may be taken */
+	uint32_t seen_places;
+	bool is_signalled;
+	bool is_deadlocked; /* it waits for a cut that waits for its lock */
 	struct cut_hold holds[CUT_HOLDS_MAX];
 } __attribute__((aligned(64)));
 
@@ -71,6 +85,19 @@ void cut_park_event(void);
 void cut_park_for_cut(void);
 void cut_unpark(void);
 
+/* cut_is_deadlock() - of a thread in cut_park_for_cut(): no cut can be taken before it gives its
+ * locks back; it must stop waiting */
+bool cut_is_deadlock(void);
+
+/* Around a handler of the program's signals, which may have come while the thread was parked: it is
+ * not, as long as the handler runs. A handler that never comes back leaves it so. */
+struct cut_interrupted {
+	bool was_parked;
+	uint32_t park_depth;
+};
+struct cut_interrupted cut_handler_enter(void);
+void cut_handler_leave(struct cut_interrupted interrupted);
+
 /* A transaction; nests. The thread is annotated from the first one on. */
 void cut_tx_enter(void);
 void cut_tx_leave(void);
@@ -82,7 +109,7 @@ unsigned cut_tx_depth(void);
  *	try the lock; if it is busy:
  *	cut_lock_wait(lock); wait for it; cut_lock_woken(): false: threads are held, and it may be
  *	what others need to come to the end of their sections: give it back; cut_lock_again(), and
- *	try again
+ *	try again. What cannot be given back is kept: cut_lock_again() returns in the section
  *	cut_lock_held(lock, site), or cut_lock_failed()
  * and out:
  *	give it back; cut_unlocked(lock)
@@ -95,10 +122,14 @@ void cut_lock_held(const void *lock, const void *site);
 void cut_lock_failed(void);
 void cut_unlocked(const void *lock);
 
-/* Around a wait for a condition: with no lock held but this one the thread leaves its section and
- * is parked. cut_cond_woken() returns in the section again, the lock being held. */
-bool cut_cond_wait(const void *lock);
-void cut_cond_woken(bool was_left);
+/* Around a wait for a condition: the thread does not hold the lock, and if no other counts, it is
+ * parked. cut_cond_woken() returns with the lock being held again. */
+struct cut_waiting {
+	struct cut_hold hold; /* .lock NULL: it was not known to be held */
+	bool is_parked;
+};
+void cut_cond_wait(const void *lock, struct cut_waiting *ret_waiting);
+void cut_cond_woken(const struct cut_waiting *waiting);
 
 /* cut_has_locks() - does it hold any lock, lifelong or not? */
 static inline bool cut_has_locks(void)
@@ -106,11 +137,15 @@ static inline bool cut_has_locks(void)
 	return cut_self && cut_self->hold_count != 0;
 }
 
+/* cut_is_in_section() - is the calling thread in one? */
+bool cut_is_in_section(void);
+
 /* ---- For whoever sets up ---- */
 
 /* cut_open() - from now on threads say what they do. is_busy(pc): may a thread interrupted there
- * not be stopped now (it is in the allocator)? 0 or -errno. cut_close(): in a forked child. */
-int cut_open(bool (*is_busy)(uintptr_t pc));
+ * not be stopped now (it is in the allocator)? arm(): the committer is about to send the stop
+ * signal; is its handler still ours? 0 or -errno. cut_close(): in a forked child. */
+int cut_open(bool (*is_busy)(uintptr_t pc), void (*arm)(void));
 void cut_close(void);
 
 /* cut_handle() - the stop signal's handler calls it; false: the signal is somebody else's */
@@ -128,8 +163,8 @@ struct cut_report {
 };
 
 /* cut_stop() - hold all threads but the caller. 0: they stand until cut_release();
- * CUT_E_GIVEN_UP: nobody is held, ret_report says why; CUT_E_DEADLOCK: a thread that waits for the
- * cut (committer_checkpoint()) holds a lock another waits for inside a section: it must be told */
+ * CUT_E_GIVEN_UP: nobody is held, ret_report says why; CUT_E_DEADLOCK: a thread that waits for
+ * the cut holds a lock another waits for in a section: wake who waits, for cut_is_deadlock() */
 #define CUT_E_GIVEN_UP 1
 #define CUT_E_DEADLOCK 2
 int cut_stop(uint64_t interval_ns, struct cut_report *ret_report);

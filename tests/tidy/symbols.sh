@@ -16,7 +16,7 @@ mallinfo2 malloc malloc_info malloc_stats malloc_trim malloc_usable_size mallopt
 mprotect msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock nanosleep pause
 pkey_mprotect poll posix_memalign ppoll pread pread64 preadv preadv64 pselect
 pthread_barrier_wait pthread_clockjoin_np pthread_cond_clockwait pthread_cond_timedwait
-pthread_cond_wait pthread_create pthread_join pthread_mutex_clocklock pthread_mutex_lock
+pthread_cond_wait pthread_join pthread_mutex_clocklock pthread_mutex_lock
 pthread_mutex_timedlock pthread_mutex_trylock pthread_mutex_unlock
 pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_rwlock_rdlock
 pthread_rwlock_timedrdlock pthread_rwlock_timedwrlock pthread_rwlock_tryrdlock
@@ -25,7 +25,7 @@ pthread_spin_trylock pthread_spin_unlock pthread_timedjoin_np pvalloc pwrite pwr
 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg select
 sem_clockwait sem_timedwait sem_wait semop semtimedop send sendfile sendfile64 sendmmsg
 sendmsg sendto setjmp siglongjmp sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
-syscall system thrd_create thrd_join thrd_sleep usleep valloc wait wait3 wait4 waitid
+syscall system thrd_join thrd_sleep usleep valloc wait wait3 wait4 waitid
 waitpid write writev"
 status=0
 
