@@ -159,6 +159,13 @@ class Remove(Case):
         self.assertTrue(os.path.exists(self.path("pool")))
 
 
+def kill_group(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Info(Case):
     KEYS = {"schema", "pool", "uuid", "state", "keep", "size_bytes", "used_bytes", "disk_bytes",
             "regions"}
@@ -204,11 +211,13 @@ class Info(Case):
 
     def test_a_fork_is_told_and_so_are_children_that_outlive_the_owner(self):
         self.create()
-        perl = "if (!fork) { sleep 600 } print STDERR qq(forked\\n); sleep 600"
+        # The child says so: it has let go of its parent's lock by then.
+        perl = "if (!fork) { print STDERR qq(forked\\n) } sleep 600"
         owner = subprocess.Popen([COMMAND, "run", "-qk", "none", "-p", "pool", "perl", "-e", perl],
                                  cwd=self.dir, env=self.environ, stderr=subprocess.PIPE,
                                  start_new_session=True)
         self.started.append(owner)
+        self.addCleanup(kill_group, owner.pid)
         self.assertEqual(owner.stderr.readline(), b"forked\n")
         self.assertIn("forked", self.json("info", "--json", "pool")["why"])
         owner.kill()
