@@ -6,8 +6,6 @@ tell "All of writing a block:"
 sed -n '/^static void write_in_place/,/^}/p; /^static void blocks_write/,/^}/p' \
 	"$demos/blocks.c" | sed 's/^/    | /'
 
-lines() { [[ $(wc -l <"$1") -gt $2 ]]; }
-
 # storm WORD: eleven lives, each killed
 storm() {
 	local life

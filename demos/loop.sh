@@ -11,15 +11,15 @@ show sh -c 'loop | tee plain.out'
 tell "Now in a pool, and every so often: kill -9. The same command each time:"
 printf '    $ %s\n' "heapsake run -q -p loop.pool -s 64M -- loop"
 kills=0
-while ! grep -q iterations: loop.out 2>/dev/null; do
+while :; do
 	heapsake run -q -p loop.pool -s 64M -- loop >>loop.out &
 	pid=$!
+	until_true lines loop.out $kills || exit 1
 	((kills)) || until_true has_epoch loop.pool || exit 1
 	sleep "0.$((RANDOM % 5 + 2))"
-	if kill_9 $pid; then
-		((++kills))
-		printf '    %-24s killed\n' "$(tail -n 1 loop.out)"
-	fi
+	kill_9 $pid || break
+	((++kills))
+	printf '    %s: killed\n' "$(tail -n 1 loop.out)"
 done
 tail -n 2 loop.out | sed 's/^/    /'
 sed -n 's/^from iteration //p' loop.out >starts

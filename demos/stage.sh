@@ -70,6 +70,9 @@ has_epoch() {
 	[[ $(heapsake info --json "$1") =~ \"epoch\":\ *[1-9] ]]
 }
 
+# lines FILE N: it has more than N
+lines() { [[ $(wc -l <"$1") -gt $2 ]]; }
+
 # until_true COMMAND...: within 20 seconds
 until_true() {
 	local i
