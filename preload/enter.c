@@ -227,7 +227,8 @@ static int show_heap(const char *head, struct refusal *ret_why)
 		if (extents[i].len)
 			error = window_show_home(&preload.window, extents[i].offset, extents[i].len);
 	if (error)
-		return refuse_error(STATUS_INCOMPATIBLE, "cannot be mapped", error, ret_why);
+		return refuse_error(error == -ENOSPC ? STATUS_NO_SPACE : STATUS_INCOMPATIBLE,
+				    "cannot be mapped", error, ret_why);
 	error = checkpoint_overlay(engine.checkpoint, CHECKPOINT_REGION_HEAP, put_over, NULL);
 	return error ? refuse_page(error, ret_why) : 0;
 }

@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "control.h"
 #include "os.h"
@@ -29,6 +31,7 @@
 #define ANONYMOUS_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
 #define SIZE_MIN_BYTES (UINT64_C(64) << 20)
 #define HUGE_FROM_BYTES (UINT64_C(8) << 20) /* a small program stays small: no huge pages before */
+#define HOLES_MAX 1024 /* mappings; a process may have some 65000 */
 
 /* Does this kernel know MADV_POPULATE_WRITE? Set once, by anyone; a lost race costs one call. */
 static bool window_cannot_populate;
@@ -227,6 +230,51 @@ int window_grow(struct window *window, size_t offset, size_t len)
 	return error;
 }
 
+/* The file's [at, at+len), all in one extent, is shown at offset. */
+static int cover_holes(struct window *window, int fd, size_t offset, uint64_t at, size_t len,
+		       unsigned *room)
+{
+	const uint64_t end = at + len;
+	int error = 0;
+
+	for (uint64_t hole = at; !error && hole < end;) {
+		int64_t data = os_lseek(fd, (int64_t)hole, SEEK_DATA);
+		if (data < 0 && data != -ENXIO)
+			return (int)data;
+		if (data < 0 || (uint64_t)data > end)
+			data = (int64_t)end;
+		if ((uint64_t)data > hole && *room == 0)
+			error = os_fallocate(fd, 0, hole, (uint64_t)data - hole);
+		else if ((uint64_t)data > hole) {
+			--*room;
+			error = map_anonymous(window, offset + (hole - at), (uint64_t)data - hole);
+		}
+		if ((uint64_t)data == end)
+			return error;
+		hole = (uint64_t)os_lseek(fd, data, SEEK_HOLE);
+	}
+	return error;
+}
+
+/* On tmpfs a fault in a hole, and be it by a load, takes memory for the file; on a full one it is
+ * SIGBUS. So zeros that are nobody's stand there, as many mappings as are reasonable, and then the
+ * file gets its blocks now. */
+static int hide_holes(struct window *window, int fd, size_t offset, size_t len)
+{
+	unsigned room = HOLES_MAX;
+	struct statfs fs;
+	int error = 0;
+
+	if (os_fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+		return 0;
+	for (uint64_t run = 0; !error && len; offset += run, len -= run) {
+		const uint64_t at = pool_file_offset(window->pool, offset, &run);
+		run = run < len ? run : len;
+		error = cover_holes(window, fd, offset, at, run, &room);
+	}
+	return error;
+}
+
 int window_show_home(struct window *window, size_t offset, size_t len)
 {
 	const size_t end = offset + len;
@@ -235,6 +283,8 @@ int window_show_home(struct window *window, size_t offset, size_t len)
 	if (fd < 0)
 		return fd;
 	int error = map_file(window, fd, offset, len, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	if (!error)
+		error = hide_holes(window, fd, offset, len);
 	os_close(fd);
 	if (!error)
 		error = window_range_add(window, offset, end);
