@@ -1,9 +1,10 @@
 /*
  * DESIGN 1.3: longjmp out of a block aborts it: by each name of longjmp, to a frame further out and
- * to the same one; not if the jump stays inside.
+ * to the same one; not if the jump stays inside. The thread's end in a block aborts it too.
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: jump
+ * run: end
  * inert: jump
  */
 #include <setjmp.h>
@@ -88,9 +89,29 @@ static void within_the_block(void)
 	MUST(value == 1);
 }
 
+static void *end_inside(void *unused)
+{
+	HSK_TX {
+		change();
+		pthread_exit(NULL);
+	}
+	return unused;
+}
+
+static void the_threads_end(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, end_inside, NULL);
+	pthread_join(thread, NULL);
+	MUST(value == 1 && hsk_checkpoint(10000) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	step_begin(argc, argv);
+	if (step_is("end"))
+		the_threads_end();
 	to_a_frame_further_out();
 	to_the_same_frame();
 	out_of_the_inner_block_only();
