@@ -92,8 +92,9 @@ HSK_API int hsk_set_root(const char *name, void *ptr);
  *
  * It is durable with the next epoch. Leaving the block by its end, return, break, continue or goto
  * commits it (break and continue leave the block, not a loop around it); so does a C++ exception,
- * for which see heapsake.hpp. longjmp() out of it, or the thread's end in it, aborts it. Blocks nest,
- * and the outermost counts.
+ * for which see heapsake.hpp. longjmp() out of it, or the thread's end in it, aborts it. Blocks
+ * nest, and the outermost counts.
+ *
  * While a thread is inside of one no epoch is taken: be brief, and wait for nothing.
  */
 #define HSK_TX HSK_TX_BLOCK_(0, HSK_TX_NAME_(__COUNTER__))
