@@ -30,8 +30,9 @@ static void woken(void *waiting)
 		struct cut_waiting waiting;                                                        \
 		const bool is_told = cut_is_on;                                                    \
 		if (is_told) {                                                                     \
-			cut_cond_wait(lock, &waiting);                                             \
+			waiting.hold.lock = NULL;                                                  \
 			_pthread_cleanup_push(&cleanup, woken, &waiting);                          \
+			cut_cond_wait(lock, &waiting);                                             \
 		}                                                                                  \
 		const int result = call;                                                           \
 		if (is_told) {                                                                     \

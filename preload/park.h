@@ -1,6 +1,7 @@
 /*
- * PARKED(call), EVENT(call) - make a call that may block, and be parked in it. EVENT for waits for
- * something to happen, which end the section of locks held across.
+ * PARKED(call), EVENT(does_wait, call) - make a call that may block, and be parked in it. EVENT for
+ * waits for something to happen, which end the section of locks held across; but not if it only
+ * looks.
  *
  * A thread that is cancelled in it must not stay parked while its cleanup handlers run. libc's old
  * way of registering one costs a few stores and needs no unwinder, which would be a library more
@@ -27,15 +28,15 @@ static inline void park_cancelled(void *argument)
 		struct _pthread_cleanup_buffer cleanup;                                            \
 		const bool is_parked = unlikely(cut_is_on);                                        \
 		if (is_parked) {                                                                   \
-			park();                                                                    \
 			_pthread_cleanup_push(&cleanup, park_cancelled, NULL);                     \
+			(park)();                                                                  \
 		}                                                                                  \
-		const __typeof__(call) call_result = call;                                             \
+		const __typeof__(call) call_result = call;                                         \
 		if (is_parked) {                                                                   \
-			_pthread_cleanup_pop(&cleanup, 0);                                         \
 			cut_unpark();                                                              \
+			_pthread_cleanup_pop(&cleanup, 0);                                         \
 		}                                                                                  \
-		call_result;                                                                        \
+		call_result;                                                                       \
 	})
 #define PARKED(call) PARKED_BY(cut_park, call)
-#define EVENT(call) PARKED_BY(cut_park_event, call)
+#define EVENT(does_wait, call) PARKED_BY((does_wait) ? cut_park_event : cut_park, call)

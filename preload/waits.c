@@ -19,69 +19,76 @@
 
 #include "park.h"
 
+static bool does_wait(const struct timespec *timeout)
+{
+	return !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
 INTERPOSE int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-	return EVENT(REAL(poll)(fds, count, timeout_ms));
+	return EVENT(timeout_ms != 0, REAL(poll)(fds, count, timeout_ms));
 }
 
 INTERPOSE int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		    const sigset_t *mask)
 {
-	return EVENT(REAL(ppoll)(fds, count, timeout, mask));
+	return EVENT(does_wait(timeout), REAL(ppoll)(fds, count, timeout, mask));
 }
 
 INTERPOSE int select(int count, fd_set *reads, fd_set *writes, fd_set *others,
 		     struct timeval *timeout)
 {
-	return EVENT(REAL(select)(count, reads, writes, others, timeout));
+	const bool waits = !timeout || timeout->tv_sec != 0 || timeout->tv_usec != 0;
+
+	return EVENT(waits, REAL(select)(count, reads, writes, others, timeout));
 }
 
 INTERPOSE int pselect(int count, fd_set *reads, fd_set *writes, fd_set *others,
 		      const struct timespec *timeout, const sigset_t *mask)
 {
-	return EVENT(REAL(pselect)(count, reads, writes, others, timeout, mask));
+	return EVENT(does_wait(timeout), REAL(pselect)(count, reads, writes, others, timeout, mask));
 }
 
 INTERPOSE int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
 {
-	return EVENT(REAL(epoll_wait)(fd, events, count, timeout_ms));
+	return EVENT(timeout_ms != 0, REAL(epoll_wait)(fd, events, count, timeout_ms));
 }
 
 INTERPOSE int epoll_pwait(int fd, struct epoll_event *events, int count, int timeout_ms,
 			  const sigset_t *mask)
 {
-	return EVENT(REAL(epoll_pwait)(fd, events, count, timeout_ms, mask));
+	return EVENT(timeout_ms != 0, REAL(epoll_pwait)(fd, events, count, timeout_ms, mask));
 }
 
 INTERPOSE int epoll_pwait2(int fd, struct epoll_event *events, int count,
 			   const struct timespec *timeout, const sigset_t *mask)
 {
-	return EVENT(REAL(epoll_pwait2)(fd, events, count, timeout, mask));
+	return EVENT(does_wait(timeout), REAL(epoll_pwait2)(fd, events, count, timeout, mask));
 }
 
 INTERPOSE int pause(void)
 {
-	return EVENT(REAL(pause)());
+	return EVENT(true, REAL(pause)());
 }
 
 INTERPOSE int sigsuspend(const sigset_t *mask)
 {
-	return EVENT(REAL(sigsuspend)(mask));
+	return EVENT(true, REAL(sigsuspend)(mask));
 }
 
 INTERPOSE int sigwait(const sigset_t *set, int *signal)
 {
-	return EVENT(REAL(sigwait)(set, signal));
+	return EVENT(true, REAL(sigwait)(set, signal));
 }
 
 INTERPOSE int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-	return EVENT(REAL(sigwaitinfo)(set, info));
+	return EVENT(true, REAL(sigwaitinfo)(set, info));
 }
 
 INTERPOSE int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-	return EVENT(REAL(sigtimedwait)(set, info, timeout));
+	return EVENT(does_wait(timeout), REAL(sigtimedwait)(set, info, timeout));
 }
 
 INTERPOSE int nanosleep(const struct timespec *time, struct timespec *left)
@@ -188,11 +195,11 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 
 INTERPOSE int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size)
 {
-	return EVENT(REAL(__poll_chk)(fds, count, timeout_ms, size));
+	return EVENT(timeout_ms != 0, REAL(__poll_chk)(fds, count, timeout_ms, size));
 }
 
 INTERPOSE int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 			  const sigset_t *mask, size_t size)
 {
-	return EVENT(REAL(__ppoll_chk)(fds, count, timeout, mask, size));
+	return EVENT(does_wait(timeout), REAL(__ppoll_chk)(fds, count, timeout, mask, size));
 }

@@ -133,12 +133,17 @@ static __attribute__((noinline, cold)) bool is_in_child(void)
 	return true;
 }
 
+static __attribute__((noinline)) void gate_wait_parked(void)
+{
+	for (uint32_t gate = gate_now(); gate != CUT_OPEN && !is_in_child(); gate = gate_now())
+		os_futex_wait(&cut_shared.gate, gate, NULL);
+}
+
 static __attribute__((noinline)) void gate_wait(struct cut_thread *self, enum cut_state state)
 {
 	do {
 		state_set(self, state);
-		for (uint32_t gate = gate_now(); gate != CUT_OPEN && !is_in_child(); gate = gate_now())
-			os_futex_wait(&cut_shared.gate, gate, NULL);
+		gate_wait_parked();
 		state_set(self, CUT_RUNNING);
 		barrier(); /* running is said before the gate is looked at */
 	} while (gate_now() != CUT_OPEN);
@@ -189,15 +194,19 @@ static inline bool hold_remove(struct cut_thread *self, const void *lock, struct
 
 /* ---- Parking ---- */
 
+/* While the gates are closed it goes no further: the stop signal may be on its way, and would end
+ * some calls early. Whoever parks when they are open is not sent one. */
 static void park(struct cut_thread *self)
 {
 	if (self->park_depth++ != 0)
 		return;
-	if (cut_is_outside(self)) {
-		self->arrivals++;
-		self->parks++;
-	}
+	const bool is_outside = cut_is_outside(self);
+	self->arrivals += is_outside;
+	self->parks += is_outside;
 	state_set(self, CUT_PARKED);
+	barrier(); /* parked is said before the gate is looked at */
+	if (is_outside && is_closed())
+		gate_wait_parked();
 }
 
 void cut_park(void)
