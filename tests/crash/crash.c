@@ -45,8 +45,10 @@ static const char *const scripts[] = {
 	"scsctscsctstctsctftscfttsccthtsctsytctcttctt",
 	"SsSdsdcSSSdckSSdcscscscmscsckbSSdc", /* pages go home before their epoch */
 	"SSSdfcSSdcSSdfckSSdcSSdyckSSSdcmm", /* and it fails */
+	"SSSSSSSSSSSSSSSdpcSSSSSSSdpcSSSSSSSdpcSSSSSSSdpcSSSSSSSdc", /* again and again */
 	"SSSSSSSSdfcekSSSSSSdfcekSSSSdfceekSSSSdcecekSSdzcek", /* and ends cleanly, as far as it can */
 	"SSSSSSSSSSSSdyrckSSSSSSSSdyrckSSSSSSSSdyrckh", /* somebody else's sync fails for them */
+	"SSSSSSSSSSSSSSdkSSSSSSSSSSSSSSdkSSSSSSSSSSSSSSSdk", /* they are of no epoch */
 	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
 };
@@ -176,7 +178,9 @@ static void image_try(struct history *history, const struct deal *deal)
 			deal->at, rotten ? ", a superblock rots" : "");
 	history_verify(history, &image, random_below(&history->random, 8) == 0);
 	states++;
-	if (history->depth + 1 < DEPTHS && random_below(&history->random, history->depth ? 64 : 128) == 0)
+	/* What an attach leaves half done, the next attach must find; a reader does not look for it. */
+	const uint32_t odds = history->depth ? 64 : history->is_attaching ? 16 : 128;
+	if (history->depth + 1 < DEPTHS && random_below(&history->random, odds) == 0)
 		go_on(history, &image);
 	if (rotten)
 		*rotten ^= 1;

@@ -201,7 +201,9 @@ static void start(struct history *history, bool is_branch)
 	memset(history->dirty, 0, sizeof(history->dirty));
 	memset(history->drafted, 0, sizeof(history->drafted));
 	const uint64_t attempt = info.attempt;
+	history->is_attaching = true;
 	int error = checkpoint_attach(history->checkpoint);
+	history->is_attaching = false;
 	checkpoint_info(history->checkpoint, &info);
 	if (error && !is_doubt_old && info.attempt == attempt && history->oracle.other_cut) {
 		history->oracle.hash[history->oracle.cut] = history->oracle.other_hash;
@@ -236,7 +238,7 @@ void history_begin(struct history *history, uint64_t seed)
 	history->plan.segment_bytes = UINT64_C(16384) << random_below(&history->random, 3);
 	history->plan.log_bytes = history->plan.segment_bytes * (3 + random_below(&history->random, 4));
 	history->plan.step_pages = 1 + random_below(&history->random, 6);
-	history->plan.bulk_pages = UINT64_C(2) << random_below(&history->random, 5);
+	history->plan.bulk_pages = UINT64_C(1) << random_below(&history->random, 5);
 	memset(history->memory, 0, HISTORY_PAGES * PAGE);
 	history->oracle.hash[0] = hash_memory(history->memory);
 	make_pool(history->disk, seed);
@@ -247,6 +249,7 @@ void history_resume(struct history *history, const struct history *before, uint6
 {
 	history->random = seed;
 	history->depth = before->depth + 1;
+	history->is_attaching = false;
 	history->step = 0;
 	history->oracle = before->oracle;
 	shape_regions(history);
@@ -300,7 +303,7 @@ static void draft(struct history *history)
 {
 	for (unsigned i = 0; i < HISTORY_PAGES; i++) {
 		const struct checkpoint_page page = page_of(history, i);
-		if (history->dirty[i] && random_below(&history->random, 2))
+		if (history->dirty[i] && random_below(&history->random, 4))
 			history->drafted[i] = checkpoint_draft(history->checkpoint, &page) == 0;
 	}
 }
@@ -385,6 +388,11 @@ void history_step(struct history *history, char action)
 		break;
 	case 'f':
 		fail_calls(history, DISK_FAULT_EIO, 1);
+		break;
+	case 'p':
+		fail_calls(history, DISK_FAULT_EIO, 1);
+		history->disk->fault_from = history->disk->calls + random_below(&history->random, 3);
+		history->disk->fault_until = history->disk->fault_from + 1;
 		break;
 	case 'F':
 		fail_calls(history, DISK_FAULT_EIO, 30);

@@ -30,6 +30,7 @@ struct history {
 	bool drafted[HISTORY_PAGES]; /* and given as a draft since it was last stored to */
 	struct oracle oracle;
 	uint64_t random;
+	bool is_attaching;
 	unsigned depth; /* how many crashes ago it began */
 	const char *script;
 	uint64_t step;
@@ -49,7 +50,7 @@ void history_end(struct history *history);
 /* history_step() - one action, by its letter:
  *   s store a line   S store a page   z zero a page   c commit   a commit, compared   t tend
  *   e finish   d draft some pages   l hold or let go   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
- *   f one call fails with EIO   F many do   y the next sync does   n the disk is full for a while   h all is well again */
+ *   p one of the next three calls fails   f one call fails with EIO   F many do   y the next sync does   n the disk is full for a while   h all is well again */
 void history_step(struct history *history, char action);
 
 /* history_verify() - what a restart finds must be a cut that may be found; returns its epoch */
