@@ -3,6 +3,7 @@
  * program dies, none is made or lost. What was durable when it was said is there.
  *
  * with: HEAPSAKE_INTERVAL=1ms
+ * with: HEAPSAKE_LOG=error
  * run: work => signal SIGKILL
  * run: work => signal SIGKILL
  * run: work => signal SIGKILL

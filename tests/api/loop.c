@@ -3,6 +3,7 @@
  * and the result is what it is without.
  *
  * with: HEAPSAKE_INTERVAL=1ms
+ * with: HEAPSAKE_LOG=error
  * run: kill => signal SIGKILL
  * run: kill => signal SIGKILL
  * run: kill => signal SIGKILL
