@@ -1,8 +1,8 @@
 /*
  * A log: appended to at its end, never torn. What libpmemlog does, on one block of malloc.
  *
- * The bytes and the new length are one transaction, so a record is there whole or not at all. To
- * begin again is to set the length to zero.
+ * The bytes and the new length are one transaction, so a record is there whole or not at all,
+ * whichever is stored first. To begin again is to set the length to zero.
  *
  * usage: log append     each line of standard input; says how many are durable, now and then
  *        log walk       prints it
@@ -15,7 +15,7 @@
 #include "heapsake.h"
 
 #define CAPACITY (64u << 20)
-#define DURABLE_EVERY 64
+#define DURABLE_EVERY 1024
 
 struct log {
 	size_t used;
@@ -41,8 +41,8 @@ static int log_append(struct log *log, const void *record, size_t len)
 	if (len > sizeof(log->bytes) - log->used)
 		return -1;
 	HSK_TX {
-		memcpy(log->bytes + log->used, record, len);
 		log->used += len;
+		memcpy(log->bytes + log->used - len, record, len);
 	}
 	return 0;
 }

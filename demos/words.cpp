@@ -33,9 +33,9 @@ int main(int argc, char **argv)
 	file.seekg(book->position);
 	for (std::string word; file >> word;) {
 		heapsake::tx tx;
-		book->count[word]++;
-		book->last_word = word;
 		book->position += static_cast<std::streamoff>(word.size()) + 1;
+		book->last_word = word;
+		book->count[word]++;
 	}
 	for (const auto &[word, count] : book->count)
 		std::cout << count << ' ' << word << '\n';
