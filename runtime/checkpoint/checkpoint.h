@@ -126,9 +126,9 @@ int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
  * again with the one after. */
 int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page);
 
-/* checkpoint_hold() - what must be left alone from now on. RETAIN: the epochs that can be had now
- * (the first seconds after an attach); STILL: home, down to pages nobody counts on (processes live
- * that were forked from ours and see it). The log grows meanwhile. */
+/* checkpoint_hold() - what must be left alone from now on. RETAIN: the epoch attached to, and the
+ * one before (the first seconds after an attach); STILL: home, down to pages nobody counts on
+ * (processes live that were forked from ours and see it), so that the log grows meanwhile. */
 enum checkpoint_hold { CHECKPOINT_FREE, CHECKPOINT_STILL, CHECKPOINT_RETAIN };
 void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold);
 

@@ -13,13 +13,20 @@
 #define STEP_NS UINT64_C(5000000)
 #define CALM_EPOCHS 16u
 
-/* Home never passes the oldest retained epoch. */
+/* Home never passes the oldest retained epoch; nor, for a run's first seconds, the one before the
+ * epoch it began with. What is older is merged even then: or else a program that dies every few
+ * seconds has a log that only grows. */
 static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
 {
 	const struct log *log = &checkpoint->log;
+	const uint64_t attached = checkpoint->anchor.sb.attached;
+	size_t count = log->epoch_count < CHECKPOINT_RETAINED
+			       ? 0 : log->epoch_count - CHECKPOINT_RETAINED + 1;
 
-	return log->epoch_count < CHECKPOINT_RETAINED
-		       ? NULL : &log->epochs[log->epoch_count - CHECKPOINT_RETAINED];
+	if (checkpoint->hold == CHECKPOINT_RETAIN && attached)
+		while (count && log->epochs[count].epoch >= attached)
+			count--;
+	return count ? &log->epochs[count - 1] : NULL;
 }
 
 void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold)
@@ -43,7 +50,8 @@ static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	/* What the trim will call the chain's start must be on media. */
 	int error = log_adopt(&checkpoint->log);
 
-	if (!error) /* home is about to pass it */
+	/* Home is about to pass it. */
+	if (!error && checkpoint->merge.target.epoch >= checkpoint->anchor.sb.attached)
 		error = anchor_attach(&checkpoint->anchor, 0);
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
@@ -62,7 +70,7 @@ int checkpoint_merge(struct checkpoint *checkpoint)
 	int error = 0;
 
 	CHECK(checkpoint->is_writer);
-	if (checkpoint->hold != CHECKPOINT_FREE)
+	if (checkpoint->hold == CHECKPOINT_STILL)
 		return 0;
 	if (is_merging(checkpoint)) /* to an older target */
 		error = merge_goes_on(checkpoint, MERGE_NO_LIMIT);
@@ -97,7 +105,7 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 	int more = segment_prepare(&checkpoint->log);
 	if (more)
 		return more < 0 ? more : CHECKPOINT_MORE;
-	if (checkpoint->hold != CHECKPOINT_FREE ||
+	if (checkpoint->hold == CHECKPOINT_STILL ||
 	    (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint))))
 		return 0;
 	error = merge_goes_on(checkpoint, limit);

@@ -28,8 +28,8 @@ MUTANTS = {
         'error = 0;'),
     # Home passes epochs that were promised to be there.
     'merge-passes-retained': ('checkpoint/tend.c',
-        '&log->epochs[log->epoch_count - CHECKPOINT_RETAINED]',
-        '&log->epochs[log->epoch_count - 1]'),
+        'log->epoch_count - CHECKPOINT_RETAINED + 1;',
+        'log->epoch_count;'),
     # Any record with a right checksum of its own is taken for the next one.
     'unchained': ('checkpoint/record.c',
         'if (record->previous != previous->checksum || record->seq != previous->seq + 1)\n'

@@ -756,6 +756,34 @@ Test(checkpoint, what_a_run_began_with_stays_while_it_is_held)
 	checkpoint_close(engine);
 }
 
+/* Nothing was merged in a run's first seconds, and a program killed every 200 ms had 1.2 GB of log. */
+Test(checkpoint, log_stays_short_though_no_run_lives_long)
+{
+	struct checkpoint_info info;
+
+	make_pool_on(&disk);
+	for (char life = 1; life < 60; life++) {
+		open_engine(&disk.medium);
+		checkpoint_hold(engine, CHECKPOINT_RETAIN);
+		checkpoint_info(engine, &info);
+		const uint64_t began = info.epoch;
+		for (char i = 0; i < 6; i++) {
+			memset(memory[0], life + i, PAGE);
+			memset(memory[life % (PAGES - 1) + 1], life + i, PAGE);
+			commit();
+			while (checkpoint_tend(engine) > 0)
+				;
+		}
+		checkpoint_info(engine, &info);
+		cr_assert_leq(info.log_bytes, 4 * plan.log_bytes);
+		checkpoint_close(engine);
+		cr_assert_eq(checkpoint_open(&engine, &disk.medium, &plan, &why), 0, "%s", why.line);
+		if (life > 1)
+			assert_pages(began, (char)(life + 4));
+		checkpoint_close(engine);
+	}
+}
+
 /* ---- Bulk ---- */
 
 #define LOAD_PAGES 4000u
