@@ -23,6 +23,7 @@
 #include "flush/medium-file.h"
 #include "keep.h"
 #include "os.h"
+#include "revive.h"
 #include "stop.h"
 
 #define HEAP_ROOM 8 /* times its window is what a heap is laid out for: its tables, mostly holes,
@@ -241,12 +242,15 @@ static int resume_heap(const char *head, struct refusal *ret_why)
 
 	if (status)
 		return status;
-	const int error = heap_attach(&memory_of_window, window->base,
+	int error = heap_attach(&memory_of_window, window->base,
 				      pool_size_bytes(&preload.pool), window->size_bytes, &found);
 	if (error == HEAP_E_DAMAGED)
 		return refuse_image(&found, ret_why);
 	if (error)
 		return refuse_error(STATUS_INCOMPATIBLE, "the heap does not fit", error, ret_why);
+	error = revive_init();
+	if (error)
+		return refuse_error(STATUS_FAILED, "no memory for its locks", error, ret_why);
 	preload.is_resumed = true;
 	return 0;
 }

@@ -14,12 +14,14 @@
 
 #include "checkpoint/cut.h"
 #include "real.h"
+#include "revive.h"
 #include "tx.h"
 
 #define SITE __builtin_return_address(0)
 
-/* A kind of lock: how it is tried, waited for, and given back. */
+/* A kind of lock: how it is made usable, tried, waited for, and given back. */
 struct kind {
+	enum revive_kind revive;
 	int busy; /* what try returns for a lock that is held */
 	int (*try)(void *lock);
 	int (*wait)(void *lock, clockid_t clock, const struct timespec *until);
@@ -40,6 +42,7 @@ static inline __attribute__((always_inline)) int enter(const struct kind *kind, 
 {
 	if (!cut_is_on || unlikely(clock > CLOCK_MONOTONIC)) /* no clock of locks: refused */
 		return kind->wait(lock, clock, until);
+	revive(lock, kind->revive);
 	cut_lock_begin();
 	int result = kind->try(lock);
 	while (unlikely(result == kind->busy)) {
@@ -63,13 +66,14 @@ static inline __attribute__((always_inline)) int enter(const struct kind *kind, 
 	return result;
 }
 
-static inline __attribute__((always_inline)) int try_enter(int (*try)(void *lock), void *lock,
+static inline __attribute__((always_inline)) int try_enter(const struct kind *kind, void *lock,
 							    const void *site)
 {
 	if (!cut_is_on)
-		return try(lock);
+		return kind->try(lock);
+	revive(lock, kind->revive);
 	cut_lock_begin();
-	const int result = try(lock);
+	const int result = kind->try(lock);
 	if (is_held(result))
 		cut_lock_held(lock, site);
 	else
@@ -110,7 +114,7 @@ static int mutex_give(void *lock)
 	return REAL(pthread_mutex_unlock)(lock);
 }
 
-static const struct kind mutex = {EBUSY, mutex_try, mutex_wait, mutex_give};
+static const struct kind mutex = {REVIVE_MUTEX, EBUSY, mutex_try, mutex_wait, mutex_give};
 
 INTERPOSE int pthread_mutex_lock(pthread_mutex_t *lock)
 {
@@ -119,7 +123,7 @@ INTERPOSE int pthread_mutex_lock(pthread_mutex_t *lock)
 
 INTERPOSE int pthread_mutex_trylock(pthread_mutex_t *lock)
 {
-	return try_enter(mutex_try, lock, SITE);
+	return try_enter(&mutex, lock, SITE);
 }
 
 INTERPOSE int pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec *until)
@@ -173,8 +177,10 @@ static int rwlock_give(void *lock)
 	return REAL(pthread_rwlock_unlock)(lock);
 }
 
-static const struct kind reading = {EBUSY, rwlock_try_read, rwlock_wait_read, rwlock_give};
-static const struct kind writing = {EBUSY, rwlock_try_write, rwlock_wait_write, rwlock_give};
+static const struct kind reading = {REVIVE_RWLOCK, EBUSY, rwlock_try_read, rwlock_wait_read,
+				    rwlock_give};
+static const struct kind writing = {REVIVE_RWLOCK, EBUSY, rwlock_try_write, rwlock_wait_write,
+				    rwlock_give};
 
 INTERPOSE int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
 {
@@ -188,12 +194,12 @@ INTERPOSE int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
 
 INTERPOSE int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 {
-	return try_enter(rwlock_try_read, lock, SITE);
+	return try_enter(&reading, lock, SITE);
 }
 
 INTERPOSE int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 {
-	return try_enter(rwlock_try_write, lock, SITE);
+	return try_enter(&writing, lock, SITE);
 }
 
 INTERPOSE int pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *until)
@@ -240,7 +246,7 @@ static int spin_give(void *lock)
 	return REAL(pthread_spin_unlock)(lock);
 }
 
-static const struct kind spin = {EBUSY, spin_try, spin_wait, spin_give};
+static const struct kind spin = {REVIVE_SPIN, EBUSY, spin_try, spin_wait, spin_give};
 
 INTERPOSE int pthread_spin_lock(pthread_spinlock_t *lock)
 {
@@ -249,7 +255,7 @@ INTERPOSE int pthread_spin_lock(pthread_spinlock_t *lock)
 
 INTERPOSE int pthread_spin_trylock(pthread_spinlock_t *lock)
 {
-	return try_enter(spin_try, (void *)lock, SITE);
+	return try_enter(&spin, (void *)lock, SITE);
 }
 
 INTERPOSE int pthread_spin_unlock(pthread_spinlock_t *lock)
@@ -274,7 +280,7 @@ static int mtx_give(void *lock)
 	return REAL(mtx_unlock)(lock);
 }
 
-static const struct kind c11 = {thrd_busy, mtx_try, mtx_wait, mtx_give};
+static const struct kind c11 = {REVIVE_MUTEX, thrd_busy, mtx_try, mtx_wait, mtx_give};
 
 INTERPOSE int mtx_lock(mtx_t *lock)
 {
@@ -283,7 +289,7 @@ INTERPOSE int mtx_lock(mtx_t *lock)
 
 INTERPOSE int mtx_trylock(mtx_t *lock)
 {
-	return try_enter(mtx_try, lock, SITE);
+	return try_enter(&c11, lock, SITE);
 }
 
 INTERPOSE int mtx_timedlock(mtx_t *lock, const struct timespec *until)

@@ -3,6 +3,7 @@
  * file system takes O_DIRECT for a manner of speaking, as tmpfs does, this finds nothing.)
  *
  * with: HEAPSAKE_INTERVAL=1ms
+ * with: HEAPSAKE_LOG=error
  * run: read => signal SIGKILL
  * run: look
  * inert: read
