@@ -3,6 +3,7 @@
  * it was stored.
  *
  * with: HEAPSAKE_INTERVAL=5ms
+ * with: HEAPSAKE_LOG=error
  * run: close => signal SIGKILL
  * run: look
  * inert: close

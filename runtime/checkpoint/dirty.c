@@ -1,0 +1,329 @@
+/*
+ * The problem: the tracker tells of a store once, copies take memory, an epoch may fail; yet the
+ * next one must have every page that changed since the last. The trick: whatever was told is in
+ * one of four places until its epoch is durable: with the engine as a draft, staged as a copy,
+ * pointed at while all threads stand, or in a set of pages to be looked at again. The guarantee:
+ * after dirty_collect() and a commit that succeeds, nothing that was stored before is missing;
+ * after one that fails, all of it is told again by the next.
+ *
+ * While the program runs a page goes to the engine at once, which has then done most of its work
+ * before the cut. But one that was dirty again at the last cut will be at this one: for it a copy,
+ * which costs a tenth, is kept up to date.
+ */
+#include "dirty.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "exclude.h"
+#include "os.h"
+#include "pageset.h"
+#include "roster.h"
+#include "staging.h"
+#include "track.h"
+
+#define PRECOPY_ROUNDS 4
+#define PRECOPY_ENOUGH 64 /* pages: cheaper to copy in the cut than to scan again */
+#define CAREFUL_WAIT_NS UINT64_C(100000)
+
+static struct {
+	struct dirty_plan plan;
+	struct region regions[ROSTER_MAX];
+	size_t region_count;
+	struct staging staging;
+	struct pageset again;   /* of the heap: changed without a store, or not copied when told */
+	struct pageset drafted; /* likewise: given to the engine for the epoch to come */
+	struct pageset hot;     /* likewise: dirty at the last cut, after all pre-copying */
+	size_t visited;         /* pages, by the collection going on */
+	int stage_error;
+	unsigned round;         /* of pre-copying */
+	bool is_stopped;        /* all threads stand */
+	bool may_point;         /* pages there is no room for are read where they are */
+	bool is_over_limit;     /* there was no room for some */
+	_Atomic bool is_careful; /* kept memory may be unreadable */
+	_Atomic bool is_precopying;
+	_Atomic uint32_t scans; /* begun and ended: odd while pages are told */
+} self;
+
+/* All threads stand, and there is no room for a copy: look at it again in a quieter time, or, if
+ * that did not come, let the commit read it where it is before they go on. */
+static void stage_without_room(const struct region *region, uint64_t page, const char *source)
+{
+	if (self.may_point) {
+		const int error = staging_point(&self.staging, region->id, page, source);
+		self.stage_error = error ? error : self.stage_error;
+	} else {
+		self.is_over_limit = true;
+		pageset_add(&self.again, page, 1);
+	}
+}
+
+static void stage_early(const struct region *region, uint64_t page, const char *source)
+{
+	const bool is_hot = self.round != 0 || pageset_has(&self.hot, page) ||
+			    staging_has(&self.staging, region->id, page);
+	if (is_hot && staging_put(&self.staging, region->id, page, source) == 0)
+		return;
+	/* Staged as zeros, which took no room: the commit would give that after the draft. */
+	const int error = staging_has(&self.staging, region->id, page)
+				  ? -ENOSPC
+				  : checkpoint_draft(self.plan.checkpoint,
+						     &(struct checkpoint_page){region->id, page,
+									       source});
+	/* Drafts of an epoch that fails are lost with it. */
+	pageset_add(error ? &self.again : &self.drafted, page, 1);
+}
+
+static void stage_at_cut(const struct region *region, uint64_t page, const char *source)
+{
+	pageset_add(&self.hot, page, 1);
+	if (staging_put(&self.staging, region->id, page, source) != 0)
+		stage_without_room(region, page, source);
+}
+
+static void stage_unlimited(const struct region *region, uint64_t page, const char *source,
+			    const char *bytes)
+{
+	const int error = staging_put(&self.staging, region->id, page, bytes);
+
+	if (!error)
+		return;
+	track_again(self.plan.track, source); /* no memory: the epoch would not be what it says */
+	self.stage_error = error;
+}
+
+/* A page as the epoch shall have it, if it cannot be taken from where it is: the end of a region is
+ * not the end of a page, some bytes are excluded, or the program has made it unreadable.
+ * 1: put together; 0: not needed; -errno */
+static int put_together(char *ret_copy, const char *source, uint64_t len)
+{
+	const bool is_readable = !self.is_careful || os_is_readable(source, len);
+	int error = 0;
+
+	if (len == LAYOUT_BLOCK_BYTES && exclude_is_empty() && is_readable)
+		return 0;
+	memset(ret_copy + len, 0, LAYOUT_BLOCK_BYTES - len);
+	if (is_readable)
+		memcpy(ret_copy, source, len);
+	else
+		error = os_read_memory(ret_copy, source, len);
+	exclude_apply(source, ret_copy, len);
+	return error ? error : 1;
+}
+
+static void stage_page(const struct region *region, uint64_t page)
+{
+	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	const char *source = region->address + page * LAYOUT_BLOCK_BYTES;
+	const int status = put_together(copy, source, region_page_bytes(region, page));
+
+	self.visited++;
+	if (status < 0) { /* the epoch would not be what it says */
+		track_again(self.plan.track, source);
+		self.stage_error = status;
+		return;
+	}
+	/* Those that had to be put together, and kept globals, are few: staged whatever the limit. */
+	const bool is_limited = !status && region->id == CHECKPOINT_REGION_HEAP;
+	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
+	if (!is_limited)
+		stage_unlimited(region, page, source, status ? copy : source);
+	else if (self.is_stopped)
+		stage_at_cut(region, page, source);
+	else
+		stage_early(region, page, source);
+}
+
+/* A run of the tracker's pages may touch several regions. */
+static void stage_run(void *context, char *start, size_t len)
+{
+	for (size_t i = 0; i < self.region_count; i++) {
+		const struct region *region = &self.regions[i];
+		if (!region->address || start >= region->address + region_bytes(region) ||
+		    start + len <= region->address)
+			continue;
+		uint64_t first;
+		const uint64_t count = region_pages_at(region, start, len, &first);
+		for (uint64_t page = first; page < first + count; page++)
+			stage_page(region, page);
+	}
+}
+
+static void stage_again(void *context, uint64_t page)
+{
+	stage_page(&self.regions[0], page);
+}
+
+/* One collection: first what no tracker tells, since it may have been stored to by now. */
+static int collect(size_t *ret_pages)
+{
+	self.visited = 0;
+	self.stage_error = 0;
+	pageset_take(&self.again, stage_again, NULL);
+	atomic_fetch_add(&self.scans, 1);
+	const int error = track_collect(self.plan.track, stage_run, NULL);
+	atomic_fetch_add(&self.scans, 1);
+	*ret_pages = self.visited;
+	return error ? error : self.stage_error;
+}
+
+/* Round after round while it shrinks: what the last one leaves is the pause. */
+static void precopy_rounds(void)
+{
+	size_t before = SIZE_MAX, pages = 0;
+
+	for (self.round = 0; self.round < PRECOPY_ROUNDS && !self.is_careful; self.round++) {
+		if (collect(&pages) != 0 || pages <= PRECOPY_ENOUGH || pages > before / 4 * 3)
+			return;
+		before = pages;
+	}
+}
+
+void dirty_precopy(void)
+{
+	if (!track_can_run(self.plan.track))
+		return;
+	self.is_precopying = true; /* before is_careful is looked at: see dirty_note_unreadable() */
+	precopy_rounds();
+	self.is_precopying = false;
+}
+
+int dirty_collect(bool may_point)
+{
+	size_t pages;
+
+	self.may_point = may_point;
+	self.is_over_limit = false;
+	self.is_stopped = true;
+	pageset_take(&self.hot, NULL, NULL);
+	const int error = collect(&pages);
+	self.is_stopped = false;
+	return error ? error : self.is_over_limit ? DIRTY_E_TOO_MUCH : 0;
+}
+
+const struct checkpoint_page *dirty_pages(size_t *ret_count, bool *ret_is_pointed)
+{
+	*ret_is_pointed = self.staging.pointed_count != 0;
+	return staging_pages(&self.staging, ret_count);
+}
+
+static void again_drafted(void *context, uint64_t page)
+{
+	pageset_add(&self.again, page, 1);
+}
+
+static void again_pointed(void *context, uint32_t region_id, uint64_t page)
+{
+	if (region_id == CHECKPOINT_REGION_HEAP)
+		pageset_add(&self.again, page, 1);
+	for (size_t i = 1; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			track_again(self.plan.track, self.regions[i].address);
+}
+
+void dirty_settle(bool is_durable)
+{
+	if (is_durable) {
+		staging_clear(&self.staging);
+		pageset_take(&self.drafted, NULL, NULL);
+	} else {
+		staging_unpoint(&self.staging, again_pointed, NULL);
+		pageset_take(&self.drafted, again_drafted, NULL);
+	}
+}
+
+/* ---- What is kept ---- */
+
+int dirty_open(const struct dirty_plan *plan)
+{
+	self.plan = *plan;
+	for (size_t i = 0; i < plan->region_count; i++)
+		self.regions[i] = plan->regions[i];
+	self.region_count = plan->region_count;
+	staging_open(&self.staging, plan->staging_bytes);
+	int error = pageset_open(&self.again, self.regions[0].page_count);
+	if (!error)
+		error = pageset_open(&self.drafted, self.regions[0].page_count);
+	return error ? error : pageset_open(&self.hot, self.regions[0].page_count);
+}
+
+static struct region *find_region(uint32_t region_id)
+{
+	for (size_t i = 0; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			return &self.regions[i];
+	return NULL;
+}
+
+int dirty_add_region(struct region *region)
+{
+	struct region *known = find_region(region->id);
+	int error = checkpoint_add_region(self.plan.checkpoint, region);
+
+	if (!error && region->address)
+		error = track_add(self.plan.track, region_memory_start(region),
+				  region_memory_bytes(region));
+	if (error)
+		return error;
+	*(known ? known : &self.regions[self.region_count++]) = *region;
+	return 0;
+}
+
+/* ---- Told by others than the tracker ---- */
+
+int dirty_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew)
+{
+	pageset_add(&self.again, page, page_count);
+	return is_mapped_anew ? track_renew(self.plan.track,
+					    self.regions[0].address + page * LAYOUT_BLOCK_BYTES,
+					    page_count * LAYOUT_BLOCK_BYTES) : 0;
+}
+
+static bool is_kept(const void *start, size_t len)
+{
+	const char *from = start;
+	bool is_kept = false;
+
+	for (size_t i = 0; i < self.region_count; i++) {
+		const struct region *region = &self.regions[i];
+		is_kept |= region->address && from < region->address + region_bytes(region) &&
+			   from + len > region->address;
+	}
+	return is_kept;
+}
+
+/* Between looking at a page and copying it, its protection must not change: hence no pre-copy any
+ * more, and one that is going on is waited for. */
+void dirty_note_unreadable(const void *start, size_t len)
+{
+	if (!is_kept(start, len))
+		return;
+	self.is_careful = true;
+	self.plan.track->has_closed = true;
+	while (self.is_precopying)
+		os_sleep_ns(CAREFUL_WAIT_NS);
+}
+
+uint32_t dirty_scans(void)
+{
+	return self.scans;
+}
+
+/* A byte of each page is exchanged for itself. */
+void dirty_note_stored(uint32_t scans, void *start, size_t len)
+{
+	char *const end = (char *)start + len;
+
+	if ((scans == self.scans && scans % 2 == 0) || !is_kept(start, len))
+		return;
+	for (char *at = start; at < end;
+	     at += LAYOUT_BLOCK_BYTES - (uintptr_t)at % LAYOUT_BLOCK_BYTES)
+		__atomic_fetch_or(at, 0, __ATOMIC_RELAXED);
+}
+
+void dirty_forget(void)
+{
+	if (self.plan.track)
+		track_forget(self.plan.track);
+}

@@ -1,0 +1,44 @@
+/*
+ * Dirty: the pages of the epoch to come. Room-private; the committer's, but for the notes, which
+ * come from any thread (committer.h says what they mean).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "checkpoint.h"
+
+struct track;
+
+struct dirty_plan {
+	struct checkpoint *checkpoint;
+	struct track *track;
+	const struct region *regions; /* the first is the heap */
+	size_t region_count;
+	uint64_t staging_bytes;
+};
+
+int dirty_open(const struct dirty_plan *plan); /* 0 or -ENOMEM */
+void dirty_forget(void);                       /* in a forked child */
+int dirty_add_region(struct region *region);   /* committer_add_region() */
+
+/* dirty_precopy() - while the program runs: give the engine what is written, copy what will be
+ * written again, round after round while it shrinks */
+void dirty_precopy(void);
+
+/* dirty_collect() - all threads stand: stage what is left. may_point: what there is no room for is
+ * pointed at, and they must stand until the commit. 0; DIRTY_E_TOO_MUCH; -errno: the next one tells
+ * the rest again */
+#define DIRTY_E_TOO_MUCH 1
+int dirty_collect(bool may_point);
+
+/* dirty_pages() - what is staged, for the commit; dirty_settle(): how that ended */
+const struct checkpoint_page *dirty_pages(size_t *ret_count, bool *ret_is_pointed);
+void dirty_settle(bool is_durable);
+
+int dirty_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
+uint32_t dirty_scans(void);
+void dirty_note_stored(uint32_t scans, void *start, size_t len);
+void dirty_note_unreadable(const void *start, size_t len);
