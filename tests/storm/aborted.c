@@ -93,10 +93,6 @@ int main(void)
 			if (dice % 3 == 0)
 				HSK_ABORT();
 		}
-		if (tries % 64 != 0)
-			continue;
-		HSK_TX_DURABLE { change(dice); }
-		if (hsk_status() == 0)
-			storm_acknowledge(0, state->steps);
+		STORM_BLOCK(0, state->steps) { change(dice + 1); }
 	}
 }

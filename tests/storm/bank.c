@@ -52,6 +52,7 @@ static void transfer(unsigned clerk)
 	if (first != second)
 		pthread_mutex_lock(&locks[second]);
 	enter(&bank->accounts[from], clerk, -(int64_t)(dice >> 50));
+	storm_linger(dice);
 	enter(&bank->accounts[to], clerk, (int64_t)(dice >> 50));
 	bank->clerks[clerk].transfers++;
 	if (first != second)
@@ -62,19 +63,14 @@ static void transfer(unsigned clerk)
 static void work(unsigned clerk)
 {
 	for (;;) {
-		for (int i = 0; i < 100; i++)
-			if (has_blocks)
-				HSK_TX { transfer(clerk); }
-			else
-				transfer(clerk);
+		uint64_t *count = &bank->clerks[clerk].transfers;
 		if (has_blocks) {
-			HSK_TX_DURABLE { transfer(clerk); }
-			if (hsk_status() != 0)
-				continue;
-		} else if (hsk_checkpoint(-1) != 0) {
+			STORM_BLOCK(clerk, *count) { transfer(clerk); }
 			continue;
 		}
-		storm_acknowledge(clerk, bank->clerks[clerk].transfers);
+		transfer(clerk);
+		if (*count % storm_every() == 0 && hsk_checkpoint(-1) == 0)
+			storm_acknowledge(clerk, *count);
 	}
 }
 

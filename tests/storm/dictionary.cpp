@@ -45,6 +45,7 @@ void step(book &book)
 	book.steps++;
 	if (found != book.words.end())
 		book.digest -= digest_of(word, found->second);
+	storm_linger(dice);
 	if (found != book.words.end() && dice >> 63) {
 		book.words.erase(found);
 		return;
@@ -85,11 +86,6 @@ int main()
 		}
 	verify(*book_kept);
 	storm_found(0, book_kept->steps);
-	for (;;) {
-		for (int i = 0; i < 20; i++)
-			HSK_TX { step(*book_kept); }
-		HSK_TX_DURABLE { step(*book_kept); }
-		if (hsk_status() == 0)
-			storm_acknowledge(0, book_kept->steps);
-	}
+	for (;;)
+		STORM_BLOCK(0, book_kept->steps) { step(*book_kept); }
 }

@@ -3,7 +3,8 @@
  * goes on storing, committing and merging. After a restart most of the heap is still a view of the
  * pool file, shared with the children through the page cache: where a merge would show.
  *
- *   forks MILLISECONDS [END]   how long a child looks; END: how long the parent lives, 0: for ever
+ *   forks LOOK [END [WAIT]]   in milliseconds: how long a child looks, how long the parent lives
+ *                             (0: for ever), and how long it waits before it does anything
  *
  * Every page says which generation it is of and which page it is. A child sees one generation.
  */
@@ -109,6 +110,7 @@ int main(int argc, char **argv)
 	MUST(argc > 1);
 	const uint64_t look_ms = strtoull(argv[1], NULL, 10);
 	const uint64_t end_ms = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, begun_ms = now_ms();
+	const uint64_t wait_ms = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
 	uint64_t forked_ms = 0;
 
 	if (!pages)
@@ -121,16 +123,13 @@ int main(int argc, char **argv)
 	if (!hsk_resumed() || steps % 2) /* else everything is left to the children to look at first */
 		verify(steps);
 	storm_found(0, steps);
+	usleep((useconds_t)(wait_ms * 1000));
 	while (end_ms == 0 || now_ms() < begun_ms + end_ms) {
 		if (now_ms() > forked_ms + look_ms / CHILDREN) {
 			forked_ms = now_ms();
 			fork_child(look_ms);
 		}
-		for (int i = 0; i < 10; i++)
-			HSK_TX { step(); }
-		HSK_TX_DURABLE { step(); }
-		if (hsk_status() == 0)
-			storm_acknowledge(0, steps);
+		STORM_BLOCK(0, steps) { step(); }
 	}
 	for (int status; wait(&status) > 0;)
 		MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);

@@ -72,6 +72,7 @@ static void step(struct lists *lists)
 	if (node == from)
 		return;
 	node_unlink(node);
+	storm_linger(dice);
 	if (dice % 16 == 0)
 		node = renew(node);
 	node->moves++;
@@ -110,12 +111,9 @@ int main(void)
 		}
 	verify(lists);
 	storm_found(0, lists->steps);
-	for (;;) {
-		HSK_TX_DURABLE {
-			for (int i = 0; i < 32; i++)
+	for (;;)
+		STORM_BLOCK(0, lists->steps) {
+			for (int i = 0; i < 3; i++)
 				HSK_TX { step(lists); }
 		}
-		if (hsk_status() == 0)
-			storm_acknowledge(0, lists->steps);
-	}
 }

@@ -1,6 +1,6 @@
 /*
- * A hash map of uthash, as it is: entries come, change and go, one transaction a step, every
- * eighth of them durable.
+ * A hash map of uthash, as it is: entries come, change and go, one transaction a step, some of
+ * them durable.
  *
  * Its digest is kept beside it. A page too old or too new, anywhere, and map, count and digest do
  * not agree; a step's half, and the digest is that of no step.
@@ -55,6 +55,7 @@ static void step(void)
 	HASH_FIND(hh, map, &key, sizeof(key), entry);
 	if (entry)
 		take(entry);
+	storm_linger(dice);
 	if (!entry || dice >> 62)
 		put(key, steps);
 	steps++;
@@ -78,13 +79,6 @@ int main(void)
 {
 	verify();
 	storm_found(0, steps);
-	for (;;) {
-		if (storm_dice(2, steps) % 8) {
-			HSK_TX { step(); }
-			continue;
-		}
-		HSK_TX_DURABLE { step(); }
-		if (hsk_status() == 0)
-			storm_acknowledge(0, steps);
-	}
+	for (;;)
+		STORM_BLOCK(0, steps) { step(); }
 }

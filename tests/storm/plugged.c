@@ -20,15 +20,10 @@ int main(int argc, char **argv)
 	MUST(plugin_step && plugin_steps);
 	MUST(plugin_steps(host_text) == host_steps);
 	storm_found(0, host_steps);
-	for (;;) {
-		HSK_TX_DURABLE {
-			for (int i = 0; i < 50; i++) {
-				free(host_text);
-				host_text = strdup("of the host's");
-				MUST(host_text && plugin_step(host_text) == ++host_steps);
-			}
+	for (;;)
+		STORM_BLOCK(0, host_steps) {
+			free(host_text);
+			host_text = strdup("of the host's");
+			MUST(host_text && plugin_step(host_text) == ++host_steps);
 		}
-		if (hsk_status() == 0)
-			storm_acknowledge(0, host_steps);
-	}
 }

@@ -32,6 +32,38 @@ static inline void storm_acknowledge(unsigned line, uint64_t steps)
 	storm_say('a', line, steps);
 }
 
+/*
+ * STORM_BLOCK(line, steps) { a step } - a transaction, now and then a durable one: every
+ * STORM_EVERYth of the line, as the driver says. steps, an expression, is acknowledged if it is
+ * durable. Between two durable ones it is epochs of their own time that the program is killed in.
+ */
+static inline uint64_t storm_every(void)
+{
+	static uint64_t every;
+	const char *text = every ? NULL : getenv("STORM_EVERY");
+
+	if (!every)
+		every = text ? strtoull(text, NULL, 10) : 10;
+	return every;
+}
+
+struct storm_block {
+	bool is_durable, is_open;
+};
+
+static inline void storm_block_end(unsigned line, uint64_t steps, bool is_durable)
+{
+	if (is_durable && hsk_status() == 0)
+		storm_acknowledge(line, steps);
+}
+
+#define STORM_BLOCK(line, steps) \
+	for (struct storm_block storm = {(steps) % storm_every() == 0, true}; storm.is_open; \
+	     storm.is_open = false, storm_block_end((line), (steps), storm.is_durable)) \
+		for (struct hsk_block block __attribute__((cleanup(hsk_tx_end))) = \
+			     {hsk_tx_begin(&block, storm.is_durable ? HSK_TX_IS_DURABLE : 0), 1}; \
+		     block.is_open; block.is_open = 0)
+
 /* Pseudo-random and the same each time: what step n of a line does. */
 static inline uint64_t storm_dice(uint64_t line, uint64_t step)
 {
@@ -40,6 +72,14 @@ static inline uint64_t storm_dice(uint64_t line, uint64_t step)
 	x = (x ^ (x >> 31)) * UINT64_C(0x7fb5d329728ea185);
 	x = (x ^ (x >> 27)) * UINT64_C(0x81dadef4bc2dd44d);
 	return x ^ (x >> 33);
+}
+
+/* In the middle of a step, once in a while: an epoch must wait for the step's end, although the
+ * thread sleeps here, in a call where others may be taken. */
+static inline void storm_linger(uint64_t dice)
+{
+	if (dice >> 32 << 55 == 0) /* one in 512 */
+		usleep(500);
 }
 
 /* So that no mistake makes two states look alike: a sum of these over a set says what is in it. */
