@@ -20,7 +20,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/committer.h"
 #include "checkpoint/track.h"
-#include "flush/medium-file.h"
+#include "flush/medium-dax.h"
 #include "keep.h"
 #include "os.h"
 #include "revive.h"
@@ -34,7 +34,7 @@
 
 /* keep=heap: what stands between the window and the pool. */
 static struct {
-	struct medium_file file;
+	struct medium_dax medium;
 	struct checkpoint *checkpoint;
 	struct track track;
 	struct region regions[2];
@@ -141,7 +141,7 @@ static int open_engine(struct refusal *ret_why)
 		.bytes = CHECKPOINT_TABLE_PAGES * LAYOUT_BLOCK_BYTES,
 		.home = LAYOUT_USE_REGIONS,
 	};
-	return checkpoint_open(&engine.checkpoint, &engine.file.medium,
+	return checkpoint_open(&engine.checkpoint, &engine.medium.file.medium,
 			       &(struct checkpoint_plan){.regions = engine.regions, .region_count = 2},
 			       ret_why);
 }
@@ -364,7 +364,7 @@ static int attach_heap(const struct config *config, struct refusal *ret_why)
 	int status = 0;
 
 	decide_durability(config);
-	const int error = medium_file_open(&engine.file, &preload.pool, engine.durability);
+	const int error = medium_dax_open(&engine.medium, &preload.pool, engine.durability);
 	if (error)
 		return refuse_error(STATUS_FAILED, "cannot be opened for its log", error, ret_why);
 	if (config->is_new)

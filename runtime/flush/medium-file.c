@@ -219,7 +219,7 @@ static const void *file_view(struct medium *medium, size_t len, uint64_t offset)
 	return offset + len <= file->view_bytes ? file->view + offset : NULL;
 }
 
-static const struct medium_table file_table = {
+const struct medium_table medium_file_table = {
 	.read = file_read,
 	.write = file_write,
 	.punch = file_punch,
@@ -234,7 +234,7 @@ static const struct medium_table file_table = {
 int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durability durability)
 {
 	*ret_file = (struct medium_file){
-		.medium = {.table = &file_table, .name = pool->path},
+		.medium = {.table = &medium_file_table, .name = pool->path},
 		.pool = pool,
 		.log_fd = FD_UNKNOWN,
 		.durability = durability,

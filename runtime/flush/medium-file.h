@@ -20,6 +20,10 @@ struct medium_file {
 	bool has_synced_write; /* RWF_DSYNC is known here; else fdatasync after each append */
 };
 
+/* For a back end that does some of it in another way: every medium passed must be the first member
+ * of a struct medium_file. */
+extern const struct medium_table medium_file_table;
+
 /* medium_file_open() - a medium over an owned pool, which must outlive it; 0 or -errno */
 int medium_file_open(struct medium_file *ret_file, struct pool *pool,
 		     enum durability durability);

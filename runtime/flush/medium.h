@@ -1,9 +1,10 @@
 /*
  * The medium: the one table through which every durable byte goes.
  *
- * A back end fills the table: a file (medium-file.c), DAX later, a simulated disk in tests, which
- * crashes between any two calls. Nobody above this room knows which one he has, and nobody above
- * it writes to a pool by any other way, but for the control page, of which nothing is kept.
+ * A back end fills the table: a file (medium-file.c), DAX (medium-dax.c), a simulated disk in
+ * tests, which crashes between any two calls. Nobody above this room knows which one he has, and
+ * nobody above it writes to a pool by any other way, but for the control page, of which nothing is
+ * kept.
  *
  *   call      durable                     used for
  *   write     after the next sync         home and its checksums; superblocks

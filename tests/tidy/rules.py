@@ -26,7 +26,7 @@ FOREIGN_PATH = re.compile(r"(?<![\w.}/-])/(?:%s)/\w" % "|".join(("home", "work",
 UNFINISHED = re.compile(r"\b(?:%s)\b" % "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")))
 # Rooms whose noun is not their name, or that have a face for each of their neighbours.
 FACES = {
-    "runtime/flush": ("medium.h", "medium-file.h"),
+    "runtime/flush": ("medium.h", "medium-file.h", "medium-dax.h"),
     "runtime/checkpoint": ("checkpoint.h", "committer.h", "cut.h", "exclude.h", "region-table.h",
                            "track.h"),
     "wrappers": ("heapsake.h", "heapsake.hpp"),
