@@ -4,9 +4,9 @@
  * The bytes and the new length are one transaction, so a record is there whole or not at all,
  * whichever is stored first. To begin again is to set the length to zero.
  *
- * usage: log append     each line of standard input; says how many are durable, now and then
- *        log walk       prints it
- *        log rewind     empties it
+ * usage: log append [N]   each line of standard input; says how many are durable, after each N
+ *        log walk         prints it
+ *        log rewind       empties it
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,6 @@
 #include "heapsake.h"
 
 #define CAPACITY (64u << 20)
-#define DURABLE_EVERY 1024
 
 struct log {
 	size_t used;
@@ -24,15 +23,17 @@ struct log {
 
 static struct log *log_open(void)
 {
-	struct log *log = hsk_root("log");
+	struct log *log;
 
-	if (!log)
-		HSK_TX {
+	HSK_TX {
+		log = hsk_root("log");
+		if (!log) {
 			log = malloc(sizeof(*log));
 			if (!log || hsk_set_root("log", log))
 				exit(1);
 			log->used = 0;
 		}
+	}
 	return log;
 }
 
@@ -58,7 +59,7 @@ static void log_walk(const struct log *log)
 }
 
 /* -1: the log is full, or what is appended does not become durable */
-static int append_lines(struct log *log)
+static int append_lines(struct log *log, long durable_every)
 {
 	static char line[1 << 20];
 	long count = 0;
@@ -66,7 +67,7 @@ static int append_lines(struct log *log)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (log_append(log, line, strlen(line)))
 			return -1;
-		if (++count % DURABLE_EVERY)
+		if (++count % durable_every)
 			continue;
 		if (hsk_checkpoint(-1))
 			return -1;
@@ -80,11 +81,11 @@ int main(int argc, char **argv)
 {
 	struct log *log = log_open();
 
-	if (argc == 2 && strcmp(argv[1], "append") == 0)
-		return append_lines(log) ? 1 : 0;
+	if (argc >= 2 && strcmp(argv[1], "append") == 0)
+		return append_lines(log, argc > 2 ? atol(argv[2]) : 256) ? 1 : 0;
 	if (argc == 2 && strcmp(argv[1], "walk") == 0)
 		return log_walk(log), 0;
 	if (argc == 2 && strcmp(argv[1], "rewind") == 0)
 		return log_rewind(log), 0;
-	return fprintf(stderr, "usage: log append|walk|rewind\n"), 2;
+	return fprintf(stderr, "usage: log append [N]|walk|rewind\n"), 2;
 }

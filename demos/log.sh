@@ -6,17 +6,17 @@ tell "All of appending:"
 sed -n '/^static int log_append/,/^}/p' "$demos/log.c" | sed 's/^/    | /'
 run=(heapsake run -q -i 1ms -p log.pool -s 128M -- log)
 
-# Records of up to 9 kB, each of one letter, so that a torn one could be seen.
+# Records of up to 2 kB, each of one letter, so that a torn one could be seen.
 records() {
 	awk -v n="$1" 'BEGIN {
 		for (i = 0; i < 26; i++) {
 			row = substr("abcdefghijklmnopqrstuvwxyz", i + 1, 1)
-			while (length(row) < 9000)
+			while (length(row) < 2000)
 				row = row row
 			rows[i] = row
 		}
 		for (; ; n++)
-			print n, substr(rows[n % 26], 1, n * 7919 % 9001)
+			print n, substr(rows[n % 26], 1, n * 7919 % 2001)
 	}'
 }
 
