@@ -29,18 +29,16 @@ static bool ask_is_pid(const char *operand)
 /* "START-END rw-s OFFSET DEV INODE   PATH": is it a control page? Then its path. */
 static const char *ask_control_path(char *line)
 {
-	uint64_t start, end, offset;
-	char flags[8];
-	int path = 0;
+	char *at = line;
+	const uint64_t start = strtoull(at, &at, 16);
+	const uint64_t end = strtoull(at + (*at == '-'), &at, 16);
+	const char *flags = at + (*at == ' ');
 
 	line[strcspn(line, "\n")] = 0;
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %*s %*s %n", &start, &end, flags,
-		   &offset, &path) != 4 ||
-	    !path)
+	if (strncmp(flags, "rw-s ", 5) != 0 || end - start != LAYOUT_BLOCK_BYTES ||
+	    strtoull(flags + 5, NULL, 16) != LAYOUT_CONTROL_OFFSET)
 		return NULL;
-	bool is_control = !strcmp(flags, "rw-s") && offset == LAYOUT_CONTROL_OFFSET &&
-			  end - start == LAYOUT_BLOCK_BYTES;
-	return is_control ? line + path : NULL;
+	return strchr(flags, '/');
 }
 
 static int ask_refuse_process(const char *pid, int error, struct refusal *ret_why)

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,10 +65,8 @@ static int check_pool(struct check *check, const char *path, struct refusal *ret
 static void check_add_refusal(struct check *check, const struct refusal *why)
 {
 	const char *place = strstr(why->line, " at offset ");
-	unsigned long long offset = 0;
+	const uint64_t offset = place ? strtoull(place + strlen(" at offset "), NULL, 10) : 0;
 
-	if (place)
-		sscanf(place, " at offset %llu", &offset);
 	finding_add(&check->findings, strstr(why->line, ": log at") ? "log" : "pool", offset, why->line,
 		    "an epoch that can be read");
 }

@@ -64,12 +64,12 @@ struct json_object *finding_new_json(const struct findings *findings)
 
 	for (unsigned i = 0; i < finding_kept(findings); i++) {
 		const struct finding *finding = &findings->list[i];
-		struct json_object *object = json_object_new_object();
-		text_add_json(object, "where", finding->where);
-		text_add_number(object, "offset", finding->offset);
-		text_add_json(object, "found", finding->found);
-		text_add_json(object, "expected", finding->expected);
-		json_object_array_add(array, object);
+		struct json_object *item = json_object_new_object();
+		text_add_json(item, "where", finding->where);
+		text_add_number(item, "offset", finding->offset);
+		text_add_json(item, "found", finding->found);
+		text_add_json(item, "expected", finding->expected);
+		json_object_array_add(array, item);
 	}
 	return array;
 }

@@ -56,14 +56,14 @@ struct json_object *region_list_new_json(const struct region_list *list)
 	struct json_object *array = json_object_new_array();
 
 	for (unsigned i = 0; i < list->count; i++) {
-		struct json_object *object = json_object_new_object();
-		text_add_json(object, "name", list->entries[i].name);
+		struct json_object *item = json_object_new_object();
+		text_add_json(item, "name", list->entries[i].name);
 		if (list->entries[i].start)
-			text_add_number(object, "start", list->entries[i].start);
+			text_add_number(item, "start", list->entries[i].start);
 		else
-			json_object_object_add(object, "start", NULL);
-		text_add_number(object, "bytes", list->entries[i].bytes);
-		json_object_array_add(array, object);
+			json_object_object_add(item, "start", NULL);
+		text_add_number(item, "bytes", list->entries[i].bytes);
+		json_object_array_add(array, item);
 	}
 	return array;
 }
