@@ -46,7 +46,7 @@ static void unlock_mutex(pthread_mutex_t *mutex)
 	const int kind = mutex->__data.__kind;
 	const int ceiling = kind & PRIO_PROTECT ? mutex->__data.__lock & (int)CEILING_MASK : 0;
 
-	memset(mutex, 0, sizeof(*mutex));
+	memset(&mutex->__data, 0, sizeof(mutex->__data));
 	mutex->__data.__kind = kind;
 	mutex->__data.__lock = ceiling;
 }
@@ -56,7 +56,7 @@ static void unlock_rwlock(pthread_rwlock_t *rwlock)
 	const unsigned flags = rwlock->__data.__flags;
 	const int shared = rwlock->__data.__shared;
 
-	memset(rwlock, 0, sizeof(*rwlock));
+	memset(&rwlock->__data, 0, sizeof(rwlock->__data));
 	rwlock->__data.__flags = flags;
 	rwlock->__data.__shared = shared;
 }
@@ -66,7 +66,7 @@ static void forget_waiters(pthread_cond_t *cond)
 {
 	const unsigned attributes = cond->__data.__wrefs & 3;
 
-	memset(cond, 0, sizeof(*cond));
+	memset(&cond->__data, 0, sizeof(cond->__data));
 	cond->__data.__wrefs = attributes;
 }
 
