@@ -189,7 +189,7 @@ int control_wait(struct control *control, uint32_t request, uint64_t timeout_ns)
 
 /* ---- Reading ---- */
 
-#define READ_BYTES offsetof(struct control, descendants)
+#define READ_BYTES offsetof(struct control, reserved)
 typedef uint64_t __attribute__((may_alias)) word;
 static_assert(READ_BYTES % sizeof(word) == 0, "copied by words");
 

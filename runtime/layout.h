@@ -231,20 +231,9 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    280     4  errno of the newest one that failed
  *    284     4  requests durable: the newest one whose epoch is on media
  *    288   192  why the state is not OK, or who delays a cut; zero-terminated
- *    480  2048  descendants of owners, 16 bytes each: pid, reserved, start time; pid 0: free
- *   2528  1568  reserved
+ *    480  3616  reserved
  */
-#define LAYOUT_DESCENDANT_MAX 128u
-
 enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
-
-/* A process forked by an owner, whose clean pages are home's. */
-struct layout_descendant {
-	int32_t pid;
-	uint32_t reserved;
-	uint64_t start_ticks;
-};
-static_assert(sizeof(struct layout_descendant) == 16, "on media");
 
 struct control_counters {
 	uint64_t epochs;
@@ -293,8 +282,7 @@ struct control {
 	int32_t request_error;
 	uint32_t requests_durable;
 	char why[192];
-	struct layout_descendant descendants[LAYOUT_DESCENDANT_MAX];
-	uint8_t reserved[1568];
+	uint8_t reserved[3616];
 };
 static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
 static_assert(offsetof(struct control, seq) == 8, "on media");
@@ -307,7 +295,7 @@ static_assert(offsetof(struct control, state) == 144, "on media");
 static_assert(offsetof(struct control, counters) == 176, "on media");
 static_assert(offsetof(struct control, doorbell) == 268, "on media");
 static_assert(offsetof(struct control, why) == 288, "on media");
-static_assert(offsetof(struct control, descendants) == 480, "on media");
+static_assert(offsetof(struct control, reserved) == 480, "on media");
 
 /*
  * ---- Locks ----
