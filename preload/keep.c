@@ -355,7 +355,8 @@ void keep_enter_main(void)
 	if (status)
 		end_refused(&why);
 	preload.main_epoch = committer_epoch();
-	preload.code_moved = moved_compare(&keep_table);
+	if (preload.is_resumed) /* else nothing is kept that could point to code */
+		preload.code_moved = moved_compare(&keep_table);
 	moved_record(&keep_table);
 	lock_release(&keep.lock);
 }

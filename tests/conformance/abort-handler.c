@@ -2,7 +2,7 @@
  * After an invalid free the heap is abandoned: a crash handler can still allocate, and free.
  * expect: status 3
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: .*freed twice\?.*
- * only: shared private
+ * only: shared kept
  */
 #include <signal.h>
 

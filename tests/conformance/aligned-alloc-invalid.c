@@ -1,6 +1,6 @@
 /*
  * C17 7.22.3.1: an alignment that is no power of two fails; EINVAL. (glibc 2.36 still takes it.)
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * HEAPSAKE_CHILDREN=inherit without %p: a child that wants the same pool is refused, 3.
  * expect: stderr heapsake: refused: /\S+/test.pool: .*\d+.*
  * with: HEAPSAKE_CHILDREN=inherit
- * only: shared private
+ * only: shared kept
  */
 #include <spawn.h>
 

@@ -2,7 +2,7 @@
  * DESIGN 1.2: HEAPSAKE_CHILDREN=inherit with %p in the pool's path: each process has its own pool,
  * by spawn and by fork and exec, children of children too.
  * with: HEAPSAKE_CHILDREN=inherit
- * only: shared private
+ * only: shared kept
  */
 #include <spawn.h>
 

@@ -1,6 +1,6 @@
 /*
  * DESIGN 5: a program that closes every descriptor still grows its heap, into the file.
- * only: shared private
+ * only: shared kept
  */
 #include <fcntl.h>
 #include <sys/stat.h>

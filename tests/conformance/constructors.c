@@ -1,6 +1,6 @@
 /*
  * DESIGN 4.9: initfirst: what other constructors allocate is in the pool already.
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -3,7 +3,7 @@
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: .*freed twice\?.*
  * expect: backtrace double-free-large
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * DESIGN 1, errors: likewise long after, when its neighbours came and went and it left the cache.
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: .*freed twice\?.*
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

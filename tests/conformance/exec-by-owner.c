@@ -3,7 +3,7 @@
  * or runs without (volatile, the default).
  * expect: stdout second
  * with: HEAPSAKE_CHILDREN=inherit
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

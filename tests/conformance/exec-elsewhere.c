@@ -4,7 +4,7 @@
  * percent sign. The start line is printed once.
  * expect: stdout the same pool
  * expect: stderr heapsake: .+per%cent.pool: keep none, up to 64 MiB; nothing of this run will come back
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * The owner execs a program and says itself what becomes of it: any HEAPSAKE_ variable in the
  * environment handed over, and nothing of ours is added to it.
  * expect: stdout 1 entries
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

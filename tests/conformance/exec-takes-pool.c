@@ -2,7 +2,7 @@
  * A program the owner execs takes the pool along, by every member of the family, though no entry
  * of ours is in the environment (DESIGN 4.9: `sh -c 'exec redis'`); a child's exec does not.
  * expect: stdout child plain, owner in the pool
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * DESIGN 2.6: the same with small blocks, by malloc, calloc, realloc and memalign alike.
  * expect: stderr heapsake: /\S+/test.pool: full: .*; set a larger HEAPSAKE_SIZE
  * with: HEAPSAKE_SIZE=32M
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

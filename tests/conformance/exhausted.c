@@ -2,7 +2,7 @@
  * DESIGN 2.6: a full pool is NULL and ENOMEM, one warning per process; freed, it serves again.
  * expect: stderr heapsake: /\S+/test.pool: full: 100000 more bytes do not fit into its 32 MiB; set a larger HEAPSAKE_SIZE
  * with: HEAPSAKE_SIZE=32M
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

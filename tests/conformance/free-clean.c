@@ -1,7 +1,7 @@
 /*
  * DESIGN 4.8: metadata is out of band: free of a long-lived block writes no user page. All of
  * them are read-only while some are freed: through the thread's cache, beyond it, and large ones.
- * only: shared private
+ * only: shared kept
  */
 #include <sys/mman.h>
 

@@ -2,7 +2,7 @@
  * DESIGN 1, errors: likewise into a large one.
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: .*pass the pointer malloc gave
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * DESIGN 1, errors: a pointer into a block is one line and abort().
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: points 16 bytes into a block of .*
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

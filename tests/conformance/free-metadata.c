@@ -2,7 +2,7 @@
  * DESIGN 1, errors: the heap's own first bytes are no block.
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x200000000000: .*
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

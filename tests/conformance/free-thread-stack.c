@@ -2,7 +2,7 @@
  * DESIGN 1, errors: likewise on another thread's.
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x[0-9a-f]+: lies in this thread's stack; pass a pointer malloc gave
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -3,7 +3,7 @@
  * expect: signal SIGABRT
  * expect: stderr heapsake: free\(\): 0x200e00000000: lies in the pool, but was never given out; pass a pointer malloc gave
  * with: HEAPSAKE_SIZE=64G
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

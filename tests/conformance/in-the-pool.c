@@ -1,6 +1,6 @@
 /*
  * DESIGN, keep=none: the heap is in the pool, libc's own allocations too.
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -3,7 +3,7 @@
  * expect: stderr heapsake: .*
  * limit: AS=1500000000
  * with: HEAPSAKE_SIZE=64G
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -1,7 +1,7 @@
 /*
  * malloc_stats(3): figures on stderr.
  * expect: stderr heapsake: stats: live \d+ KiB in \d+ blocks, of them \d+ KiB in 1 large; cached .*
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -1,6 +1,6 @@
 /*
  * malloc_trim(3): 1 when memory was given back, 0 when there was none to give.
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * HEAPSAKE_STATS: one line, of the owner; none of its forked children.
  * expect: stderr \{"schema":1,"size_bytes":268435456,"open_bytes":\d+,"peak_bytes":\d+,"live_bytes":\d+,.*"threads":1\}
  * with: HEAPSAKE_STATS=json
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -2,7 +2,7 @@
  * HEAPSAKE_STATS: also of programs that close stderr before the end, as coreutils do.
  * expect: stderr heapsake: stats: .*
  * with: HEAPSAKE_STATS=1
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

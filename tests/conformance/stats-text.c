@@ -3,7 +3,7 @@
  * expect: stdout output
  * expect: stderr heapsake: stats: live \d+ KiB in \d+ blocks, of them 0 KiB in 0 large; .*
  * with: HEAPSAKE_STATS=1
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -1,6 +1,6 @@
 /*
  * A thread's cache goes back when it ends: 5000 threads one after the other, memory stays level.
- * only: shared private
+ * only: shared kept
  */
 #include "must.h"
 

@@ -12,6 +12,7 @@ From meson, in the environment:
                   ours; then there is no pool to prove anything with.
     TEST_PLACE    where the pool lies: tmpfs (default) or file
     TEST_SIZE     the pool's size, default 2G (sparse)
+    TEST_KEEP     none (default) or heap: epochs are taken while the program runs
 Exit status 77 is meson's for a skipped test; the reason is the last line printed.
 """
 import glob
@@ -27,6 +28,7 @@ import time
 LIBRARY = os.path.abspath(os.environ["TEST_LIBRARY"])
 PLACE = os.environ.get("TEST_PLACE", "tmpfs")
 SIZE = os.environ.get("TEST_SIZE", "2G")
+KEEP = os.environ.get("TEST_KEEP", "none")
 IS_OURS = os.path.basename(LIBRARY).startswith("libheapsake")
 IS_PRIVATE = os.path.basename(LIBRARY) == "libheapsake-private.so"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -144,7 +146,9 @@ class Place:
         if is_pooled and IS_OURS:
             name = "%p.pool" if self.children == "inherit" else "test.pool"
             env.update(HEAPSAKE_POOL=os.path.join(self.pools, name), HEAPSAKE_SIZE=SIZE,
-                       HEAPSAKE_KEEP="none", HEAPSAKE_QUIET="1", HEAPSAKE_CHILDREN=self.children)
+                       HEAPSAKE_KEEP=KEEP, HEAPSAKE_QUIET="1", HEAPSAKE_CHILDREN=self.children,
+                       HEAPSAKE_DURABILITY="cache" if PLACE == "tmpfs" else "media",
+                       HEAPSAKE_LOG="error")  # not that these programs are stopped anywhere
         return env
 
     def start(self, argv, is_pooled, env=None, **options):
