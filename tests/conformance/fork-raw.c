@@ -1,6 +1,7 @@
 /*
  * DESIGN 5, raw clone: clone() without CLONE_VM runs no atfork handlers; what its child stores
  * reaches neither the parent nor the file, not even its control page.
+ * with: HEAPSAKE_INTERVAL=0
  */
 #include <fcntl.h>
 #include <sched.h>
