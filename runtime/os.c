@@ -238,6 +238,11 @@ int os_madvise(void *addr, size_t len, int advice)
 	return (int)os_syscall3(SYS_madvise, (long)addr, (long)len, advice);
 }
 
+int os_munlock(const void *addr, size_t len)
+{
+	return (int)os_syscall3(SYS_munlock, (long)addr, (long)len, 0);
+}
+
 #define THREAD_FLAGS                                                                       \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |    \
 	 CLONE_CHILD_CLEARTID)

@@ -185,7 +185,8 @@ static void view_close(struct medium_file *file)
 }
 
 /* All of the file as it is now; it never gets shorter. Not on tmpfs, where looking at a hole takes
- * memory, or SIGBUS if there is none. */
+ * memory, or SIGBUS if there is none. After mlockall(MCL_FUTURE) a mapping that can be read would
+ * be filled at once, 64 GiB of it; so it can not, until it is unlocked. */
 static void view_open(struct medium_file *file)
 {
 	struct statfs fs;
@@ -197,10 +198,12 @@ static void view_open(struct medium_file *file)
 	if (fd < 0)
 		return;
 	if (os_fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && os_fstat(fd, &st) == 0) {
-		void *view = os_mmap(NULL, (uint64_t)st.st_size, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+		void *view = os_mmap(NULL, (uint64_t)st.st_size, PROT_NONE, MAP_SHARED | MAP_NORESERVE,
 				     fd, 0);
 		file->has_view = !os_is_error(view);
 		if (file->has_view) {
+			os_munlock(view, (uint64_t)st.st_size);
+			os_mprotect(view, (uint64_t)st.st_size, PROT_READ);
 			os_madvise(view, (uint64_t)st.st_size, MADV_DONTFORK);
 			os_madvise(view, (uint64_t)st.st_size, MADV_DONTDUMP);
 			file->view = view;

@@ -2,7 +2,6 @@
  * DESIGN 5: mlockall(MCL_CURRENT | MCL_FUTURE) locks what is open, not the window of 64 GiB, and
  * the heap grows afterwards.
  * with: HEAPSAKE_SIZE=64G
- * only: shared inert
  */
 #include <sys/mman.h>
 
