@@ -211,7 +211,8 @@ void report_publish(struct report *report, const struct checkpoint *checkpoint)
 	status->counters.epochs = info.epochs;
 	status->counters.pages = info.pages;
 	status->counters.log_bytes = info.record_bytes;
-	status->counters.home_bytes = info.home_pages * LAYOUT_BLOCK_BYTES;
+	status->counters.user_bytes = info.user_bytes;
+	status->counters.home_bytes = info.home_bytes;
 	status->pause = times_of(&report->pause);
 	status->commit = times_of(&report->commit);
 	control_publish(report->control, status);
