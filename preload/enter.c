@@ -23,6 +23,7 @@
 #include "flush/medium-dax.h"
 #include "keep.h"
 #include "os.h"
+#include "ours.h"
 #include "revive.h"
 #include "stop.h"
 
@@ -39,7 +40,7 @@ static struct {
 	struct track track;
 	struct region regions[2];
 	enum durability durability; /* in effect */
-} engine;
+} engine OURS;
 
 static int refuse_error(enum status status, const char *what, int error, struct refusal *ret_why)
 {

@@ -26,16 +26,17 @@
 #include "control.h"
 #include "libc-main.h"
 #include "os.h"
+#include "ours.h"
 #include "say.h"
 #include "tx.h"
 
-struct preload_state preload;
+struct preload_state preload OURS;
 
 /* Read-only from the end of the constructor on. */
 static union {
 	struct config config;
 	char page[(sizeof(struct config) + OS_PAGE_BYTES - 1) & ~(OS_PAGE_BYTES - 1)];
-} frozen __attribute__((aligned(OS_PAGE_BYTES)));
+} frozen __attribute__((aligned(OS_PAGE_BYTES))) OURS;
 
 /* Not one instance but two would fight for one pool; of two mallocs only one is called. */
 struct instances {

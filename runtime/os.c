@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 #include "os-x86_64.h"
+#include "ours.h"
 
 int os_open(const char *path, int flags, unsigned mode)
 {
@@ -214,6 +215,8 @@ long os_write(int fd, const void *buffer, size_t len)
 
 void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset)
 {
+	if (!addr && ours_zone_is_open())
+		return ours_mmap(len, prot, flags, fd, offset);
 	return (void *)os_syscall6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, (long)offset);
 }
 

@@ -18,6 +18,7 @@
 #include "dirty.h"
 #include "lock.h"
 #include "os.h"
+#include "ours.h"
 #include "pool.h"
 #include "report.h"
 #include "track.h"
@@ -41,7 +42,7 @@ static struct {
 	uint64_t last_cut_ns;
 	unsigned skips; /* in a row */
 	uint32_t alive; /* the thread: os_thread_start() */
-} self;
+} self OURS;
 
 /* ---- Epochs ---- */
 

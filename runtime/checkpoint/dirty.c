@@ -18,6 +18,7 @@
 
 #include "exclude.h"
 #include "os.h"
+#include "ours.h"
 #include "pageset.h"
 #include "roster.h"
 #include "staging.h"
@@ -44,7 +45,7 @@ static struct {
 	_Atomic bool is_careful; /* kept memory may be unreadable */
 	_Atomic bool is_precopying;
 	_Atomic uint32_t scans; /* begun and ended: odd while pages are told */
-} self;
+} self OURS;
 
 /* All threads stand, and there is no room for a copy: look at it again in a quieter time, or, if
  * that did not come, let the commit read it where it is before they go on. */

@@ -12,6 +12,7 @@
 
 #include "cut.h"
 #include "os.h"
+#include "ours.h"
 
 #define LOOK_NS UINT64_C(1000000000)
 
@@ -25,7 +26,7 @@ static struct {
 	_Atomic uint32_t tickets;
 	_Atomic uint64_t outcome; /* struct outcome */
 	uint32_t bell;            /* a futex: rung when outcome has changed */
-} self;
+} self OURS;
 
 uint32_t waiters_draw(void)
 {

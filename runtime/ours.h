@@ -1,0 +1,51 @@
+/*
+ * Ours: what in a process that is kept whole belongs to us, not to the image (runtime/process).
+ *
+ *   OURS            a variable that stays the new process's at a resume: pools, engine, locks
+ *   the zone        addresses of our own anonymous memory, far from any program's, never kept
+ *   sections        a program's thread works on what is ours: the stop signal waits
+ *
+ * Without keep=process all of this costs next to nothing and means nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OURS __attribute__((section("ours")))
+/* all of them, byte-exact: the linker knows where a section begins and ends */
+extern char __start_ours[] __attribute__((visibility("hidden")));
+extern char __stop_ours[] __attribute__((visibility("hidden")));
+
+#define OURS_ZONE_START UINT64_C(0x100000000000)
+#define OURS_ZONE_END UINT64_C(0x1f0000000000)
+/* From here on os_mmap(NULL, ...) gives addresses of the zone. */
+void ours_open_zone(void);
+bool ours_zone_is_open(void);
+void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset);
+static inline bool ours_has(uint64_t address)
+{
+	return address >= OURS_ZONE_START && address < OURS_ZONE_END;
+}
+
+/* A section of ours: the calling thread (one of the program's) cannot be stopped until it leaves.
+ * Nests. Short: no waiting for an epoch in it. */
+struct ours_thread {
+	uint32_t depth;
+	uintptr_t put_off; /* the stop signal's value that came meanwhile; 0: none */
+};
+#define OURS_STOP_SIGNAL 33
+extern _Thread_local struct ours_thread ours_self __attribute__((tls_model("initial-exec")));
+void ours_leave_slow(void);
+static inline void ours_enter(void)
+{
+	ours_self.depth++;
+	__asm__ volatile("" ::: "memory");
+}
+static inline void ours_leave(void)
+{
+	__asm__ volatile("" ::: "memory");
+	if (--ours_self.depth == 0 && __builtin_expect(ours_self.put_off != 0, 0))
+		ours_leave_slow();
+}

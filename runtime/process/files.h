@@ -1,0 +1,22 @@
+/*
+ * Files: descriptors, described and opened again: regular files, directories, pipes and socketpairs
+ * inside the process, eventfd, timerfd, signalfd, epoll, sockets, ttys, stateless device nodes.
+ */
+#pragma once
+
+#include "line.h"
+#include "say.h"
+#include "ledger.h"
+
+/* files_prepare() - while threads run: all descriptors are looked at. files_save() - while they
+ * stand: those that changed since are looked at again; offsets, and contents of pipes. Both on the
+ * committer's thread; our own descriptors are passed over. */
+void files_prepare(void);
+void files_save(struct ledger_writer *writer);
+
+/* files_check() - may they be opened again? (replaced, missing: status 5 and why.) Still in the
+ * constructor, nothing is changed. files_make(): they are there, under their numbers; descriptors
+ * of ours that stand in the way are moved. 0, or -errno and why ("descriptor 5: /a/b: ..."). No
+ * libc. */
+int files_check(const struct ledger_reader *state, struct refusal *ret_why);
+int files_make(const struct ledger_reader *state, struct line *why);
