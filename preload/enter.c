@@ -38,7 +38,8 @@ static struct {
 	struct medium_dax medium;
 	struct checkpoint *checkpoint;
 	struct track track;
-	struct region regions[2];
+	struct region regions[CHECKPOINT_PLAN_REGIONS];
+	size_t region_count;
 	enum durability durability; /* in effect */
 } engine OURS;
 
@@ -128,22 +129,12 @@ static void close_engine(void)
 
 static int open_engine(struct refusal *ret_why)
 {
-	const uint64_t pages = pool_size_bytes(&preload.pool) / LAYOUT_BLOCK_BYTES;
-
-	engine.regions[0] = (struct region){
-		.id = CHECKPOINT_REGION_HEAP,
-		.page_count = pages,
-		.bytes = pages * LAYOUT_BLOCK_BYTES,
-		.home = LAYOUT_USE_HEAP,
-	};
-	engine.regions[1] = (struct region){
-		.id = CHECKPOINT_REGION_TABLE,
-		.page_count = CHECKPOINT_TABLE_PAGES,
-		.bytes = CHECKPOINT_TABLE_PAGES * LAYOUT_BLOCK_BYTES,
-		.home = LAYOUT_USE_REGIONS,
-	};
+	engine.region_count =
+		checkpoint_plan_regions(engine.regions, preload.keep,
+					pool_size_bytes(&preload.pool) / LAYOUT_BLOCK_BYTES);
 	return checkpoint_open(&engine.checkpoint, &engine.medium.file.medium,
-			       &(struct checkpoint_plan){.regions = engine.regions, .region_count = 2},
+			       &(struct checkpoint_plan){.regions = engine.regions,
+							 .region_count = engine.region_count},
 			       ret_why);
 }
 
@@ -331,7 +322,7 @@ static int open_committer(const struct config *config, struct refusal *ret_why)
 		.checkpoint = engine.checkpoint,
 		.track = &engine.track,
 		.regions = engine.regions,
-		.region_count = 2,
+		.region_count = engine.region_count,
 		.staging_bytes = STAGING_BYTES,
 		.interval_ns = config->interval_ns,
 		.durability = engine.durability,

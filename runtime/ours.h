@@ -29,6 +29,20 @@ static inline bool ours_has(uint64_t address)
 	return address >= OURS_ZONE_START && address < OURS_ZONE_END;
 }
 
+/* Do these bytes hold variables of ours? If so, they are zeros in the copy. */
+static inline bool ours_touches(const char *start, size_t len)
+{
+	return start < __stop_ours && start + len > __start_ours;
+}
+static inline void ours_blot(const char *start, char *copy, size_t len)
+{
+	const char *from = start > __start_ours ? start : __start_ours;
+	const char *to = start + len < __stop_ours ? start + len : __stop_ours;
+
+	if (from < to)
+		__builtin_memset(copy + (from - start), 0, (size_t)(to - from));
+}
+
 /* A section of ours: the calling thread (one of the program's) cannot be stopped until it leaves.
  * Nests. Short: no waiting for an epoch in it. */
 struct ours_thread {

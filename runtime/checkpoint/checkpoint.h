@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config.h"
 #include "home.h"
 #include "region.h"
 #include "say.h"
@@ -44,6 +45,18 @@ struct checkpoint_plan {
 #define CHECKPOINT_REGION_HEAP 1u
 #define CHECKPOINT_REGION_TABLE 2u
 #define CHECKPOINT_TABLE_PAGES 32u
+/* keep=process (runtime/process): pages of the address space outside the heap; which they are; what
+ * the kernel knows. */
+#define CHECKPOINT_REGION_MEMORY 3u
+#define CHECKPOINT_REGION_DIRECTORY 4u
+#define CHECKPOINT_REGION_STATE 5u
+#define CHECKPOINT_MEMORY_PAGES (UINT64_C(1) << 22) /* 16 GiB */
+#define CHECKPOINT_DIRECTORY_PAGES 256u
+#define CHECKPOINT_STATE_PAGES 1024u
+#define CHECKPOINT_PLAN_REGIONS 5u
+/* checkpoint_plan_regions() - for a plan; returns how many. Addresses are the caller's to add */
+size_t checkpoint_plan_regions(struct region ret_regions[CHECKPOINT_PLAN_REGIONS], enum keep keep,
+			       uint64_t heap_pages);
 
 /* A page changed since the last epoch. */
 struct checkpoint_page {

@@ -69,6 +69,40 @@ static bool is_asked(void)
 	return waiters_are_there() || control_pending(self.plan.pool->control, &request);
 }
 
+static int stop_all(struct cut_report *ret_cut)
+{
+	if (!self.plan.memory)
+		return cut_stop(self.plan.interval_ns, ret_cut);
+	*ret_cut = (struct cut_report){.closed_ns = os_clock_ns(CLOCK_MONOTONIC)};
+	return self.plan.memory->stop(ret_cut->culprit) ? CUT_E_GIVEN_UP : 0;
+}
+
+static void release_all(struct cut_report *cut)
+{
+	if (!self.plan.memory) {
+		cut_release(cut);
+		return;
+	}
+	self.plan.memory->release();
+	cut->pause_ns = os_clock_ns(CLOCK_MONOTONIC) - cut->closed_ns;
+}
+
+/* Everything that is kept of this instant. What is vetoed stays staged for a later one. */
+static int collect_all(bool may_point)
+{
+	const struct committer_memory *memory = self.plan.memory;
+	char why[192];
+	int error = memory ? memory->meet() : 0;
+
+	if (!error)
+		error = dirty_collect(may_point);
+	if (error || !memory)
+		return error;
+	const bool is_fine = memory->describe(!dirty_is_empty(), why);
+	report_veto(&self.report, is_fine ? NULL : why);
+	return is_fine ? 0 : DIRTY_E_VETOED;
+}
+
 /* All threads stand. What did not fit is committed before they go on. */
 static int take_image(bool may_point, bool *ret_is_committed)
 {
@@ -77,8 +111,10 @@ static int take_image(bool may_point, bool *ret_is_committed)
 
 	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
 	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
-	const int error = dirty_collect(may_point);
+	const int error = collect_all(may_point);
 	dirty_pages(&count, &is_pointed);
+	if (error && is_pointed) /* what is pointed at changes as soon as they go on */
+		dirty_settle(false);
 	*ret_is_committed = !error && is_pointed;
 	return *ret_is_committed ? commit() : error;
 }
@@ -92,7 +128,7 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 {
 	const bool may_point = self.skips == SKIPS_MAX || is_asked() || !track_can_run(self.plan.track);
 	struct cut_report cut;
-	const int status = cut_stop(self.plan.interval_ns, &cut);
+	const int status = stop_all(&cut);
 
 	report_cut(&self.report, &cut, status);
 	if (status == CUT_E_DEADLOCK) /* one of them must stop waiting */
@@ -101,13 +137,19 @@ static int take_cut(uint32_t *ret_ticket, bool *ret_is_committed)
 		return -EAGAIN;
 	*ret_ticket = waiters_newest();
 	const int error = take_image(may_point, ret_is_committed);
-	cut_release(&cut);
+	release_all(&cut);
 	report_pause(&self.report, cut.pause_ns);
 	self.skips = error == DIRTY_E_TOO_MUCH ? self.skips + 1 : 0;
-	if (error != DIRTY_E_TOO_MUCH)
-		return error;
-	report_skipped(&self.report);
-	return -EAGAIN;
+	if (error == DIRTY_E_TOO_MUCH)
+		report_skipped(&self.report);
+	return error == DIRTY_E_TOO_MUCH || error == DIRTY_E_VETOED ? -EAGAIN : error;
+}
+
+static void precopy(void)
+{
+	if (self.plan.memory)
+		self.plan.memory->prepare();
+	dirty_precopy();
 }
 
 static void make_epoch(void)
@@ -117,7 +159,7 @@ static void make_epoch(void)
 	const bool is_requested = control_pending(self.plan.pool->control, &request);
 
 	if (os_clock_ns(CLOCK_MONOTONIC) - self.last_cut_ns > PRECOPY_AFTER_NS)
-		dirty_precopy();
+		precopy();
 	int error = take_cut(&ticket, &is_committed);
 	if (error == -EAGAIN) /* who waits goes on waiting, for the next attempt */
 		return;
@@ -198,6 +240,7 @@ int committer_open(const struct committer_plan *plan)
 	self.plan = *plan;
 	checkpoint_info(plan->checkpoint, &info);
 	atomic_store(&self.epoch, info.epoch);
+	waiters_open();
 	report_open(&self.report, plan);
 	const int error = dirty_open(&(struct dirty_plan){
 		.checkpoint = plan->checkpoint,
@@ -205,6 +248,7 @@ int committer_open(const struct committer_plan *plan)
 		.regions = plan->regions,
 		.region_count = plan->region_count,
 		.staging_bytes = plan->staging_bytes,
+		.memory = plan->memory,
 	});
 	atomic_store_explicit(&self.is_open, !error, memory_order_release);
 	return error;
@@ -231,6 +275,16 @@ uint64_t committer_epoch(void)
 int committer_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew)
 {
 	return committer_is_open() ? dirty_note_zeros(page, page_count, is_mapped_anew) : 0;
+}
+
+void committer_stage(uint32_t region_id, uint64_t page, const char *bytes)
+{
+	dirty_stage(region_id, page, bytes);
+}
+
+void committer_look_again(uint64_t page, uint64_t page_count)
+{
+	dirty_again(page, page_count);
 }
 
 uint32_t committer_scans(void)
@@ -302,7 +356,7 @@ int committer_checkpoint(int timeout_ms)
 	if (self.is_over)
 		return -ESHUTDOWN;
 	cut_park_for_cut();
-	const uint32_t ticket = waiters_draw();
+	const struct ticket ticket = waiters_draw();
 	control_ring(self.plan.pool->control);
 	const int error = waiters_wait(ticket, timeout_ms);
 	cut_unpark();

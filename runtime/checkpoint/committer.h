@@ -18,6 +18,30 @@
 struct pool;
 struct track;
 
+/*
+ * keep=process: memory that is kept page by page wherever it lies (CHECKPOINT_REGION_MEMORY), and
+ * threads that are stopped wherever they are. Called on the committer's thread.
+ */
+#define COMMITTER_NOT_KEPT UINT64_MAX
+struct committer_memory {
+	/* place() - which page `start` is kept as, and how many bytes of `len` follow it likewise;
+	 * COMMITTER_NOT_KEPT: that many are not kept. address() - the way back; NULL: nowhere now */
+	size_t (*place)(char *start, size_t len, uint64_t *ret_page, bool *ret_is_readable);
+	char *(*address)(uint64_t page);
+	void (*prepare)(void); /* threads run, pre-copy is about to begin */
+	int (*stop)(char why[192]); /* 0, or -EAGAIN and nobody is held */
+	/* meet() - they stand: follow what they have mapped since. 0 or -errno */
+	int (*meet)(void);
+	/* describe() - they stand, and their memory is staged: stage the rest. false: vetoed, `why` */
+	bool (*describe)(bool has_changes, char why[192]);
+	void (*release)(void);
+};
+
+/* From within these functions: a page of a region nobody tracks, as it shall be in the next epoch
+ * (bytes NULL: zeros); pages of the memory that are to be looked at. */
+void committer_stage(uint32_t region_id, uint64_t page, const char *bytes);
+void committer_look_again(uint64_t page, uint64_t page_count);
+
 struct committer_plan {
 	struct pool *pool;             /* owned */
 	struct checkpoint *checkpoint; /* attached: from here on the committer's alone */
@@ -27,6 +51,7 @@ struct committer_plan {
 	uint64_t staging_bytes;        /* of copies of pages at most */
 	uint64_t interval_ns;          /* 0: only when asked */
 	enum durability durability;    /* in effect */
+	const struct committer_memory *memory; /* keep=process; else NULL */
 };
 
 /* committer_open() - keeping begins: stores are followed, regions may be added, what the heap gives

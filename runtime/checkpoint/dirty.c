@@ -33,7 +33,7 @@ static struct {
 	struct region regions[ROSTER_MAX];
 	size_t region_count;
 	struct staging staging;
-	struct pageset again;   /* of the heap: changed without a store, or not copied when told */
+	struct pageset again;   /* those with a number: changed without a store, or not copied when told */
 	struct pageset drafted; /* likewise: given to the engine for the epoch to come */
 	struct pageset hot;     /* likewise: dirty at the last cut, after all pre-copying */
 	size_t visited;         /* pages, by the collection going on */
@@ -47,98 +47,164 @@ static struct {
 	_Atomic uint32_t scans; /* begun and ended: odd while pages are told */
 } self OURS;
 
+/* A page and where its bytes are now. */
+struct spot {
+	uint32_t region_id;
+	uint64_t page;
+	const char *source;
+	uint64_t len; /* of the region's bytes in it */
+	bool is_readable;
+};
+
+/* Pages of the heap and of the memory outside it have one number in the sets, others none. */
+#define NO_NUMBER UINT64_MAX
+static uint64_t number_of(uint32_t region_id, uint64_t page)
+{
+	if (region_id == CHECKPOINT_REGION_HEAP)
+		return page;
+	return region_id == CHECKPOINT_REGION_MEMORY ? self.regions[0].page_count + page : NO_NUMBER;
+}
+
 /* All threads stand, and there is no room for a copy: look at it again in a quieter time, or, if
  * that did not come, let the commit read it where it is before they go on. */
-static void stage_without_room(const struct region *region, uint64_t page, const char *source)
+static void stage_without_room(const struct spot *spot, const char *bytes)
 {
-	if (self.may_point) {
-		const int error = staging_point(&self.staging, region->id, page, source);
+	if (self.may_point && bytes == spot->source) {
+		const int error = staging_point(&self.staging, spot->region_id, spot->page, bytes);
 		self.stage_error = error ? error : self.stage_error;
 	} else {
 		self.is_over_limit = true;
-		pageset_add(&self.again, page, 1);
+		pageset_add(&self.again, number_of(spot->region_id, spot->page), 1);
 	}
 }
 
-static void stage_early(const struct region *region, uint64_t page, const char *source)
+static void stage_early(const struct spot *spot, const char *bytes)
 {
-	const bool is_hot = self.round != 0 || pageset_has(&self.hot, page) ||
-			    staging_has(&self.staging, region->id, page);
-	if (is_hot && staging_put(&self.staging, region->id, page, source) == 0)
+	const uint64_t number = number_of(spot->region_id, spot->page);
+	const bool is_staged = staging_has(&self.staging, spot->region_id, spot->page);
+	const bool is_hot = self.round != 0 || pageset_has(&self.hot, number) || is_staged;
+
+	if (is_hot && staging_put(&self.staging, spot->region_id, spot->page, bytes) == 0)
 		return;
 	/* Staged as zeros, which took no room: the commit would give that after the draft. */
-	const int error = staging_has(&self.staging, region->id, page)
-				  ? -ENOSPC
-				  : checkpoint_draft(self.plan.checkpoint,
-						     &(struct checkpoint_page){region->id, page,
-									       source});
+	const int error =
+		is_staged ? -ENOSPC
+			  : checkpoint_draft(self.plan.checkpoint,
+					     &(struct checkpoint_page){spot->region_id, spot->page,
+								       bytes});
 	/* Drafts of an epoch that fails are lost with it. */
-	pageset_add(error ? &self.again : &self.drafted, page, 1);
+	pageset_add(error ? &self.again : &self.drafted, number, 1);
 }
 
-static void stage_at_cut(const struct region *region, uint64_t page, const char *source)
+static void stage_at_cut(const struct spot *spot, const char *bytes)
 {
-	pageset_add(&self.hot, page, 1);
-	if (staging_put(&self.staging, region->id, page, source) != 0)
-		stage_without_room(region, page, source);
+	pageset_add(&self.hot, number_of(spot->region_id, spot->page), 1);
+	if (staging_put(&self.staging, spot->region_id, spot->page, bytes) != 0)
+		stage_without_room(spot, bytes);
 }
 
-static void stage_unlimited(const struct region *region, uint64_t page, const char *source,
-			    const char *bytes)
+static void stage_unlimited(const struct spot *spot, const char *bytes)
 {
-	const int error = staging_put(&self.staging, region->id, page, bytes);
+	const int error = staging_put(&self.staging, spot->region_id, spot->page, bytes);
 
 	if (!error)
 		return;
-	track_again(self.plan.track, source); /* no memory: the epoch would not be what it says */
+	track_again(self.plan.track, spot->source); /* no memory: it would not be what it says */
 	self.stage_error = error;
 }
 
 /* A page as the epoch shall have it, if it cannot be taken from where it is: the end of a region is
  * not the end of a page, some bytes are excluded, or the program has made it unreadable.
  * 1: put together; 0: not needed; -errno */
-static int put_together(char *ret_copy, const char *source, uint64_t len)
+static int put_together(char *ret_copy, const struct spot *spot)
 {
-	const bool is_readable = !self.is_careful || os_is_readable(source, len);
+	const char *source = spot->source;
+	const uint64_t len = spot->len;
 	int error = 0;
 
-	if (len == LAYOUT_BLOCK_BYTES && exclude_is_empty() && is_readable)
+	if (len == LAYOUT_BLOCK_BYTES && exclude_is_empty() && spot->is_readable &&
+	    !ours_touches(source, len))
 		return 0;
 	memset(ret_copy + len, 0, LAYOUT_BLOCK_BYTES - len);
-	if (is_readable)
+	if (spot->is_readable)
 		memcpy(ret_copy, source, len);
 	else
 		error = os_read_memory(ret_copy, source, len);
 	exclude_apply(source, ret_copy, len);
+	ours_blot(source, ret_copy, len);
 	return error ? error : 1;
+}
+
+/* It would not be what it says. Of memory that comes and goes while threads run, it is not known
+ * what it is before they stand. */
+static void stage_failed(const struct spot *spot, int error)
+{
+	if (spot->region_id == CHECKPOINT_REGION_MEMORY) {
+		pageset_add(&self.again, number_of(spot->region_id, spot->page), 1);
+		if (!self.is_stopped)
+			return;
+	} else {
+		track_again(self.plan.track, spot->source);
+	}
+	self.stage_error = error;
+}
+
+static void stage_spot(const struct spot *spot)
+{
+	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	const int status = put_together(copy, spot);
+	const char *bytes = status ? copy : spot->source;
+
+	self.visited++;
+	if (status < 0) {
+		stage_failed(spot, status);
+		return;
+	}
+	/* Kept globals and those of the heap that had to be put together are few: staged whatever
+	 * the limit. */
+	const bool is_limited = spot->region_id == CHECKPOINT_REGION_MEMORY ||
+				(!status && spot->region_id == CHECKPOINT_REGION_HEAP);
+	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
+	if (!is_limited)
+		stage_unlimited(spot, bytes);
+	else if (self.is_stopped)
+		stage_at_cut(spot, bytes);
+	else
+		stage_early(spot, bytes);
 }
 
 static void stage_page(const struct region *region, uint64_t page)
 {
-	char copy[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	const char *source = region->address + page * LAYOUT_BLOCK_BYTES;
-	const int status = put_together(copy, source, region_page_bytes(region, page));
+	const uint64_t len = region_page_bytes(region, page);
 
-	self.visited++;
-	if (status < 0) { /* the epoch would not be what it says */
-		track_again(self.plan.track, source);
-		self.stage_error = status;
-		return;
+	stage_spot(&(struct spot){region->id, page, source, len,
+				  !self.is_careful || os_is_readable(source, len)});
+}
+
+/* Memory that is kept wherever it lies. While threads run, any of it may go. */
+static void stage_memory(char *start, size_t len)
+{
+	const struct committer_memory *memory = self.plan.memory;
+
+	while (len) {
+		uint64_t page;
+		bool is_readable;
+		const size_t piece = memory->place(start, len, &page, &is_readable);
+		for (size_t at = 0; page != COMMITTER_NOT_KEPT && at < piece; at += LAYOUT_BLOCK_BYTES)
+			stage_spot(&(struct spot){CHECKPOINT_REGION_MEMORY,
+						  page + at / LAYOUT_BLOCK_BYTES, start + at,
+						  LAYOUT_BLOCK_BYTES, is_readable && self.is_stopped});
+		start += piece;
+		len -= piece;
 	}
-	/* Those that had to be put together, and kept globals, are few: staged whatever the limit. */
-	const bool is_limited = !status && region->id == CHECKPOINT_REGION_HEAP;
-	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
-	if (!is_limited)
-		stage_unlimited(region, page, source, status ? copy : source);
-	else if (self.is_stopped)
-		stage_at_cut(region, page, source);
-	else
-		stage_early(region, page, source);
 }
 
 /* A run of the tracker's pages may touch several regions. */
 static void stage_run(void *context, char *start, size_t len)
 {
+	bool is_region = false;
+
 	for (size_t i = 0; i < self.region_count; i++) {
 		const struct region *region = &self.regions[i];
 		if (!region->address || start >= region->address + region_bytes(region) ||
@@ -146,14 +212,46 @@ static void stage_run(void *context, char *start, size_t len)
 			continue;
 		uint64_t first;
 		const uint64_t count = region_pages_at(region, start, len, &first);
+		is_region = true;
 		for (uint64_t page = first; page < first + count; page++)
 			stage_page(region, page);
 	}
+	if (!is_region && self.plan.memory)
+		stage_memory(start, len);
 }
 
-static void stage_again(void *context, uint64_t page)
+/* What is nowhere any more is kept as zeros, which gives its place in the pool back. */
+static void stage_again(void *context, uint64_t number)
 {
-	stage_page(&self.regions[0], page);
+	const uint64_t heap_pages = self.regions[0].page_count;
+
+	if (number < heap_pages) {
+		stage_page(&self.regions[0], number);
+		return;
+	}
+	const uint64_t page = number - heap_pages;
+	char *address = self.plan.memory->address(page);
+	if (address)
+		stage_memory(address, LAYOUT_BLOCK_BYTES);
+	else if (staging_put(&self.staging, CHECKPOINT_REGION_MEMORY, page, NULL) != 0)
+		pageset_add(&self.again, number, 1);
+}
+
+void dirty_stage(uint32_t region_id, uint64_t page, const char *bytes)
+{
+	self.staging.limit_bytes = SIZE_MAX;
+	const int error = staging_put(&self.staging, region_id, page, bytes);
+	self.stage_error = error ? error : self.stage_error;
+}
+
+bool dirty_is_empty(void)
+{
+	return self.staging.page_count == 0 && pageset_is_empty(&self.drafted);
+}
+
+void dirty_again(uint64_t page, uint64_t page_count)
+{
+	pageset_add(&self.again, number_of(CHECKPOINT_REGION_MEMORY, page), page_count);
 }
 
 /* One collection: first what no tracker tells, since it may have been stored to by now. */
@@ -216,8 +314,8 @@ static void again_drafted(void *context, uint64_t page)
 
 static void again_pointed(void *context, uint32_t region_id, uint64_t page)
 {
-	if (region_id == CHECKPOINT_REGION_HEAP)
-		pageset_add(&self.again, page, 1);
+	if (number_of(region_id, page) != NO_NUMBER)
+		pageset_add(&self.again, number_of(region_id, page), 1);
 	for (size_t i = 1; i < self.region_count; i++)
 		if (self.regions[i].id == region_id)
 			track_again(self.plan.track, self.regions[i].address);
@@ -243,10 +341,12 @@ int dirty_open(const struct dirty_plan *plan)
 		self.regions[i] = plan->regions[i];
 	self.region_count = plan->region_count;
 	staging_open(&self.staging, plan->staging_bytes);
-	int error = pageset_open(&self.again, self.regions[0].page_count);
+	const uint64_t pages = self.regions[0].page_count +
+			       (plan->memory ? CHECKPOINT_MEMORY_PAGES : 0);
+	int error = pageset_open(&self.again, pages);
 	if (!error)
-		error = pageset_open(&self.drafted, self.regions[0].page_count);
-	return error ? error : pageset_open(&self.hot, self.regions[0].page_count);
+		error = pageset_open(&self.drafted, pages);
+	return error ? error : pageset_open(&self.hot, pages);
 }
 
 static struct region *find_region(uint32_t region_id)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "checkpoint.h"
+#include "committer.h"
 
 struct track;
 
@@ -18,6 +19,7 @@ struct dirty_plan {
 	const struct region *regions; /* the first is the heap */
 	size_t region_count;
 	uint64_t staging_bytes;
+	const struct committer_memory *memory; /* NULL: nothing outside of regions */
 };
 
 int dirty_open(const struct dirty_plan *plan); /* 0 or -ENOMEM */
@@ -32,11 +34,19 @@ void dirty_precopy(void);
  * pointed at, and they must stand until the commit. 0; DIRTY_E_TOO_MUCH; -errno: the next one tells
  * the rest again */
 #define DIRTY_E_TOO_MUCH 1
+#define DIRTY_E_VETOED 2 /* the committer's own, beside it */
 int dirty_collect(bool may_point);
 
 /* dirty_pages() - what is staged, for the commit; dirty_settle(): how that ended */
 const struct checkpoint_page *dirty_pages(size_t *ret_count, bool *ret_is_pointed);
 void dirty_settle(bool is_durable);
+
+/* dirty_stage() - a page of a region nobody tracks, as it shall be in the next epoch; bytes NULL:
+ * zeros. dirty_again() - pages of the memory outside the heap are to be looked at. */
+void dirty_stage(uint32_t region_id, uint64_t page, const char *bytes);
+void dirty_again(uint64_t page, uint64_t page_count);
+
+bool dirty_is_empty(void); /* is nothing staged or drafted? */
 
 int dirty_note_zeros(uint64_t page, uint64_t page_count, bool is_mapped_anew);
 uint32_t dirty_scans(void);

@@ -13,6 +13,7 @@
 /* Categories of a page, for PAGEMAP_SCAN. */
 #define PAGES_WP_ALLOWED (UINT64_C(1) << 0) /* its mapping is registered for WP_ASYNC */
 #define PAGES_WRITTEN (UINT64_C(1) << 1)    /* not write-protected by us; true of holes, too */
+#define PAGES_FILE (UINT64_C(1) << 2)       /* of a file, or shared: no copy of the process's own */
 #define PAGES_PRESENT (UINT64_C(1) << 3)
 #define PAGES_SWAPPED (UINT64_C(1) << 4)    /* or being migrated, or a marker stands there */
 #define PAGES_GUARD (UINT64_C(1) << 8)      /* Linux 6.15: MADV_GUARD_INSTALL; unreadable */

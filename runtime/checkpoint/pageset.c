@@ -58,6 +58,11 @@ bool pageset_has(const struct pageset *set, uint64_t page)
 	return __atomic_load_n(&set->words[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1;
 }
 
+bool pageset_is_empty(const struct pageset *set)
+{
+	return set->first >= set->end;
+}
+
 void pageset_take(struct pageset *set, void (*visit)(void *context, uint64_t page), void *context)
 {
 	lock_acquire(&set->lock);

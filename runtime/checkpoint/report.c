@@ -135,6 +135,25 @@ void report_cut(struct report *report, const struct cut_report *cut, int status)
 	}
 }
 
+void report_veto(struct report *report, const char *why)
+{
+	if (!why) {
+		if (report->status.state == CONTROL_VETOED) {
+			report->status.state = CONTROL_OK;
+			set_why(report, "");
+			report->told_veto = false;
+		}
+		return;
+	}
+	report->status.state = CONTROL_VETOED;
+	set_why(report, why);
+	if (report->status.dirty_unix_ns == 0)
+		report->status.dirty_unix_ns = report->cut_unix_ns;
+	if (!report->told_veto)
+		say_line_of(report, "no epoch can be taken as long as there is ", why);
+	report->told_veto = true;
+}
+
 void report_skipped(struct report *report)
 {
 	report->status.counters.skipped++;

@@ -28,12 +28,14 @@ struct report {
 	struct control_status status;
 	struct histogram pause, commit;
 	uint64_t cut_unix_ns; /* of the newest cut */
-	bool told_forced, told_given_up;
+	bool told_forced, told_given_up, told_veto;
 };
 
 void report_open(struct report *report, const struct committer_plan *plan);
 /* After cut_stop(), whatever it returned. */
 void report_cut(struct report *report, const struct cut_report *cut, int status);
+/* What of the process cannot be kept; NULL: nothing. */
+void report_veto(struct report *report, const char *why);
 void report_skipped(struct report *report);
 void report_instant(struct report *report, uint64_t unix_ns); /* everybody stands */
 void report_pause(struct report *report, uint64_t pause_ns);

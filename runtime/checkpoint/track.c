@@ -275,6 +275,62 @@ void track_remove(struct track *track, void *start)
 		(track->range_count - i) * sizeof(*track->ranges));
 }
 
+/* Of each range, what lies before and behind. The memory is not there, so it need not be let go. */
+int track_cut(struct track *track, void *start, size_t len)
+{
+	char *const from = start, *const to = from + len;
+	const unsigned count = track->range_count;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct track_range *range = &track->ranges[i];
+		char *const end = range->start + range->len;
+		if (from >= end || to <= range->start)
+			continue;
+		if (from > range->start && to < end) {
+			if (track->range_count == TRACK_RANGE_MAX)
+				return -ENOSPC;
+			track->ranges[track->range_count] = *range;
+			track->ranges[track->range_count].start = to;
+			track->ranges[track->range_count++].len = (size_t)(end - to);
+		}
+		if (to < end && from <= range->start)
+			range->start = to;
+		range->len = from > range->start ? (size_t)(from - range->start)
+						 : (to < end ? (size_t)(end - to) : 0);
+	}
+	return 0;
+}
+
+static void sort_ranges(struct track *track)
+{
+	for (unsigned i = 1; i < track->range_count; i++) {
+		const struct track_range range = track->ranges[i];
+		unsigned at = i;
+		for (; at && track->ranges[at - 1].start > range.start; at--)
+			track->ranges[at] = track->ranges[at - 1];
+		track->ranges[at] = range;
+	}
+}
+
+void track_join(struct track *track)
+{
+	unsigned kept = 0;
+
+	sort_ranges(track);
+	for (unsigned i = 0; i < track->range_count; i++) {
+		const struct track_range *range = &track->ranges[i];
+		struct track_range *last = kept ? &track->ranges[kept - 1] : NULL;
+		if (range->len == 0)
+			continue;
+		if (last && last->start + last->len == range->start &&
+		    last->is_new == range->is_new)
+			last->len += range->len;
+		else
+			track->ranges[kept++] = *range;
+	}
+	track->range_count = kept;
+}
+
 int track_renew(struct track *track, void *start, size_t len)
 {
 	const struct track_way *way = way_of(track->kind);

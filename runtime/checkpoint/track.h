@@ -21,7 +21,7 @@
 
 enum track_kind { TRACK_WP, TRACK_SOFT_DIRTY, TRACK_COMPARE };
 
-#define TRACK_RANGE_MAX 320
+#define TRACK_RANGE_MAX 1024
 #define TRACK_RUN_MAX 512
 
 struct track_range {
@@ -67,6 +67,11 @@ const char *track_kind_name(enum track_kind kind);
  * its pages that are there count as written. 0 or -errno (-ENOSPC: too many ranges) */
 int track_add(struct track *track, void *start, size_t len);
 void track_remove(struct track *track, void *start);
+
+/* track_cut() - a part of what is followed is there no more, or is something else now.
+ * track_join() - ranges that touch become one */
+int track_cut(struct track *track, void *start, size_t len);
+void track_join(struct track *track);
 
 /* track_renew() - a part of a followed range has been mapped anew (mmap MAP_FIXED, mremap), which
  * drops the registration; any thread, also while another collects. Without it the next collect

@@ -23,14 +23,22 @@ struct outcome {
 };
 
 static struct {
+	uint32_t life; /* random: no other process has it */
 	_Atomic uint32_t tickets;
 	_Atomic uint64_t outcome; /* struct outcome */
 	uint32_t bell;            /* a futex: rung when outcome has changed */
 } self OURS;
 
-uint32_t waiters_draw(void)
+void waiters_open(void)
 {
-	return atomic_fetch_add(&self.tickets, 1) + 1;
+	os_getrandom(&self.life, sizeof(self.life));
+}
+
+struct ticket waiters_draw(void)
+{
+	const uint32_t life = self.life;
+
+	return (struct ticket){atomic_fetch_add(&self.tickets, 1) + 1, life};
 }
 
 uint32_t waiters_newest(void)
@@ -68,14 +76,16 @@ bool waiters_are_there(void)
 	return waiters_newest() != outcome_now().ticket;
 }
 
-int waiters_wait(uint32_t ticket, int timeout_ms)
+int waiters_wait(struct ticket ticket, int timeout_ms)
 {
 	const uint64_t until_ns = os_clock_ns(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000000;
 
 	for (;;) {
 		const uint32_t rung = __atomic_load_n(&self.bell, __ATOMIC_ACQUIRE);
 		const struct outcome outcome = outcome_now();
-		if ((int32_t)(outcome.ticket - ticket) >= 0)
+		if (ticket.life != self.life)
+			return 0;
+		if ((int32_t)(outcome.ticket - ticket.number) >= 0)
 			return outcome.error;
 		if (cut_is_deadlock())
 			return -EDEADLK;

@@ -26,3 +26,17 @@ struct launched_record {
 	uint64_t exe_dev, exe_ino, exe_size, exe_mtime_ns;
 	uint32_t uid, euid, gid, egid;
 };
+
+#define LAUNCHED_MAX_BYTES (UINT64_C(1) << 20)
+
+/* launched_open() - in the constructor, with libc. 0; -E2BIG: arguments and environment are too
+ * long; -errno */
+int launched_open(int argc, char *const *argv, char *const *envp);
+/* launched_load() - the record of a ledger, believed after a look; NULL: there is none.
+ * launched_keep() - from now on it is what launched_save() saves: it was launched in another
+ * life */
+const struct launched_record *launched_load(const struct ledger_reader *ledger);
+int launched_keep(const struct ledger_reader *ledger);
+/* launched_save() - returns the saved record; launched_set_clock(): it, too, gets a new time */
+struct launched_record *launched_save(struct ledger_writer *writer);
+void launched_set_clock(struct launched_record *saved, uint64_t monotonic_ns, uint64_t boot_ns);

@@ -17,6 +17,7 @@
 enum ledger_kind {
 	LEDGER_END,      /* zeros behind the last record */
 	LEDGER_LAUNCHED, /* launched.c: exe, argv, envp, cwd, identity of machine and files */
+	LEDGER_WINDOW,   /* process.c: what of the heap's window is open */
 	LEDGER_MAPPING,  /* mappings.c */
 	LEDGER_THREAD,   /* threads.c */
 	LEDGER_FILE,     /* files.c */

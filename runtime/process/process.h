@@ -1,10 +1,56 @@
 /*
  * Process: which pages and which state of the kernel's make up a process, and how it comes back.
- * This room's face: handed to the committer by enter.c. README.md explains.
+ * This room's face: enter.c hands process_memory to the committer. README.md explains.
  */
 #pragma once
 
-#include "say.h"
-#include "ledger.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct keeper_note;
+#include "checkpoint/committer.h"
+#include "ledger.h"
+#include "say.h"
+#include "window.h"
+
+struct track;
+
+struct process_plan {
+	struct track *track;
+	struct window *window;         /* of the heap */
+	struct checkpoint *checkpoint;
+	const char *pool;              /* its path, for messages */
+	bool has_exact_tids;           /* at a resume */
+};
+
+extern const struct committer_memory process_memory;
+
+/* process_is_kept: there is one, and it is this process. False in forked children. */
+extern bool process_is_kept;
+
+/* process_open() - in the constructor, before any thread. 0 or -errno */
+int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp);
+void process_forget(void); /* in a forked child */
+
+/* ---- An image that is there ---- */
+
+enum process_found { PROCESS_NONE, PROCESS_RUNNING, PROCESS_ENDED };
+/* process_load() - what the selected epoch holds, and *ret_found; a status and why if it is
+ * damaged */
+int process_load(struct checkpoint *checkpoint, enum process_found *ret_found,
+		 struct refusal *ret_why);
+/* process_check() - may it come back, here and now? Nothing has changed yet */
+int process_check(struct refusal *ret_why);
+/* process_show_heap() - the window's ranges, as they were open. 0 or -errno */
+int process_show_heap(void);
+/* process_resume() - this process becomes the one that was kept; start() starts the committer.
+ * Only what cannot be foreseen still ends it, with one line and 1. */
+_Noreturn void process_resume(int (*start)(void));
+
+/* ---- From the program's threads ---- */
+
+/* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
+ * else from now on; not of the heap. */
+void process_note_mapping(const void *start, size_t len);
+/* process_ended() - the last thing it does: the next run starts afresh. Waits for the epoch that
+ * says so. */
+void process_ended(int status);

@@ -28,17 +28,9 @@ static uint64_t image_heap_pages(const struct layout_superblock *sb)
 static int image_open_engine(struct image *image, struct refusal *ret_why)
 {
 	image->heap_pages = image_heap_pages(&image->pool->sb);
-	image->regions[0] = (struct region){
-		.id = CHECKPOINT_REGION_HEAP,
-		.page_count = image->heap_pages,
-		.home = LAYOUT_USE_HEAP,
-	};
-	image->regions[1] = (struct region){
-		.id = CHECKPOINT_REGION_TABLE,
-		.page_count = CHECKPOINT_TABLE_PAGES,
-		.home = LAYOUT_USE_REGIONS,
-	};
-	const struct checkpoint_plan plan = {.regions = image->regions, .region_count = 2};
+	const size_t count = checkpoint_plan_regions(image->regions, image->pool->sb.keep,
+						     image->heap_pages);
+	const struct checkpoint_plan plan = {.regions = image->regions, .region_count = count};
 
 	return checkpoint_open(&image->checkpoint, &image->file.medium, &plan, ret_why);
 }

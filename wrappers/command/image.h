@@ -15,7 +15,7 @@
 struct image {
 	struct pool *pool;
 	struct medium_file file;
-	struct region regions[2]; /* the heap and the table of the others */
+	struct region regions[CHECKPOINT_PLAN_REGIONS]; /* the heap and the table of the others */
 	uint64_t heap_pages;      /* beyond these no epoch ever had one: zeros */
 	struct checkpoint *checkpoint;
 	struct checkpoint_info info;

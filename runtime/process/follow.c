@@ -1,0 +1,215 @@
+/*
+ * The problem: what a process is made of changes while it is followed, and a page that belongs to a
+ * mapping that is gone must not come back in the next one at its place. The trick: two lists of
+ * mappings, before and now, are gone through side by side; where both have the same bytes nothing
+ * is done, what only the old one has is forgotten, what only the new one has is followed, as
+ * written throughout. Changes that the lists cannot show (a mapping replaced by its like, pages
+ * given back) are noted by the calls that make them.
+ */
+#include "follow.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "checkpoint/committer.h"
+#include "checkpoint/track.h"
+#include "lock.h"
+#include "mappings.h"
+#include "os.h"
+#include "ours.h"
+#include "space.h"
+
+#define NOTES 64 /* more of them: one over all */
+#define CHUNK_BYTES ((uint64_t)SPACE_CHUNK_PAGES * OS_PAGE_BYTES)
+
+struct span {
+	uint64_t start;
+	uint64_t end;
+};
+
+static struct {
+	struct track *track;
+	struct mappings lists[2];
+	unsigned newest;
+	struct lock lock; /* of the notes */
+	unsigned note_count;
+	struct span notes[NOTES];
+	bool is_full;     /* there was no slot for a page */
+} self OURS;
+
+int follow_open(struct track *track)
+{
+	self.track = track;
+	return space_open();
+}
+
+static const struct mappings *now(void)
+{
+	return &self.lists[self.newest];
+}
+
+/* ---- Notes ---- */
+
+void follow_note(uint64_t start, uint64_t end)
+{
+	lock_acquire(&self.lock);
+	if (self.note_count == NOTES) { /* room for one that is all of them */
+		for (unsigned i = 0; i < NOTES; i++) {
+			start = self.notes[i].start < start ? self.notes[i].start : start;
+			end = self.notes[i].end > end ? self.notes[i].end : end;
+		}
+		self.note_count = 0;
+	}
+	self.notes[self.note_count++] = (struct span){start, end};
+	lock_release(&self.lock);
+}
+
+/* ---- Coming and going ---- */
+
+static void forget(uint64_t start, uint64_t end)
+{
+	track_cut(self.track, (void *)(uintptr_t)start, end - start);
+	space_forget(start, end, committer_look_again);
+}
+
+static int follow(uint64_t start, uint64_t end)
+{
+	return track_add(self.track, (void *)(uintptr_t)start, end - start);
+}
+
+/* What of [at, end) in `of` has the same bytes in `other`, from `at` on: *ret_is_same tells, and
+ * the place up to which it holds is returned. */
+static uint64_t compare(const struct mapping *of, uint64_t at, const struct mappings *other,
+			bool *ret_is_same)
+{
+	const struct mapping *found = mappings_find(other, at);
+
+	if (!found || found->start >= of->end) {
+		*ret_is_same = false;
+		return of->end;
+	}
+	if (found->start > at) {
+		*ret_is_same = false;
+		return found->start;
+	}
+	*ret_is_same = found->is_kept && mapping_is_same(of, found);
+	return found->end < of->end ? found->end : of->end;
+}
+
+static void forget_gone(const struct mappings *before, const struct mappings *after)
+{
+	bool is_same;
+
+	for (size_t i = 0; i < before->count; i++) {
+		const struct mapping *mapping = &before->list[i];
+		for (uint64_t at = mapping->start, end; mapping->is_kept && at < mapping->end; at = end) {
+			end = compare(mapping, at, after, &is_same);
+			if (!is_same)
+				forget(at, end);
+		}
+	}
+}
+
+static int follow_new(const struct mappings *before, const struct mappings *after)
+{
+	int error = 0;
+	bool is_same;
+
+	for (size_t i = 0; i < after->count; i++) {
+		const struct mapping *mapping = &after->list[i];
+		for (uint64_t at = mapping->start, end;
+		     mapping->is_kept && at < mapping->end && !error; at = end) {
+			end = compare(mapping, at, before, &is_same);
+			if (!is_same)
+				error = follow(at, end);
+		}
+	}
+	return error;
+}
+
+/* Forgotten and followed anew, as far as it is there. */
+static int renew(const struct span *span)
+{
+	int error = 0;
+
+	forget(span->start, span->end);
+	for (size_t i = 0; i < now()->count && !error; i++) {
+		const struct mapping *mapping = &now()->list[i];
+		const uint64_t start = mapping->start > span->start ? mapping->start : span->start;
+		const uint64_t end = mapping->end < span->end ? mapping->end : span->end;
+		if (mapping->is_kept && start < end)
+			error = follow(start, end);
+	}
+	return error;
+}
+
+static int take_notes(void)
+{
+	struct span notes[NOTES];
+	int error = 0;
+
+	lock_acquire(&self.lock);
+	const unsigned count = self.note_count;
+	memcpy(notes, self.notes, count * sizeof(*notes));
+	self.note_count = 0;
+	lock_release(&self.lock);
+	for (unsigned i = 0; i < count && !error; i++)
+		error = renew(&notes[i]);
+	return error;
+}
+
+int follow_meet(void)
+{
+	struct mappings *next = &self.lists[1 - self.newest];
+	int error = mappings_read(next, now());
+
+	if (error)
+		return error;
+	forget_gone(now(), next);
+	error = follow_new(now(), next);
+	self.newest = 1 - self.newest;
+	if (!error)
+		error = take_notes();
+	track_join(self.track);
+	return error;
+}
+
+/* ---- Pages ---- */
+
+static size_t up_to(uint64_t end, char *start, size_t len)
+{
+	const uint64_t left = end - (uintptr_t)start;
+
+	return left < len ? (size_t)left : len;
+}
+
+size_t follow_place(char *start, size_t len, uint64_t *ret_page, bool *ret_is_readable)
+{
+	const struct mapping *mapping = mappings_find(now(), (uintptr_t)start);
+
+	*ret_page = COMMITTER_NOT_KEPT;
+	if (!mapping)
+		return len;
+	if (mapping->start > (uintptr_t)start)
+		return up_to(mapping->start, start, len);
+	if (!mapping->is_kept)
+		return up_to(mapping->end, start, len);
+	len = up_to(mapping->end, start, len);
+	len = up_to(((uintptr_t)start / CHUNK_BYTES + 1) * CHUNK_BYTES, start, len);
+	*ret_is_readable = mapping->protection & MAPPING_READ;
+	*ret_page = space_keep((uintptr_t)start, len);
+	self.is_full |= *ret_page == SPACE_FULL;
+	return len;
+}
+
+char *follow_address(uint64_t page)
+{
+	return (char *)(uintptr_t)space_address(page); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+void follow_save(struct ledger_writer *writer)
+{
+	mappings_save(now(), writer);
+	if (self.is_full)
+		ledger_veto(writer, "more than 16 GiB of memory outside the heap", NULL);
+}

@@ -1,0 +1,298 @@
+/*
+ * The problem: which pages a process consists of is known to the kernel alone, which tells it as
+ * text, some 100 bytes a mapping; and a cut has no time to read it. The trick: text that has not
+ * changed means what it meant; and what is told anew is looked into (is there a file behind it, are
+ * any pages of a file the process's own?) only where it differs from before.
+ */
+#include "mappings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "checkpoint/track.h"
+#include "os.h"
+#include "ours.h"
+
+#define TEXT_STEP (UINT64_C(256) << 10)
+
+static struct {
+	uint64_t start, end;
+} left_out OURS;
+
+void mappings_leave_out(uint64_t start, uint64_t end)
+{
+	left_out.start = start;
+	left_out.end = end;
+}
+
+/* ---- Text ---- */
+
+static int grow(void **memory, size_t *bytes, size_t wanted, size_t used)
+{
+	void *larger = os_mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (os_is_error(larger))
+		return -ENOMEM;
+	if (*memory) {
+		memcpy(larger, *memory, used);
+		os_munmap(*memory, *bytes);
+	}
+	*memory = larger;
+	*bytes = wanted;
+	return 0;
+}
+
+static int read_text(struct mappings *now)
+{
+	const int fd = os_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	int error = fd < 0 ? fd : 0;
+	long count = 1;
+
+	now->text_len = 0;
+	while (!error && count > 0) {
+		if (now->text_capacity - now->text_len < OS_PAGE_BYTES * 2)
+			error = grow((void **)&now->text, &now->text_capacity,
+				     now->text_capacity + TEXT_STEP, now->text_len);
+		if (error)
+			break;
+		count = os_read(fd, now->text + now->text_len,
+				now->text_capacity - now->text_len - 1);
+		if (count > 0)
+			now->text_len += (size_t)count;
+		else
+			error = (int)count;
+	}
+	if (fd >= 0)
+		os_close(fd);
+	return error;
+}
+
+/* ---- A line ---- */
+
+static uint64_t parse_number(char **at, unsigned base)
+{
+	uint64_t value = 0;
+
+	for (;; (*at)++) {
+		const char c = **at;
+		const unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') :
+				       c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
+		if (digit >= base)
+			return value;
+		value = value * base + digit;
+	}
+}
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+	const size_t end_len = strlen(end);
+
+	return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+static enum mapping_kind kind_of(const struct mapping *mapping)
+{
+	const size_t len = mapping->path_len ? mapping->path_len - 1 : 0;
+
+	if (mapping->inode == 0)
+		return strcmp(mapping->path, "[stack]") == 0 ? MAPPING_STACK : MAPPING_ANONYMOUS;
+	/* What MAP_SHARED | MAP_ANONYMOUS is to the kernel. */
+	if (strcmp(mapping->path, "/dev/zero (deleted)") == 0)
+		return MAPPING_ANONYMOUS;
+	if (mapping->path[0] != '/' || ends_with(mapping->path, len, " (deleted)"))
+		return MAPPING_LOST;
+	return MAPPING_FILE;
+}
+
+/* 7ffff7fc1000-7ffff7fc5000 r--p 00000000 fd:01 1234   /path with blanks */
+static char *parse_line(char *at, struct mapping *ret_mapping)
+{
+	struct mapping *mapping = ret_mapping;
+
+	memset(mapping, 0, sizeof(*mapping));
+	mapping->start = parse_number(&at, 16);
+	at++;
+	mapping->end = parse_number(&at, 16);
+	mapping->protection = (uint8_t)((at[1] == 'r' ? MAPPING_READ : 0) |
+					(at[2] == 'w' ? MAPPING_WRITE : 0) |
+					(at[3] == 'x' ? MAPPING_EXECUTE : 0));
+	mapping->is_shared = at[4] == 's';
+	at += 6;
+	mapping->offset = parse_number(&at, 16);
+	at++;
+	mapping->device = parse_number(&at, 16) << 32;
+	at++;
+	mapping->device |= parse_number(&at, 16);
+	at++;
+	mapping->inode = parse_number(&at, 10);
+	while (*at == ' ')
+		at++;
+	mapping->path = at;
+	while (*at != '\n' && *at)
+		at++;
+	mapping->path_len = (uint32_t)(at - mapping->path) + 1;
+	if (*at)
+		*at++ = 0;
+	mapping->kind = kind_of(mapping);
+	return at;
+}
+
+static bool is_kernels(const struct mapping *mapping)
+{
+	return strncmp(mapping->path, "[vdso", 5) == 0 || strncmp(mapping->path, "[vvar", 5) == 0 ||
+	       strncmp(mapping->path, "[vsyscall", 9) == 0 || strncmp(mapping->path, "[uprobes", 8) == 0;
+}
+
+static bool is_left_out(const struct mapping *mapping)
+{
+	return is_kernels(mapping) || ours_has(mapping->start) ||
+	       (mapping->start >= left_out.start && mapping->start < left_out.end);
+}
+
+/* ---- What costs time ---- */
+
+/* Does the process have pages of its own in a mapping it cannot write? */
+static bool has_own_pages(const struct mapping *mapping)
+{
+	struct pagemap_query query = {
+		.inverted = PAGES_FILE,
+		.all = PAGES_FILE,
+		.any = PAGES_THERE,
+	};
+	struct pagemap_run run;
+	static int fd OURS;
+
+	if (fd == 0)
+		fd = os_fd_move(os_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0));
+	const long count = pagemap_scan(fd, &query, mapping->start, mapping->end, &run, 1);
+	return count != 0; /* not known: as if */
+}
+
+static void look_into(struct mapping *mapping)
+{
+	struct stat st;
+
+	if (mapping->kind == MAPPING_FILE && os_stat(mapping->path, &st) == 0) {
+		mapping->size = (uint64_t)st.st_size;
+		mapping->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+				    (uint64_t)st.st_mtim.tv_nsec;
+	}
+	if (mapping->kind != MAPPING_FILE && mapping->kind != MAPPING_LOST)
+		mapping->is_kept = true;
+	else if (!mapping->is_shared)
+		mapping->is_kept = (mapping->protection & MAPPING_WRITE) || has_own_pages(mapping);
+}
+
+bool mapping_is_same(const struct mapping *one, const struct mapping *other)
+{
+	const bool is_file = one->kind == MAPPING_FILE || one->kind == MAPPING_LOST;
+
+	if (one->kind != other->kind || one->is_shared != other->is_shared)
+		return false;
+	return !is_file || (one->device == other->device && one->inode == other->inode &&
+			    one->start - one->offset == other->start - other->offset);
+}
+
+static void take_over(struct mapping *mapping, const struct mappings *before)
+{
+	const struct mapping *old = before ? mappings_find(before, mapping->start) : NULL;
+
+	if (!old || old->start != mapping->start || old->end != mapping->end ||
+	    old->protection != mapping->protection || !mapping_is_same(old, mapping)) {
+		look_into(mapping);
+		return;
+	}
+	mapping->size = old->size;
+	mapping->mtime_ns = old->mtime_ns;
+	mapping->is_kept = old->is_kept;
+}
+
+/* Neighbours of our library's mappings are its own: by file. */
+static void mark_ours(struct mappings *now)
+{
+	const struct mapping *own = mappings_find(now, (uintptr_t)__start_ours);
+	const uint64_t device = own ? own->device : 0, inode = own ? own->inode : 0;
+
+	for (size_t i = 0; i < now->count; i++)
+		now->list[i].is_ours = inode && now->list[i].inode == inode &&
+				       now->list[i].device == device;
+	/* Its .bss has no file; ours may lie there, too. */
+	for (size_t i = 1; i < now->count; i++)
+		if (now->list[i - 1].is_ours && now->list[i].kind == MAPPING_ANONYMOUS &&
+		    now->list[i].start == now->list[i - 1].end)
+			now->list[i].is_ours = true;
+}
+
+int mappings_read(struct mappings *ret_now, const struct mappings *before)
+{
+	struct mappings *now = ret_now;
+	int error = read_text(now);
+
+	if (error)
+		return error;
+	now->text[now->text_len] = 0;
+	now->count = 0;
+	for (char *at = now->text, *end = at + now->text_len; at < end;) {
+		if (now->count == now->capacity / sizeof(struct mapping))
+			error = grow((void **)&now->list, &now->capacity,
+				     now->capacity + TEXT_STEP, now->capacity);
+		if (error)
+			return error;
+		struct mapping *mapping = &now->list[now->count];
+		at = parse_line(at, mapping);
+		if (is_left_out(mapping))
+			continue;
+		take_over(mapping, before);
+		now->count++;
+	}
+	mark_ours(now);
+	return 0;
+}
+
+const struct mapping *mappings_find(const struct mappings *mappings, uint64_t address)
+{
+	size_t low = 0, high = mappings->count;
+
+	while (low < high) {
+		const size_t middle = (low + high) / 2;
+		if (mappings->list[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < mappings->count ? &mappings->list[low] : NULL;
+}
+
+/* ---- The ledger ---- */
+
+void mappings_save(const struct mappings *mappings, struct ledger_writer *writer)
+{
+	for (size_t i = 0; i < mappings->count; i++) {
+		const struct mapping *mapping = &mappings->list[i];
+		char *record = ledger_put(writer, LEDGER_MAPPING, sizeof(*mapping) + mapping->path_len);
+		struct mapping *copy = (void *)record;
+		*copy = *mapping;
+		copy->path = NULL;
+		memcpy(record + sizeof(*mapping), mapping->path, mapping->path_len);
+		if (mapping->kind == MAPPING_LOST)
+			ledger_veto(writer, "memory of a file that is not there any more, mapped",
+				    mapping->path);
+	}
+}
+
+bool mappings_load_next(struct ledger_reader *reader, struct mapping *ret_mapping)
+{
+	size_t len;
+	const char *record = ledger_next(reader, LEDGER_MAPPING, &len);
+
+	if (!record || len < sizeof(*ret_mapping))
+		return false;
+	memcpy(ret_mapping, record, sizeof(*ret_mapping));
+	if (len != sizeof(*ret_mapping) + ret_mapping->path_len || ret_mapping->path_len == 0 ||
+	    record[len - 1] != 0)
+		return false;
+	ret_mapping->path = record + sizeof(*ret_mapping);
+	return true;
+}

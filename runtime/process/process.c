@@ -1,0 +1,189 @@
+/*
+ * The conductor of a cut: what was mapped since is followed, and when the engine has taken all
+ * pages the kernel's part is written down: ledger and directory, of which only pages that changed are
+ * staged. What is vetoed leaves all of that for a later epoch.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "children.h"
+#include "files.h"
+#include "follow.h"
+#include "launched.h"
+#include "mappings.h"
+#include "os.h"
+#include "ours.h"
+#include "process-parts.h"
+#include "settings.h"
+#include "space.h"
+#include "threads.h"
+
+#define PATIENCE_NS UINT64_C(2000000000)
+#define STATE_BYTES (CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES)
+#define END_MS 1000
+
+bool process_is_kept OURS;
+struct process_self process_self OURS;
+
+/* ---- The ledger ---- */
+
+static void save_window(struct ledger_writer *writer)
+{
+	const struct window *window = process_self.plan.window;
+
+	for (unsigned i = 0; i < window->range_count; i++) {
+		struct window_range *range = ledger_put(writer, LEDGER_WINDOW, sizeof(*range));
+		*range = window->ranges[i];
+	}
+}
+
+static void save_end(struct ledger_writer *writer)
+{
+	if (process_self.has_ended)
+		*(int32_t *)ledger_put(writer, LEDGER_ENDED, sizeof(int32_t)) = process_self.status;
+}
+
+/* Returns where in it the record of the launch stands, for its clock. */
+static struct launched_record *write_ledger(struct ledger_writer *writer)
+{
+	struct launched_record *launched = launched_save(writer);
+
+	save_end(writer);
+	save_window(writer);
+	follow_save(writer);
+	threads_save(writer);
+	signals_save(writer);
+	timers_save(writer);
+	settings_save(writer);
+	children_save(writer);
+	files_save(writer);
+	return launched;
+}
+
+/* The pages that differ from what was staged before. Behind the end there are zeros. */
+static bool stage_ledger(const struct ledger_writer *writer)
+{
+	const char *const old = process_self.ledgers[process_self.newest];
+	const size_t old_len = process_self.lens[process_self.newest];
+	bool has_changed = false;
+
+	for (size_t at = 0; at < writer->len + sizeof(uint64_t) || at < old_len; at += OS_PAGE_BYTES) {
+		if (memcmp(writer->bytes + at, old + at, OS_PAGE_BYTES) == 0)
+			continue;
+		committer_stage(CHECKPOINT_REGION_STATE, at / OS_PAGE_BYTES, writer->bytes + at);
+		has_changed = true;
+	}
+	return has_changed;
+}
+
+static void stage_directory(uint64_t page, const char *bytes)
+{
+	committer_stage(CHECKPOINT_REGION_DIRECTORY, page, bytes);
+}
+
+static bool describe(bool has_changes, char why[192])
+{
+	const unsigned next = 1 - process_self.newest;
+	struct ledger_writer writer = {.bytes = process_self.ledgers[next],
+				       .capacity = STATE_BYTES - OS_PAGE_BYTES};
+	struct launched_record *launched = write_ledger(&writer);
+	const size_t before = process_self.lens[next];
+
+	if (writer.veto[0]) {
+		struct line line = line_in(why, 192);
+		line_add(&line, writer.veto);
+		process_self.lens[next] = STATE_BYTES - OS_PAGE_BYTES; /* who knows how far */
+		return false;
+	}
+	if (before > writer.len) /* of the epoch before the last */
+		memset(writer.bytes + writer.len, 0, before - writer.len);
+	if (has_changes | stage_ledger(&writer)) { /* time alone is not worth an epoch */
+		launched_set_clock(launched, os_clock_ns(CLOCK_MONOTONIC),
+				   os_clock_ns(CLOCK_BOOTTIME));
+		committer_stage(CHECKPOINT_REGION_STATE, 0, writer.bytes);
+	}
+	space_changed(stage_directory);
+	process_self.newest = next;
+	process_self.lens[next] = writer.len;
+	return true;
+}
+
+/* ---- The committer's view ---- */
+
+static void prepare(void)
+{
+	/* Threads run: what it misses, the cut's own look finds. */
+	follow_meet();
+	files_prepare();
+}
+
+static int stop(char why[192])
+{
+	return threads_stop(PATIENCE_NS, why);
+}
+
+const struct committer_memory process_memory = {
+	.place = follow_place,
+	.address = follow_address,
+	.prepare = prepare,
+	.stop = stop,
+	.meet = follow_meet,
+	.describe = describe,
+	.release = threads_release,
+};
+
+/* ---- Beginning and end ---- */
+
+static char *memory_of(uint64_t bytes)
+{
+	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp)
+{
+	process_self.plan = *plan;
+	process_self.ledgers[0] = memory_of(STATE_BYTES);
+	process_self.ledgers[1] = memory_of(STATE_BYTES);
+	if (os_is_error(process_self.ledgers[0]) || os_is_error(process_self.ledgers[1]))
+		return -ENOMEM;
+	mappings_leave_out((uintptr_t)plan->window->base,
+			   (uintptr_t)plan->window->base + plan->window->size_bytes);
+	int error = launched_open(argc, argv, envp);
+	if (!error)
+		error = follow_open(plan->track);
+	if (!error)
+		error = threads_open();
+	process_is_kept = !error;
+	return error;
+}
+
+void process_forget(void)
+{
+	process_is_kept = false;
+}
+
+void process_note_mapping(const void *start, size_t len)
+{
+	const uint64_t from = (uintptr_t)start & ~(uint64_t)(OS_PAGE_BYTES - 1);
+	const uint64_t end = ((uintptr_t)start + len + OS_PAGE_BYTES - 1) & ~(uint64_t)(OS_PAGE_BYTES - 1);
+
+	if (!process_is_kept || end <= from)
+		return;
+	ours_enter();
+	follow_note(from, end);
+	ours_leave();
+}
+
+/* A forked child ends alone. */
+void process_ended(int status)
+{
+	if (!process_is_kept)
+		return;
+	process_self.status = status;
+	process_self.has_ended = true;
+	committer_finish(END_MS);
+}
