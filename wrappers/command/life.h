@@ -44,11 +44,9 @@ int keeper_run(struct life *life);
 /* life_become() - the program's own process turns into it; -errno and what could not be done */
 int life_become(struct life *life, const char **ret_what);
 
-	MESSAGE_STARTED = 1,  /* value: its pid. Should its exec fail, we hear that later */
-
 enum message_kind {
 	/* from init */
-	MESSAGE_STARTED = 1,  /* value: its pid. Should its exec fail, we hear it later */
+	MESSAGE_STARTED = 1,  /* value: its pid. Should exec fail, we hear that later */
 	MESSAGE_NO_NAMESPACE, /* value: an errno; detail: what could not be done. Nothing was started */
 	MESSAGE_NOT_STARTED,  /* value: an errno; detail: what could not be done. Last message */
 	MESSAGE_STOPPED,      /* value: by which signal */
