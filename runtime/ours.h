@@ -47,6 +47,7 @@ static inline void ours_blot(const char *start, char *copy, size_t len)
  * Nests. Short: no waiting for an epoch in it. */
 struct ours_thread {
 	uint32_t depth;
+	uint32_t noted;    /* process/threads.c: the record that holds what rarely changes of it */
 	uintptr_t put_off; /* the stop signal's value that came meanwhile; 0: none */
 };
 #define OURS_STOP_SIGNAL 33

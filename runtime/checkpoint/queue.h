@@ -1,17 +1,15 @@
-/* Queue: pages, to be taken out in the order of the file. Room-private. */
+/* Queue: entries, to be taken out by page and the newest first. Room-private. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "index.h"
 
 struct queue {
-	uint64_t *keys; /* a heap: none is less than its parent */
+	struct index_entry *entries; /* a heap: none comes before its parent */
 	size_t count;
 	size_t capacity;
 };
 
 void queue_deinit(struct queue *queue);
-int queue_put(struct queue *queue, uint64_t key); /* -ENOMEM */
+int queue_put(struct queue *queue, const struct index_entry *entry); /* -ENOMEM */
 /* queue_take() - false: it is empty */
-bool queue_take(struct queue *queue, uint64_t *ret_key);
+bool queue_take(struct queue *queue, struct index_entry *ret_entry);

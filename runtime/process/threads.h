@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "line.h"
 #include "ledger.h"
 
 /* threads_open() - the handler is installed; signals that are not ours go on to libc's. 0 or
@@ -25,9 +26,15 @@ void threads_release(void);
 /* while they stand; the committer is told apart by its tid */
 void threads_save(struct ledger_writer *writer);
 
-/* For a resume, on the main thread, on a stack of the zone, no libc. threads_check(): can they be
- * made (exact tids)? threads_make(): all others exist, and wait in their handlers.
+/* For a resume, on the main thread, no libc.
+ * threads_check(): can they be made? 0; or -errno and why; 0 with a text in `why` is a warning: ids
+ * of threads will be others (it says what that breaks). Nothing is changed yet.
+ * threads_strip(): before any mapping goes: the kernel forgets what libc of the new process has
+ * told it of this thread (rseq, robust list); all signals are blocked.
+ * threads_make(): memory and handlers are those of the image, fs is not yet: all other threads
+ * exist, and wait in their handlers. 0, or -errno and why. On a stack of the zone.
  * threads_go(): all go on; the calling thread becomes the main thread of the image. */
 int threads_check(const struct ledger_reader *state, bool has_exact_tids, char why[192]);
-int threads_make(const struct ledger_reader *state);
+void threads_strip(void);
+int threads_make(const struct ledger_reader *state, struct line *why);
 _Noreturn void threads_go(void);

@@ -1,0 +1,75 @@
+/*
+ * What stopping threads (threads.c) and making them again (threads-make.c) share. Room-private.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "threads.h"
+#include "os.h"
+#include "os-x86_64.h"
+
+#define THREADS_MAX 65536u
+#define THREAD_NAME_BYTES 16
+#define THREAD_CPU_WORDS 16 /* 1024 processors */
+
+enum thread_flags {
+	THREAD_IS_MAIN = 1,
+	THREAD_HAS_ENDED = 2,    /* a main thread that called pthread_exit(): it stays, and is none */
+	THREAD_HAS_AFFINITY = 4, /* other than the process began with */
+	THREAD_HAS_SCHEDULING = 8,
+};
+
+/* LEDGER_THREAD: all of a thread that is not in its memory and not in the frame of its handler
+ * (which holds registers, signal mask and alternate stack). */
+struct thread_record {
+	uint32_t tid;
+	uint32_t flags;
+	uint64_t fs, gs;
+	uint64_t robust_list, robust_bytes;
+	uint64_t tid_address; /* 0 there when it ends */
+	uint64_t rseq;        /* its area; rseq_bytes 0: none */
+	uint32_t rseq_bytes;
+	uint32_t timer_slack_ns;
+	uint64_t pending;     /* signals sent to it alone, blocked by it */
+	struct os_frame frame;
+	char name[THREAD_NAME_BYTES];
+	uint64_t affinity[THREAD_CPU_WORDS];
+	struct os_scheduling scheduling;
+};
+
+/* A place for a thread. Its record is written by the thread in its handler, before it says that it
+ * stands, and read by the committer after. */
+struct thread {
+	struct thread_record record;
+	uint32_t birth;  /* given once to each thread: what ours_self.noted is compared with */
+	uint32_t stands; /* the generation it stands in */
+};
+
+/*
+ * Handlers read generation, absent, threads; all else is the committer's. `order` has the places of
+ * the threads that are known, as the kernel lists them; `free` those given back.
+ */
+struct threads_shared {
+	uint32_t generation; /* of stops; whoever stands waits for it to change */
+	uint32_t absent;     /* signalled and not come yet; and THREADS_SLEEPS */
+	uint32_t made;       /* at a resume: how many wait in their handlers */
+	uint32_t may_go;
+	struct thread *threads;
+	uint16_t *order, *free;
+	uint32_t count, free_count, top;
+	uint32_t births;
+	uint32_t has_fsgsbase;
+	int pid;
+	int64_t rseq_offset; /* from fs; rseq_bytes 0: libc has registered none */
+	uint32_t rseq_bytes;
+	uint32_t main; /* at a resume: its place */
+	uint64_t usual_affinity[THREAD_CPU_WORDS];
+};
+extern struct threads_shared threads_shared;
+
+#define THREADS_SLEEPS UINT32_C(0x80000000) /* in `absent`: the committer sleeps there */
+
+/* threads_add() - a place for it, or -ENOSPC. Committer, or before there is one. */
+int threads_add(uint32_t tid);
