@@ -27,6 +27,7 @@
 #include "libc-main.h"
 #include "os.h"
 #include "ours.h"
+#include "process/keeper.h"
 #include "say.h"
 #include "tx.h"
 
@@ -101,12 +102,21 @@ static int check_malloc_is_ours(struct refusal *ret_why)
 		      found.dli_fname);
 }
 
+/* A process comes back only into what a keeper prepares for it. */
 static int check_keep(const struct config *config, struct refusal *ret_why)
 {
+	struct keeper_note note;
+
 	if (config->keep != KEEP_PROCESS)
 		return 0;
-	return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
-		      "\"process\", which this version does not keep; set it to heap or none");
+	if (!config->has_keeper)
+		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
+			      "\"process\" needs a keeper; start the program with 'heapsake run'");
+	if (!keeper_read_note(config->keeper_fd, &note))
+		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEPER",
+			      "descriptor %d is no keeper's note; unset it, and start the program with "
+			      "'heapsake run'", config->keeper_fd);
+	return note.has_lent_right ? -keeper_return_right() : 0;
 }
 
 static int check_process(const struct config *config, struct refusal *ret_why)
@@ -158,6 +168,10 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 		return status;
 	say_set_level(config->log);
 	status = check_process(config, ret_why);
+	if (!status && config->keep == KEEP_PROCESS) { /* launched, and not kept yet */
+		config_strip_environment(envp);
+		return 0;
+	}
 	if (!status)
 		status = hooks_attach(ret_why);
 	if (!status)

@@ -98,6 +98,16 @@ static int parse_quiet(struct config *config, const char *value)
 	return parse_bool(value, &config->is_quiet);
 }
 
+/* Not for people: set by `heapsake run` for the program it watches over. */
+static int parse_keeper(struct config *config, const char *value)
+{
+	config->keeper_fd = 0;
+	for (; *value >= '0' && *value <= '9' && config->keeper_fd < 1 << 20; value++)
+		config->keeper_fd = config->keeper_fd * 10 + *value - '0';
+	config->has_keeper = config->keeper_fd > 2 && !*value;
+	return config->has_keeper ? 0 : -EINVAL;
+}
+
 static int parse_children(struct config *config, const char *value)
 {
 	config->children_inherit = !strcmp(value, "inherit");
@@ -146,12 +156,13 @@ static int parse_disable(struct config *config, const char *value)
 static const struct variable variables[] = {
 	{"POOL", "a path (%p: the pid, %%: a percent sign)", parse_pool},
 	{"SIZE", "a number of bytes at least 16M, or one with K, M, G or T", parse_size},
-	{"KEEP", "none or heap", parse_keep},
+	{"KEEP", "none, heap or, with 'heapsake run', process", parse_keep},
 	{"INTERVAL", CONFIG_INTERVAL_ACCEPTED, parse_interval},
 	{"DURABILITY", "media or cache", parse_durability},
 	{"EPOCH", CONFIG_EPOCH_ACCEPTED, parse_epoch},
 	{"NEW", "0 or 1", parse_new},
 	{"QUIET", "0 or 1", parse_quiet},
+	{"KEEPER", "nothing: 'heapsake run' sets it", parse_keeper},
 	{"CHILDREN", "volatile or inherit", parse_children},
 	{"STATS", "0, 1 or json", parse_stats},
 	{"LOG", "error, warn, info or debug", parse_log},

@@ -40,6 +40,8 @@ struct config {
 	int64_t epoch;                   /* >0: its number; <0: so many back along the branch */
 	bool is_new;                     /* HEAPSAKE_NEW=1 */
 	bool is_quiet;                   /* HEAPSAKE_QUIET=1 */
+	bool has_keeper;                 /* HEAPSAKE_KEEPER: `heapsake run` has started us, */
+	int keeper_fd;                   /* and this is its note (process/keeper.h) */
 	bool children_inherit;           /* HEAPSAKE_CHILDREN=inherit */
 	enum stats_form stats;           /* HEAPSAKE_STATS=0|1|json */
 	enum say_level log;              /* HEAPSAKE_LOG, default warn */

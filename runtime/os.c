@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/sched.h>
@@ -377,6 +378,20 @@ int os_getpid(void)
 int os_gettid(void)
 {
 	return (int)os_syscall3(SYS_gettid, 0, 0, 0);
+}
+
+int os_capget(struct __user_cap_data_struct *ret_sets)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)os_syscall3(SYS_capget, (long)&header, (long)ret_sets, 0);
+}
+
+int os_capset(const struct __user_cap_data_struct *sets)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)os_syscall3(SYS_capset, (long)&header, (long)sets, 0);
 }
 
 unsigned os_geteuid(void)

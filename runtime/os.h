@@ -94,6 +94,10 @@ long os_getdents(int fd, void *buffer, size_t len);
 
 int os_getpid(void);
 int os_gettid(void);
+/* Capabilities of the calling thread, two structs of version 3. */
+struct __user_cap_data_struct;
+int os_capget(struct __user_cap_data_struct *ret_sets);
+int os_capset(const struct __user_cap_data_struct *sets);
 unsigned os_geteuid(void);
 int os_getrlimit(int resource, struct rlimit *ret_limit);
 uint64_t os_clock_ns(clockid_t clock);

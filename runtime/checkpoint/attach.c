@@ -33,14 +33,6 @@ static int prepare_writer(struct checkpoint *checkpoint)
 	return error ? error : log_adopt(&checkpoint->log);
 }
 
-/* The place an epoch ends at; home's own is the trim. */
-static struct layout_trim end_of_epoch(const struct checkpoint *checkpoint, uint64_t number)
-{
-	const struct log_epoch *epoch = log_find_epoch(&checkpoint->log, number);
-
-	return epoch ? epoch->end : checkpoint->anchor.sb.trim;
-}
-
 static int branch_off(struct checkpoint *checkpoint)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
@@ -58,17 +50,15 @@ static int branch_off(struct checkpoint *checkpoint)
 	record->branch = checkpoint->log.tail.branch + 1;
 	record->image = from.epoch;
 	record->oldest = epochs[count - 1];
-	error = index_reserve(&checkpoint->live, checkpoint->selected.count);
 	log_rewind(&checkpoint->log, &from);
-	if (!error)
-		error = log_append(&checkpoint->log, record, true);
+	error = log_append(&checkpoint->log, record, true);
 	if (error)
 		return error;
 	log_release_branch(&checkpoint->log, from.seq);
-	index_clear(&checkpoint->live);
+	annals_truncate(&checkpoint->annals, from.seq);
 	checkpoint->epoch = record->epoch;
-	checkpoint->selected_epoch = record->epoch;
-	return index_put_all(&checkpoint->live, &checkpoint->selected);
+	select_epoch(checkpoint, record->epoch);
+	return 0;
 }
 
 int checkpoint_attach(struct checkpoint *checkpoint)
@@ -78,10 +68,10 @@ int checkpoint_attach(struct checkpoint *checkpoint)
 	if (!error && checkpoint->selected_epoch != checkpoint->epoch)
 		error = branch_off(checkpoint);
 	if (!error && checkpoint->anchor.sb.bulk)
-		error = bulk_clean(&checkpoint->bulk, &checkpoint->home, &checkpoint->live);
+		error = bulk_clean(&checkpoint->bulk, &checkpoint->home);
 	if (!error)
 		error = anchor_attach(&checkpoint->anchor, checkpoint->epoch);
-	checkpoint->is_writer = !error;
+	checkpoint->is_writer = checkpoint->home.is_viewed = !error;
 	return error;
 }
 

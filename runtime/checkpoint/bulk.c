@@ -17,8 +17,6 @@
 
 #include <errno.h>
 
-#include "sum.h"
-
 int bulk_flag(struct anchor *anchor, uint32_t bulk)
 {
 	struct layout_superblock next = anchor->sb;
@@ -40,19 +38,18 @@ static int begin(struct bulk *bulk, struct home *home)
 	return error;
 }
 
-int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes)
+int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes, uint64_t sum)
 {
 	const struct index_entry *known = index_find(&bulk->drafts, key);
-	const struct index_entry draft = {.key = key, .sum = sum_page(bytes), .kind = LAYOUT_ENTRY_HOME};
 	int error = 0;
 
-	if (known ? known->sum == draft.sum : draft.sum == 0)
+	if (known ? known->value == sum : sum == 0)
 		return 0;
 	if (!bulk->drafts.count)
 		error = begin(bulk, home);
 	if (!error)
-		error = index_put(&bulk->drafts, &draft);
-	return error ? error : home_draft(home, key, draft.sum ? bytes : NULL);
+		error = index_put(&bulk->drafts, key, sum);
+	return error ? error : home_draft(home, key, sum ? bytes : NULL);
 }
 
 int bulk_sync(struct bulk *bulk, struct medium *medium)
@@ -85,7 +82,6 @@ int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs, uint64_
 
 struct cleaning {
 	struct home *home;
-	const struct index *live;
 	const struct region *region;
 	uint64_t sums[LAYOUT_BLOCK_BYTES / sizeof(uint64_t)]; /* one block of the table */
 	uint64_t sums_place;                                  /* where it stands; 0: none yet */
@@ -112,7 +108,8 @@ static int clean_piece(struct cleaning *cleaning, uint64_t from, uint64_t end, u
 
 	for (uint64_t page = from; !error && page <= end; page++) {
 		const bool is_kept = page == end ||
-			index_find(cleaning->live, region_key(cleaning->region->id, page));
+			annals_find(cleaning->home->annals, region_key(cleaning->region->id, page),
+				    ANNALS_NEWEST) != ANNALS_NONE;
 		error = is_kept ? 0 : read_sum(cleaning, page, &sum);
 		if (!error && !is_kept && sum == 0) {
 			run++;
@@ -155,9 +152,9 @@ static int clean_region(struct cleaning *cleaning)
 	return error;
 }
 
-int bulk_clean(struct bulk *bulk, struct home *home, const struct index *live)
+int bulk_clean(struct bulk *bulk, struct home *home)
 {
-	struct cleaning cleaning = {.home = home, .live = live};
+	struct cleaning cleaning = {.home = home};
 	int error = 0;
 
 	for (uint32_t i = 0; !error && i < home->roster->count; i++) {

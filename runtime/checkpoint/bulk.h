@@ -8,7 +8,7 @@
 
 /* Invariant: while `drafts` is not empty the superblocks' bulk is not 0. */
 struct bulk {
-	struct index drafts;    /* what home has now of pages no epoch has yet: key, sum; 0: zeros */
+	struct index drafts;    /* what home has now of pages no epoch has yet: sums; 0: zeros */
 	uint64_t failures;      /* the medium's before the first of them */
 	bool has_leftovers;     /* home may have bytes of pages that no entry and no sum tells of */
 	uint64_t last_epochs;   /* how many had been committed after the last one */
@@ -25,7 +25,8 @@ static inline bool bulk_has(const struct bulk *bulk, uint64_t key)
 
 /* bulk_write() - the bytes into home, instead of those of an earlier draft. The page is fresh: no
  * entry behind the trim, checksum 0. -errno: the epoch to come will fail */
-int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes);
+int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes,
+	       uint64_t sum);
 
 /* bulk_sync() - all drafts are on media, or -errno */
 int bulk_sync(struct bulk *bulk, struct medium *medium);
@@ -37,6 +38,6 @@ void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs);
  * was left there, the flag goes */
 int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs, uint64_t calm_epochs);
 
-/* bulk_clean() - make every page of home zeros that counts as zeros: no entry in `live`, checksum
+/* bulk_clean() - make every page of home zeros that counts as zeros: no entry, checksum
  * 0. Then the flag goes. Without drafts only. */
-int bulk_clean(struct bulk *bulk, struct home *home, const struct index *live);
+int bulk_clean(struct bulk *bulk, struct home *home);

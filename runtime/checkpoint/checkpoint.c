@@ -1,8 +1,8 @@
 /*
  * The problem: a pool on media is a home, a log and two superblocks, and who opens it wants epochs
- * and pages. The trick: one index, page to newest entry, made by walking the log once; for an older
- * epoch, a second one. The guarantee: what is read was compared with what was committed, and
- * reading writes nothing, so that anybody may do it at any time.
+ * and pages. The trick: one annals of all entries, made by walking the log once, in which a page is
+ * found at any epoch. The guarantee: what is read was compared with what was committed, and reading
+ * writes nothing, so that anybody may do it at any time.
  */
 #include "engine.h"
 
@@ -26,14 +26,7 @@ static int open_log(struct checkpoint *checkpoint, struct refusal *ret_why)
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, name,
 			      "cannot read the log: error %d; look at the disk", -error);
-	int status = recover_chain(&checkpoint->log, ret_why);
-	if (status)
-		return status;
-	error = log_index(&checkpoint->log, UINT64_MAX, &checkpoint->live);
-	if (error)
-		return refuse(ret_why, STATUS_CORRUPT, name,
-			      "cannot read the log: error %d; look at the disk", -error);
-	return 0;
+	return recover_chain(&checkpoint->log, &checkpoint->annals, ret_why);
 }
 
 static uint64_t max_of(uint64_t a, uint64_t b)
@@ -60,12 +53,8 @@ static int open_parts(struct checkpoint *checkpoint, struct medium *medium, stru
 
 	if (status)
 		return status;
-	checkpoint->home = (struct home){
-		.anchor = &checkpoint->anchor,
-		.log = &checkpoint->log,
-		.medium = medium,
-		.roster = &checkpoint->roster,
-	};
+	home_open(&checkpoint->home, &checkpoint->anchor, &checkpoint->log, &checkpoint->annals,
+		  &checkpoint->roster);
 	checkpoint->epoch = checkpoint->anchor.sb.trim.epoch;
 	if (checkpoint->anchor.sb.segment_bytes)
 		status = open_log(checkpoint, ret_why);
@@ -75,7 +64,7 @@ static int open_parts(struct checkpoint *checkpoint, struct medium *medium, stru
 		checkpoint->epoch = checkpoint->log.epochs[checkpoint->log.epoch_count - 1].epoch;
 	checkpoint->attempt = max_of(checkpoint->anchor.sb.epoch_base,
 				     max_of(checkpoint->log.epoch_seen, checkpoint->epoch));
-	checkpoint->selected_epoch = checkpoint->epoch;
+	select_epoch(checkpoint, checkpoint->epoch);
 	return add_regions(checkpoint, ret_why);
 }
 
@@ -105,11 +94,8 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 
 void checkpoint_close(struct checkpoint *checkpoint)
 {
-	index_deinit(&checkpoint->live);
-	batch_deinit(&checkpoint->staged);
-	index_deinit(&checkpoint->selected);
+	annals_deinit(&checkpoint->annals);
 	index_deinit(&checkpoint->bulk.drafts);
-	index_deinit(&checkpoint->drafted);
 	merge_abandon(&checkpoint->merge);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
@@ -190,46 +176,48 @@ int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch)
 		epoch = checkpoint->epoch;
 	if (!is_retained(checkpoint, epoch))
 		return -ENOENT;
-	index_clear(&checkpoint->selected);
-	int error = epoch == checkpoint->epoch
-			    ? 0 : log_index(&checkpoint->log, epoch, &checkpoint->selected);
-	if (!error)
-		checkpoint->selected_epoch = epoch;
-	return error;
+	select_epoch(checkpoint, epoch);
+	return 0;
 }
 
 int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		    void *ret_page)
 {
-	const uint64_t key = region_key(region, index);
+	uint64_t lines[LAYOUT_LINES];
 
 	if (!checkpoint->selected_epoch) { /* an emptied pool may still have its old checksums */
 		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
 		return 0;
 	}
-	return home_image(&checkpoint->home, key, index_find(selected_entries(checkpoint), key), ret_page);
+	return home_image(&checkpoint->home, region_key(region, index), checkpoint->selected_seq,
+			  ret_page, lines);
 }
 
 uint64_t checkpoint_entry_count(const struct checkpoint *checkpoint)
 {
-	return selected_entries(checkpoint)->count;
+	return checkpoint->annals.pages.count;
 }
 
 int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
 		       void *context)
 {
-	const struct index *entries = selected_entries(checkpoint);
+	const struct annals *annals = &checkpoint->annals;
+	const uint64_t seq = checkpoint->selected_seq;
+	uint64_t lines[LAYOUT_LINES];
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	int error = 0;
 
-	for (size_t i = 0; !error && i < entries->capacity; i++) {
-		const struct index_entry *entry = &entries->entries[i];
-		if (!entry->key || region_id_of_key(entry->key) != region ||
-		    entry->kind == LAYOUT_ENTRY_HOME)
+	for (size_t i = 0; !error && i < annals->pages.capacity; i++) {
+		const uint64_t key = annals->pages.entries[i].key;
+		if (!key || region_id_of_key(key) != region)
 			continue;
-		error = home_image(&checkpoint->home, entry->key, entry, page);
+		const uint64_t last = annals_find(annals, key, seq);
+		if (last == ANNALS_NONE || annals_at(annals, last)->kind == LAYOUT_ENTRY_HOME)
+			continue;
+		error = home_image(&checkpoint->home, key, seq, page, lines);
 		if (!error)
-			error = visit(context, region_page_of_key(entry->key), entry->sum == 0, page);
+			error = visit(context, region_page_of_key(key), annals_at(annals, last)->sum == 0,
+				      page);
 	}
 	return error;
 }

@@ -76,7 +76,7 @@ struct checkpoint_info {
 	uint64_t epochs;       /* committed since attach, and what they cost */
 	uint64_t pages;
 	uint64_t record_bytes;
-	uint64_t user_bytes;   /* lines that differed from home */
+	uint64_t user_bytes;   /* lines that had changed */
 	uint64_t home_pages;   /* merged */
 	uint64_t home_bytes;
 	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */

@@ -3,24 +3,19 @@
  */
 #pragma once
 
-#include "index.h"
+#include <stddef.h>
+#include <stdint.h>
 
-struct delta {
-	enum layout_entry_kind kind;
-	uint64_t mask;
-	uint64_t changed; /* those of them that differ from home */
-};
+#include "log-layout.h"
 
-/* delta_of() - the entry that makes `home` (NULL: zeros) into `page`, given the live entry of the
- * page (NULL: none) */
-struct delta delta_of(const void *page, const void *home, const struct index_entry *live);
+/* delta_mask() - the lines in which two pages differ, by the sums of their lines */
+uint64_t delta_mask(const uint64_t sums[LAYOUT_LINES], const uint64_t others[LAYOUT_LINES]);
 
-/* delta_mask() - the lines in which two pages differ; NULL is a page of zeros */
-uint64_t delta_mask(const void *page, const void *base);
-
-/* Lines out of a page, ascending, packed; and back. */
+/* Lines out of a page, ascending, packed; and those of them back that `wanted` names. */
 void delta_pack(void *ret_lines, const void *page, uint64_t mask);
-void delta_apply(void *page, uint64_t mask, const void *lines);
+void delta_apply(void *page, uint64_t mask, uint64_t wanted, const void *lines);
+/* delta_copy() - lines from one page into another; NULL: zeros */
+void delta_copy(void *page, uint64_t mask, const void *from);
 
 static inline size_t delta_bytes(uint64_t mask)
 {

@@ -3,8 +3,8 @@
  *
  * Pages are staged (stage.c), drafts before the cut and the rest after it. The last record carries
  * the commit flag, and from the moment its append is durable the epoch is the one recovery returns
- * to. Only then does the live index learn the new entries: after a failure it still describes the
- * last epoch, and the next commit works from there.
+ * to. After a failure the annals are rolled back to the last epoch, and the next commit works from
+ * there.
  *
  * Epoch numbers are given at the attempt, not at the success. A failed append may be on media all
  * the same; its number then stands for that cut and for no other.
@@ -25,7 +25,6 @@ static void epoch_begin(struct checkpoint *checkpoint)
 		return;
 	checkpoint->is_begun = true;
 	checkpoint->draft_error = 0;
-	checkpoint->staged.count = 0;
 	checkpoint->fresh_count = 0;
 	stage_begin(checkpoint, checkpoint->attempt + 1);
 }
@@ -40,10 +39,8 @@ int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page
 	/* Stores go on: what is summed, compared and written must be the same. */
 	if (page->bytes)
 		memcpy(copy, page->bytes, sizeof(copy));
-	checkpoint->is_drafting = true;
 	checkpoint->draft_error = stage_page(checkpoint, region_key(page->region, page->index),
 					     page->bytes ? copy : NULL);
-	checkpoint->is_drafting = false;
 	return checkpoint->draft_error;
 }
 
@@ -55,35 +52,28 @@ static int epoch_cut(struct checkpoint *checkpoint)
 	return checkpoint->draft_error;
 }
 
-/* What the next epoch is compared with. */
-static int enter_entries(struct checkpoint *checkpoint)
-{
-	int error = 0;
-
-	for (size_t i = 0; !error && i < checkpoint->staged.count; i++)
-		error = index_put(&checkpoint->live, &checkpoint->staged.entries[i]);
-	checkpoint->epoch = checkpoint->attempt;
-	checkpoint->selected_epoch = checkpoint->epoch;
-	checkpoint->info.epochs++;
-	return error;
-}
-
 static int epoch_end(struct checkpoint *checkpoint, int error, uint64_t *ret_epoch)
 {
 	if (!error)
 		error = stage_bulk(checkpoint);
-	const bool is_changed = !stage_is_empty(checkpoint);
+	const bool is_changed = !annals_is_clean(&checkpoint->annals);
 	if (!error && is_changed)
 		error = stage_append(checkpoint, LAYOUT_RECORD_COMMIT);
 	bulk_forget(&checkpoint->bulk, !error, checkpoint->info.epochs);
-	index_reset(&checkpoint->drafted);
 	checkpoint->is_begun = false;
-	if (!error && is_changed)
-		error = enter_entries(checkpoint);
 	checkpoint->info.error = error;
-	if (!error)
-		*ret_epoch = checkpoint->epoch;
-	return error;
+	if (error) {
+		annals_rollback(&checkpoint->annals);
+		return error;
+	}
+	if (is_changed) {
+		annals_commit(&checkpoint->annals);
+		checkpoint->epoch = checkpoint->attempt;
+		select_epoch(checkpoint, checkpoint->epoch);
+		checkpoint->info.epochs++;
+	}
+	*ret_epoch = checkpoint->epoch;
+	return 0;
 }
 
 int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_page *pages,

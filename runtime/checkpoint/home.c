@@ -1,9 +1,10 @@
 /*
  * The problem: a page of home is written in place, so a power cut leaves a mixture, and a disk may
- * give back other bytes than it got. The trick: a page that changes has a live entry in the log
- * until its write is synced, and the entry's checksum is of the whole page; a page at rest has its
- * checksum in a side table, which is written and synced together with it. The guarantee: no byte
- * of home is used without having been compared with what was committed.
+ * give back other bytes than it got. The trick: a page that changes has entries in the log until
+ * its write is synced, which name all lines that a mixture could get wrong, and the newest has the
+ * checksum of the whole page; a page at rest has its checksum in a side table, which is written and
+ * synced together with it. The guarantee: no byte of home is used without having been compared
+ * with what was committed.
  *
  * A checksum of 0 in the table means zeros, without looking: the table and home of a new pool are
  * holes, and bulk writes into pages that no epoch used may have been left behind by a crash.
@@ -15,6 +16,22 @@
 
 #include "delta.h"
 #include "sum.h"
+
+void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
+	       const struct annals *annals, const struct roster *roster)
+{
+	static const char zeros[LAYOUT_BLOCK_BYTES];
+
+	*ret_home = (struct home){
+		.anchor = anchor,
+		.log = log,
+		.annals = annals,
+		.medium = anchor->medium,
+		.roster = roster,
+		.seed = sum_seed(anchor->sb.uuid, 0, LAYOUT_LINES),
+	};
+	sum_lines(zeros, ret_home->seed, ret_home->zero_lines);
+}
 
 static uint64_t place_of(const struct home *home, uint64_t key, bool is_sum)
 {
@@ -40,29 +57,30 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 	return 0;
 }
 
-int home_read(struct home *home, uint64_t key, void *ret_page)
+/* Bytes of the file: where they are, or in `buffer`. */
+static int look(struct home *home, uint64_t place, size_t len, void *buffer, const void **ret_bytes)
 {
-	uint64_t place = place_of(home, key, false);
-
-	return place ? medium_read(home->medium, ret_page, LAYOUT_BLOCK_BYTES, place) : -ERANGE;
+	if (!place)
+		return -ERANGE;
+	*ret_bytes = home->is_viewed ? medium_view(home->medium, len, place) : NULL;
+	if (*ret_bytes)
+		return 0;
+	*ret_bytes = buffer;
+	return medium_read(home->medium, buffer, len, place);
 }
 
 int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page)
 {
-	uint64_t place = place_of(home, key, false);
-
-	if (!place)
-		return -ERANGE;
-	*ret_page = medium_view(home->medium, LAYOUT_BLOCK_BYTES, place);
-	if (*ret_page)
-		return 0;
-	*ret_page = buffer;
-	return medium_read(home->medium, buffer, LAYOUT_BLOCK_BYTES, place);
+	return look(home, place_of(home, key, false), LAYOUT_BLOCK_BYTES, buffer, ret_page);
 }
 
-static int verify(struct home *home, uint64_t key, uint64_t expected, const void *page)
+/* ---- Reading ---- */
+
+static int verify(struct home *home, uint64_t key, uint64_t expected, const void *page,
+		  uint64_t ret_lines[LAYOUT_LINES])
 {
-	const uint64_t found = sum_page(page);
+	sum_lines(page, home->seed, ret_lines);
+	const uint64_t found = sum_page(page, ret_lines);
 
 	if (found == expected)
 		return 0;
@@ -70,46 +88,83 @@ static int verify(struct home *home, uint64_t key, uint64_t expected, const void
 	return HOME_E_DAMAGED;
 }
 
-static int apply_lines(struct home *home, const struct index_entry *entry, void *page)
+static int apply_lines(struct home *home, const struct annals_entry *entry, uint64_t wanted,
+		       void *page)
 {
-	char lines[LAYOUT_BLOCK_BYTES];
-	int error = medium_read(home->medium, lines, delta_bytes(entry->mask),
-				log_file_place(home->log, entry->lines));
+	char buffer[LAYOUT_BLOCK_BYTES];
+	const void *lines;
 
+	if (!(entry->mask & wanted))
+		return 0;
+	int error = look(home, log_file_place(home->log, entry->lines), delta_bytes(entry->mask), buffer,
+			 &lines);
 	if (!error)
-		delta_apply(page, entry->mask, lines);
+		delta_apply(page, entry->mask, wanted, lines);
 	return error;
 }
 
-static int image_at_rest(struct home *home, uint64_t key, void *ret_page)
+/* Newest first, so that of each line only the last value is read. *left: lines no entry named. */
+static int apply_entries(struct home *home, uint64_t number, void *page, uint64_t *left)
 {
+	int error = 0;
+
+	*left = UINT64_MAX;
+	for (; !error && *left && number != ANNALS_NONE; number = annals_before(home->annals, number)) {
+		const struct annals_entry *entry = annals_at(home->annals, number);
+		error = apply_lines(home, entry, *left, page);
+		*left &= ~entry->mask;
+		if (entry->kind == LAYOUT_ENTRY_HOME)
+			break;
+		if (entry->kind == LAYOUT_ENTRY_ZERO) {
+			delta_copy(page, *left, NULL);
+			*left = 0;
+		}
+	}
+	return error;
+}
+
+static int image_at_rest(struct home *home, uint64_t key, void *ret_page,
+			 uint64_t ret_lines[LAYOUT_LINES])
+{
+	const void *page;
 	uint64_t expected;
 	int error = home_sum(home, key, &expected);
 
 	if (!error && expected)
-		error = home_read(home, key, ret_page);
+		error = home_look(home, key, ret_page, &page);
 	if (error)
 		return error;
-	if (expected)
-		return verify(home, key, expected, ret_page);
+	if (expected) {
+		if (page != ret_page)
+			memcpy(ret_page, page, LAYOUT_BLOCK_BYTES);
+		return verify(home, key, expected, ret_page, ret_lines);
+	}
 	memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
+	memcpy(ret_lines, home->zero_lines, sizeof(home->zero_lines));
 	return 0;
 }
 
-int home_image(struct home *home, uint64_t key, const struct index_entry *entry, void *ret_page)
+int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
+	       uint64_t ret_lines[LAYOUT_LINES])
 {
-	int error = 0;
+	char buffer[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	const uint64_t number = annals_find(home->annals, key, seq);
+	const void *page;
+	uint64_t left;
 
-	if (!entry)
-		return image_at_rest(home, key, ret_page);
-	if (entry->kind == LAYOUT_ENTRY_ZERO)
-		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
-	else
-		error = home_read(home, key, ret_page);
-	if (!error && entry->mask)
-		error = apply_lines(home, entry, ret_page);
-	return error ? error : verify(home, key, entry->sum, ret_page);
+	if (number == ANNALS_NONE)
+		return image_at_rest(home, key, ret_page, ret_lines);
+	int error = apply_entries(home, number, ret_page, &left);
+	if (!error && left) {
+		error = home_look(home, key, buffer, &page);
+		if (!error)
+			delta_copy(ret_page, left, page);
+	}
+	return error ? error : verify(home, key, annals_at(home->annals, number)->sum, ret_page,
+				      ret_lines);
 }
+
+/* ---- Writing ---- */
 
 int home_draft(struct home *home, uint64_t key, const void *page)
 {
@@ -121,19 +176,31 @@ int home_draft(struct home *home, uint64_t key, const void *page)
 		    : medium_punch(home->medium, place, LAYOUT_BLOCK_BYTES);
 }
 
-int home_write(struct home *home, const struct index_entry *entry, const void *page)
+bool home_run(const struct home *home, uint64_t key, unsigned count)
 {
-	uint64_t place = place_of(home, entry->key, false);
-	uint64_t sum_place = place_of(home, entry->key, true);
+	const uint64_t last = key + count - 1;
+
+	return region_id_of_key(key) == region_id_of_key(last) &&
+	       place_of(home, last, false) - place_of(home, key, false) ==
+		       (count - 1) * LAYOUT_BLOCK_BYTES &&
+	       place_of(home, last, true) - place_of(home, key, true) ==
+		       (count - 1) * sizeof(uint64_t);
+}
+
+int home_write(struct home *home, uint64_t key, unsigned count, const void *pages,
+	       const uint64_t *sums)
+{
+	uint64_t place = place_of(home, key, false);
+	uint64_t sum_place = place_of(home, key, true);
 	int error = 0;
 
 	if (!place || !sum_place)
 		return -ERANGE;
-	if (entry->sum == 0)
-		error = medium_punch(home->medium, place, LAYOUT_BLOCK_BYTES);
-	else if (entry->kind != LAYOUT_ENTRY_HOME)
-		error = medium_write(home->medium, page, LAYOUT_BLOCK_BYTES, place);
+	if (pages)
+		error = medium_write(home->medium, pages, count * LAYOUT_BLOCK_BYTES, place);
+	else if (sums[0] == 0)
+		error = medium_punch(home->medium, place, count * LAYOUT_BLOCK_BYTES);
 	if (!error)
-		error = medium_write(home->medium, &entry->sum, sizeof(entry->sum), sum_place);
+		error = medium_write(home->medium, sums, count * sizeof(sums[0]), sum_place);
 	return error;
 }

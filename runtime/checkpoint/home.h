@@ -4,7 +4,7 @@
 #pragma once
 
 #include "anchor.h"
-#include "index.h"
+#include "annals.h"
 #include "log.h"
 #include "roster.h"
 
@@ -19,25 +19,37 @@ struct home_fault {
 struct home {
 	struct anchor *anchor;
 	struct log *log;
+	const struct annals *annals;
 	struct medium *medium;
 	const struct roster *roster;
+	uint64_t seed;                     /* of line sums */
+	uint64_t zero_lines[LAYOUT_LINES]; /* the sums of a page of zeros */
+	bool is_viewed; /* by its writer: an error of the disk may be a SIGBUS, as for the program */
 	struct home_fault fault;
 };
+
+/* home_open() - all but what lies in it is known */
+void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
+	       const struct annals *annals, const struct roster *roster);
 
 /* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 
-/* home_read() - home's page as it is, not verified */
-int home_read(struct home *home, uint64_t key, void *ret_page);
-
-/* home_look() - the same, where it is or in `buffer`; until the next call */
+/* home_look() - home's page as it is, where it is or in `buffer`; until the next call */
 int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page);
 
-/* home_image() - the page as `entry` (NULL: no entry) says, verified. 0, HOME_E_DAMAGED, -errno */
-int home_image(struct home *home, uint64_t key, const struct index_entry *entry, void *ret_page);
+/* home_image() - the page as the records up to `seq` have it, verified; and the sums of its lines.
+ * 0, HOME_E_DAMAGED, -errno */
+int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
+	       uint64_t ret_lines[LAYOUT_LINES]);
 
 /* home_draft() - the page alone, NULL: zeros; nothing says that it is there */
 int home_draft(struct home *home, uint64_t key, const void *page);
 
-/* home_write() - the page and its checksum; durable after the next sync */
-int home_write(struct home *home, const struct index_entry *entry, const void *page);
+/* home_run() - are the homes of these pages, and their sums, each in one piece? */
+bool home_run(const struct home *home, uint64_t key, unsigned count);
+
+/* home_write() - a run of pages and their checksums; NULL: they are there already, or, if their
+ * checksums are 0, zeros. Durable after the next sync */
+int home_write(struct home *home, uint64_t key, unsigned count, const void *pages,
+	       const uint64_t *sums);

@@ -1,8 +1,8 @@
 /*
- * The problem: each page that differs from home must be found in a few nanoseconds, by a thread
- * that must not allocate. The trick: open addressing over one mapping, half empty at least; room
- * is made before a record is appended, never after. The guarantee: once reserved, a put cannot
- * fail, so that an epoch that is on media is also in the index.
+ * The problem: what is known of a page must be found in a few nanoseconds, by a thread that must
+ * not allocate. The trick: open addressing over one mapping, half empty at least; what is removed
+ * leaves no mark, for those behind it move up. The guarantee: a page that is in it is found by
+ * looking at neighbours only, and putting it again cannot fail.
  */
 #include "index.h"
 
@@ -27,11 +27,6 @@ static struct index_entry *find_place(const struct index *index, uint64_t key)
 	return &index->entries[at];
 }
 
-void index_init(struct index *index)
-{
-	*index = (struct index){0};
-}
-
 void index_deinit(struct index *index)
 {
 	if (index->capacity)
@@ -39,19 +34,13 @@ void index_deinit(struct index *index)
 	*index = (struct index){0};
 }
 
-void index_clear(struct index *index)
-{
-	for (size_t i = 0; index->count && i < index->capacity; i++)
-		index->entries[i].key = 0;
-	index->count = 0;
-}
-
 void index_reset(struct index *index)
 {
 	if (index->capacity > CAPACITY_KEPT)
 		index_deinit(index);
-	else
-		index_clear(index);
+	for (size_t i = 0; index->count && i < index->capacity; i++)
+		index->entries[i].key = 0;
+	index->count = 0;
 }
 
 const struct index_entry *index_find(const struct index *index, uint64_t key)
@@ -87,56 +76,43 @@ void index_shrink(struct index *index)
 		resize(index, capacity); /* or not: a large one works as well */
 }
 
-int index_reserve(struct index *index, size_t more)
+int index_put(struct index *index, uint64_t key, uint64_t value)
 {
-	size_t capacity = index->capacity ? index->capacity : CAPACITY_MIN;
+	struct index_entry *place = index->capacity ? find_place(index, key) : NULL;
 
-	while (capacity / 2 < index->count + more)
-		capacity *= 2;
-	return capacity == index->capacity ? 0 : resize(index, capacity);
-}
-
-int index_put(struct index *index, const struct index_entry *entry)
-{
-	int error = index_reserve(index, 1);
-
-	if (error)
-		return error;
-	struct index_entry *place = find_place(index, entry->key);
+	if (!place || (!place->key && index->capacity / 2 < index->count + 1)) {
+		int error = resize(index, index->capacity ? index->capacity * 2 : CAPACITY_MIN);
+		if (error)
+			return error;
+		place = find_place(index, key);
+	}
 	index->count += place->key == 0;
-	*place = *entry;
+	*place = (struct index_entry){key, value};
 	return 0;
 }
 
-int index_put_all(struct index *index, const struct index *from)
+/* May what stands at `at` move up to `hole` and still be found from its own place? */
+static bool may_fill(const struct index *index, size_t hole, size_t at)
 {
-	int error = index_reserve(index, from->count);
+	const size_t mask = index->capacity - 1;
 
-	for (size_t i = 0; !error && i < from->capacity; i++)
-		if (from->entries[i].key)
-			error = index_put(index, &from->entries[i]);
-	return error;
+	return ((at - place_of(index, index->entries[at].key)) & mask) >= ((at - hole) & mask);
 }
 
-/* Entries that stay move forward into places that became free, so each is put again; starting
- * behind an empty place, no chain is cut by the array's end. */
-void index_forget(struct index *index, uint64_t seq)
+void index_remove(struct index *index, uint64_t key)
 {
-	size_t start = 0;
+	const size_t mask = index->capacity - 1;
+	struct index_entry *place = index->count ? find_place(index, key) : NULL;
 
-	if (!index->count)
+	if (!place || !place->key)
 		return;
-	while (index->entries[start].key)
-		start++;
-	for (size_t i = 1; i < index->capacity; i++) {
-		struct index_entry *at = &index->entries[(start + i) & (index->capacity - 1)];
-		struct index_entry entry = *at;
-		if (!entry.key)
+	size_t hole = (size_t)(place - index->entries);
+	for (size_t at = (hole + 1) & mask; index->entries[at].key; at = (at + 1) & mask) {
+		if (!may_fill(index, hole, at))
 			continue;
-		at->key = 0;
-		if (entry.seq <= seq)
-			index->count--;
-		else
-			*find_place(index, entry.key) = entry;
+		index->entries[hole] = index->entries[at];
+		hole = at;
 	}
+	index->entries[hole].key = 0;
+	index->count--;
 }

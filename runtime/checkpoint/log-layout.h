@@ -119,20 +119,24 @@ static_assert(offsetof(struct layout_record, image) == 72, "on media");
  *
  * OFFSET  SIZE  MEANING
  *      0     8  bits 0..35 page index, 36..61 region id, 62..63 kind (enum layout_entry_kind)
- *      8     8  mask: bit n stands for the 64 bytes at 64 n of the page
- *     16     8  checksum of the whole page at this epoch: XXH3-64, 0 becomes 1; 0: all zeros
+ *      8     8  mask: bit n stands for the line of 64 bytes at 64 n of the page
+ *     16     8  checksum of the whole page at this epoch: XXH3-64 of the XXH3-64s of its lines,
+ *               these seeded by the pool's uuid; 0 becomes 1; 0: all zeros
  *     24        the lines the mask names, ascending, 64 bytes each
  *
- * An entry says what the page is at its epoch, without the entries before it:
- *   LINES  home with these lines over it. So the mask names every line that differs from home
- *          *and* every line any entry of this page at or behind the trim names, for home may have
- *          received those by then, in part.
- *   ZERO   zeros with these lines over them, whatever home holds.
+ * An entry says what has become of the page since the entry before it, in the same epoch or an
+ * earlier one, or, if there is none behind the trim, since home:
+ *   LINES  what it was, with these lines over it.
+ *   ZERO   zeros with these lines over them, whatever it was.
  *   HOME   home as it is: written and synced before the record. The mask is 0.
+ * So a page is home with all its entries over it, oldest first. Home may have received some of
+ * them, or parts, meanwhile: no harm, for a line in which it differs from what it was at the trim
+ * is named by one of them, and the last that names it says what it is.
  */
 enum layout_entry_kind { LAYOUT_ENTRY_LINES, LAYOUT_ENTRY_ZERO, LAYOUT_ENTRY_HOME };
 
 #define LAYOUT_LINE_BYTES 64u
+#define LAYOUT_LINES (LAYOUT_BLOCK_BYTES / LAYOUT_LINE_BYTES)
 #define LAYOUT_ENTRY_PAGE_BITS 36
 #define LAYOUT_ENTRY_REGION_BITS 26
 #define LAYOUT_ENTRY_KIND_SHIFT 62

@@ -52,9 +52,9 @@ void log_close(struct log *log)
 /* ---- What is in it ---- */
 
 static int note_epoch(struct log *log, const struct layout_record *record,
-		      const struct layout_trim *before, const struct layout_trim *end)
+		      const struct layout_trim *end)
 {
-	if (log->epoch_count + 1 >= log->epoch_capacity) { /* one more is always under way */
+	if (log->epoch_count == log->epoch_capacity) {
 		size_t capacity = log->epoch_capacity ? 2 * log->epoch_capacity : 64;
 		void *memory = memory_grow(log->epochs, log->epoch_capacity * sizeof(*log->epochs),
 					   capacity * sizeof(*log->epochs));
@@ -63,12 +63,8 @@ static int note_epoch(struct log *log, const struct layout_record *record,
 		log->epochs = memory;
 		log->epoch_capacity = capacity;
 	}
-	/* Every record notes its epoch; the first one opens it, the committing one makes it count. */
-	struct log_epoch *entry = &log->epochs[log->epoch_count];
-	if (entry->epoch != record->epoch || entry->before.seq >= before->seq)
-		*entry = (struct log_epoch){.epoch = record->epoch, .before = *before};
-	entry->end = *end;
-	log->epoch_count += (record->flags & LAYOUT_RECORD_COMMIT) != 0;
+	if (record->flags & LAYOUT_RECORD_COMMIT)
+		log->epochs[log->epoch_count++] = (struct log_epoch){record->epoch, *end};
 	if (record->epoch > log->epoch_seen)
 		log->epoch_seen = record->epoch;
 	if (record->flags & LAYOUT_RECORD_BRANCH)
@@ -76,10 +72,9 @@ static int note_epoch(struct log *log, const struct layout_record *record,
 	return 0;
 }
 
-int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *before,
-	     const struct layout_trim *end)
+int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *end)
 {
-	int error = note_epoch(log, record, before, end);
+	int error = note_epoch(log, record, end);
 
 	if (error)
 		return error;
@@ -88,37 +83,6 @@ int log_note(struct log *log, const struct layout_record *record, const struct l
 	log->tail_len = record->len;
 	log->tail_record = end->offset - record->len;
 	return 0;
-}
-
-int log_read(struct log *log, struct log_cursor *cursor, uint64_t epoch,
-	     const struct layout_record **ret_record)
-{
-	if (cursor->epoch >= log->epoch_count || log->epochs[cursor->epoch].epoch > epoch)
-		return 0;
-	/* Between the epochs stand records of some that never became whole. */
-	const struct log_epoch *at = &log->epochs[cursor->epoch];
-	if (!cursor->is_inside)
-		cursor->place = at->before;
-	int found = chain_next(log, &cursor->place, ret_record);
-	if (found < 1)
-		return found ? found : -EILSEQ;
-	cursor->is_inside = cursor->place.seq != at->end.seq;
-	cursor->epoch += !cursor->is_inside;
-	return 1;
-}
-
-int log_index(struct log *log, uint64_t epoch, struct index *index)
-{
-	const struct layout_record *record;
-	struct log_cursor cursor = {0};
-	int more;
-
-	while ((more = log_read(log, &cursor, epoch, &record)) == 1) {
-		int error = record_index(record, index);
-		if (error)
-			return error;
-	}
-	return more;
 }
 
 const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch)
@@ -144,7 +108,7 @@ static bool has_room(const struct log *log, uint64_t len)
 
 int log_append(struct log *log, struct layout_record *record, bool may_grow)
 {
-	struct layout_trim end, before = log->tail;
+	struct layout_trim end;
 	int error = log_adopt(log);
 
 	if (!error && (!log->is_open || !has_room(log, record_bytes(record))))
@@ -173,7 +137,7 @@ int log_append(struct log *log, struct layout_record *record, bool may_grow)
 		.epoch = record->epoch,
 		.branch = record->branch,
 	};
-	return log_note(log, record, &before, &end);
+	return log_note(log, record, &end);
 }
 
 /* A segment that continues the chain, empty or not, gives up what stands in the one before. */
@@ -193,7 +157,7 @@ void log_rewind(struct log *log, const struct layout_trim *end)
 	log->tail = *end;
 	log->is_open = false;
 	while (log->epoch_count && log->epochs[log->epoch_count - 1].end.seq > end->seq)
-		log->epochs[--log->epoch_count] = (struct log_epoch){0};
+		log->epoch_count--;
 }
 
 void log_release_branch(struct log *log, uint64_t seq)
@@ -237,7 +201,7 @@ void log_trim(struct log *log)
 	while (gone < log->epoch_count && log->epochs[gone].end.seq <= log->anchor->sb.trim.seq)
 		gone++;
 	log->epoch_count -= gone;
-	memmove(log->epochs, log->epochs + gone, (log->epoch_count + 1) * sizeof(*log->epochs));
+	memmove(log->epochs, log->epochs + gone, log->epoch_count * sizeof(*log->epochs));
 }
 
 uint64_t log_live_bytes(const struct log *log)

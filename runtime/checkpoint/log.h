@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include "anchor.h"
-#include "index.h"
 #include "log-layout.h"
 
 #define LOG_E_FULL 1 /* no segment is free, and the log may not grow */
@@ -24,8 +23,7 @@ struct log_segment {
 
 struct log_epoch {
 	uint64_t epoch;
-	struct layout_trim before; /* its first record */
-	struct layout_trim end;    /* its committing record */
+	struct layout_trim end; /* its committing record */
 };
 
 /* Invariant: 1. all records of the chain behind the trim stand in segments with last > trim.seq;
@@ -64,9 +62,8 @@ void log_close(struct log *log);
 uint64_t log_file_place(const struct log *log, uint64_t offset);
 
 /* log_note() - enter a record of the chain just walked or appended, of which the place behind is
- * *end and the place before *before */
-int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *before,
-	     const struct layout_trim *end);
+ * *end */
+int log_note(struct log *log, const struct layout_record *record, const struct layout_trim *end);
 
 /* log_append() - seal and append a record with epoch, entries, flags and image filled in; on
  * return it is durable. LOG_E_FULL only unless may_grow; -errno: it is not part of the chain, and
@@ -86,19 +83,6 @@ int log_adopt(struct log *log);
 
 /* log_trim() - forget what both superblocks say is merged */
 void log_trim(struct log *log);
-
-/* log_read() - the next record of the whole epochs behind the trim, up to and with `epoch`, in
- * log->buffer; a cursor begins as zeros. 1, 0: that were all, -errno */
-struct log_cursor {
-	size_t epoch; /* which of log->epochs; none may be trimmed meanwhile */
-	bool is_inside;
-	struct layout_trim place; /* if inside */
-};
-int log_read(struct log *log, struct log_cursor *cursor, uint64_t epoch,
-	     const struct layout_record **ret_record);
-
-/* log_index() - the entries of all epochs behind the trim up to and with `epoch` */
-int log_index(struct log *log, uint64_t epoch, struct index *index);
 
 const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch);
 uint64_t log_live_bytes(const struct log *log);

@@ -4,21 +4,34 @@
 #include "home.h"
 #include "queue.h"
 
+#define MERGE_RUN_PAGES 64u
+
 enum merge_phase { MERGE_IDLE, MERGE_COLLECT, MERGE_WRITE };
+
+/* Pages side by side, of one fate: as they are here, zeros, or in home already. */
+struct merge_run {
+	enum merge_fate { MERGE_PUT, MERGE_ZERO, MERGE_THERE } fate;
+	unsigned count;
+	uint64_t key; /* of the first */
+	uint64_t sums[MERGE_RUN_PAGES];
+	char (*pages)[LAYOUT_BLOCK_BYTES];
+};
 
 struct merge {
 	enum merge_phase phase;
 	struct log_epoch target;
-	struct log_cursor cursor; /* COLLECT: how far the log has been read */
-	struct queue queue;       /* entries of all epochs up to the target, not yet written */
-	uint64_t done_key;        /* the last page written: what is queued of it is older */
-	uint64_t failures;        /* the medium's at the start */
-	uint64_t pages;           /* written */
+	uint64_t number;        /* COLLECT: of the entry to be looked at next */
+	uint64_t read_from;     /* COLLECT: the piece of the log that was read last */
+	uint64_t read_end;
+	struct queue queue;     /* pages with entries up to the target, not yet written */
+	struct merge_run run;
+	uint64_t failures;      /* the medium's at the start */
+	uint64_t pages;         /* written */
 };
 
 /* How far a step goes: the first of the two that is reached. */
 struct merge_limit {
-	uint64_t pages;    /* written, or records read */
+	uint64_t pages;    /* written, or looked at by the thousand */
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
 };
 #define MERGE_NO_LIMIT ((struct merge_limit){UINT64_MAX, UINT64_MAX})

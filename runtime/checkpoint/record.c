@@ -70,7 +70,7 @@ static bool is_entry(const struct layout_entry *entry, uint64_t room)
 }
 
 int record_next_entry(const struct layout_record *record, uint64_t *at,
-		      struct index_entry *ret_entry)
+		      struct annals_entry *ret_entry)
 {
 	const uint64_t room = record->entry_bytes - *at;
 	struct layout_entry entry;
@@ -82,28 +82,13 @@ int record_next_entry(const struct layout_record *record, uint64_t *at,
 	memcpy(&entry, (const char *)(record + 1) + *at, sizeof(entry));
 	if (!is_entry(&entry, room))
 		return -EILSEQ;
-	*ret_entry = (struct index_entry){
+	*ret_entry = (struct annals_entry){
 		.key = entry.key & ~(UINT64_C(3) << LAYOUT_ENTRY_KIND_SHIFT),
 		.mask = entry.mask,
 		.sum = entry.sum,
-		.lines = record->offset + sizeof(*record) + *at + sizeof(entry),
-		.seq = record->seq,
-		.kind = (enum layout_entry_kind)(entry.key >> LAYOUT_ENTRY_KIND_SHIFT),
+		.lines = sizeof(*record) + *at + sizeof(entry),
+		.kind = entry.key >> LAYOUT_ENTRY_KIND_SHIFT & 3,
 	};
 	*at += sizeof(entry) + delta_bytes(entry.mask);
 	return 1;
-}
-
-int record_index(const struct layout_record *record, struct index *index)
-{
-	struct index_entry entry;
-	uint64_t at = 0;
-	int more;
-
-	while ((more = record_next_entry(record, &at, &entry)) == 1) {
-		int error = index_put(index, &entry);
-		if (error)
-			return error;
-	}
-	return more;
 }

@@ -5,8 +5,7 @@
 
 #include <stdbool.h>
 
-#include "index.h"
-#include "log-layout.h"
+#include "annals.h"
 
 /* Where a record must stand to be taken for one. */
 struct record_place {
@@ -29,10 +28,8 @@ bool record_follows(const struct layout_record *record, const struct layout_trim
 /* record_seal() - len, padding and checksum; everything else stands in it already */
 void record_seal(struct layout_record *record, const uint8_t *uuid);
 
-/* Entries of a whole record, one after the other; *at starts at 0. 1: *ret_entry is filled;
- * 0: that were all; -EILSEQ: the bytes are no entries, whatever the checksum says. */
+/* Entries of a whole record, one after the other; *at starts at 0. 1: *ret_entry is filled, its
+ * lines counted from the record's start; 0: that were all; -EILSEQ: the bytes are no entries,
+ * whatever the checksum says. */
 int record_next_entry(const struct layout_record *record, uint64_t *at,
-		      struct index_entry *ret_entry);
-
-/* record_index() - put all entries into the index; 0, -EILSEQ or -ENOMEM */
-int record_index(const struct layout_record *record, struct index *index);
+		      struct annals_entry *ret_entry);

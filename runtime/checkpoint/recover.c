@@ -8,6 +8,8 @@
  */
 #include "recover.h"
 
+#include <errno.h>
+
 #include "chain.h"
 #include "record.h"
 
@@ -21,27 +23,42 @@ static int refuse_chain(struct log *log, uint64_t file_offset, struct refusal *r
 		      (unsigned long long)log->tail.seq + 1);
 }
 
-static int verify_entries(const struct layout_record *record)
+/* 0, -EILSEQ or -ENOMEM. Those of an epoch that never became whole go when another begins. */
+static int enter_entries(struct annals *annals, const struct layout_record *record, bool is_new)
 {
-	struct index_entry entry;
+	struct annals_entry entry;
 	uint64_t at = 0, count = 0;
 	int more;
 
-	while ((more = record_next_entry(record, &at, &entry)) == 1)
+	if (is_new)
+		annals_rollback(annals);
+	while ((more = record_next_entry(record, &at, &entry)) == 1) {
+		int error = annals_push(annals, &entry);
+		if (error)
+			return error;
 		count++;
-	return more == 0 && count == record->entry_count;
+	}
+	annals_settle(annals, record->seq, record->offset);
+	if (more == 0 && record->flags & LAYOUT_RECORD_COMMIT)
+		annals_commit(annals);
+	return more == 0 && count != record->entry_count ? -EILSEQ : more;
 }
 
-int recover_chain(struct log *log, struct refusal *ret_why)
+int recover_chain(struct log *log, struct annals *annals, struct refusal *ret_why)
 {
-	struct layout_trim place = log->anchor->sb.trim, before = place;
+	struct layout_trim place = log->anchor->sb.trim;
 	const struct layout_record *record;
-	uint64_t newest = place.epoch;
+	uint64_t newest = place.epoch, last = 0;
 	int found;
 
 	while ((found = chain_next(log, &place, &record)) == 1) {
 		const bool is_commit = record->flags & LAYOUT_RECORD_COMMIT;
-		if (!verify_entries(record) || record->epoch <= newest ||
+		const int error = enter_entries(annals, record, record->epoch != last);
+		if (error == -ENOMEM) {
+			found = error;
+			break;
+		}
+		if (error || record->epoch <= newest ||
 		    (record->flags & ~(uint32_t)LAYOUT_RECORD_FLAGS))
 			return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
 				      "log at offset %llu: record %llu has a right checksum and wrong "
@@ -49,11 +66,12 @@ int recover_chain(struct log *log, struct refusal *ret_why)
 				      (unsigned long long)log_file_place(log, record->offset),
 				      (unsigned long long)record->seq);
 		newest = is_commit ? record->epoch : newest;
-		found = log_note(log, record, &before, &place);
+		last = record->epoch;
+		found = log_note(log, record, &place);
 		if (found)
 			break;
-		before = place;
 	}
+	annals_rollback(annals);
 	if (found < 0)
 		return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
 			      "cannot read the log: error %d; look at the disk", -found);

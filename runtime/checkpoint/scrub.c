@@ -47,7 +47,8 @@ static int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
 	}
 	for (uint64_t i = 0; !error && i < count; i++) {
 		uint64_t key = region_key(scrub->region->id, first + i);
-		if ((place && sums[i]) || index_find(selected_entries(checkpoint), key))
+		if ((place && sums[i]) ||
+		    annals_find(&checkpoint->annals, key, checkpoint->selected_seq) != ANNALS_NONE)
 			error = scrub_page(scrub, first + i);
 	}
 	return error;

@@ -1,9 +1,13 @@
 /*
  * The problem: a page must become as few bytes as will bring it back, quickly, and may be told of
- * more than once: as a draft before the cut, and again at the cut. The trick: the difference from
- * home, packed into one buffer; a full one goes to the log as a record that only a later one makes
- * count, and of several entries of a page the last holds. The guarantee: what was staged last is
- * what the epoch has, also if that is what the page was before.
+ * more than once: as a draft before the cut, and again at the cut. The trick: of a page lately
+ * written the sums of its lines are known as it was last staged; the lines whose sums differ are
+ * what it costs, and neither home nor the log is read for it. They are packed into one buffer; a
+ * full one goes to the log as a record that only a later one makes count. The guarantee: all
+ * entries of a page, one over the other, are the page as it was staged last.
+ *
+ * A line that is again what it was some epochs ago differs from what it was last, so it is named:
+ * home, which may have received either, does not matter.
  */
 #include "stage.h"
 
@@ -16,30 +20,28 @@
 
 #define ENTRY_MAX_BYTES (sizeof(struct layout_entry) + LAYOUT_BLOCK_BYTES)
 
+/* A page as it shall be. */
+struct told_page {
+	uint64_t key;
+	const char *bytes;
+	uint64_t sum;
+	uint64_t lines[LAYOUT_LINES];
+};
+
+/* What it was last. */
+struct base {
+	const uint64_t *lines; /* NULL: damaged, nobody knows */
+	bool is_zero;
+	bool is_fresh;         /* zeros in every epoch that can be had, and nobody looks at home */
+	uint64_t room[LAYOUT_LINES];
+};
+
 void stage_begin(struct checkpoint *checkpoint, uint64_t number)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
 
 	memset(record, 0, sizeof(*record));
 	record->epoch = number;
-}
-
-bool stage_is_empty(const struct checkpoint *checkpoint)
-{
-	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
-
-	return !record->entry_count && !checkpoint->staged.count;
-}
-
-static int note_entries(struct checkpoint *checkpoint, const struct layout_record *record)
-{
-	struct batch *staged = &checkpoint->staged;
-	uint64_t at = 0;
-	int more;
-
-	while ((more = record_next_entry(record, &at, &staged->entries[staged->count])) == 1)
-		staged->count++;
-	return more;
 }
 
 /* When the log has reached twice what was wanted, or the disk is full, home takes what it may;
@@ -64,46 +66,13 @@ int stage_append(struct checkpoint *checkpoint, uint32_t flags)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
 
-	/* Room first: an epoch that is on media must not fail to be in the index. */
-	int error = batch_reserve(&checkpoint->staged, record->entry_count);
-	if (!error && flags & LAYOUT_RECORD_COMMIT)
-		error = index_reserve(&checkpoint->live,
-				      checkpoint->staged.count + record->entry_count);
 	record->flags = flags;
-	if (!error)
-		error = append(checkpoint, record);
+	int error = append(checkpoint, record);
 	if (error)
 		return error;
 	checkpoint->info.record_bytes += record->len;
-	return note_entries(checkpoint, record);
-}
-
-/* Home's page for the diff. */
-struct base {
-	const void *page; /* NULL: none, zeros */
-	bool is_fresh;    /* zeros in every epoch that can be had, and nobody looks at home */
-	bool is_damaged;  /* not what was written */
-};
-
-static int read_base(struct checkpoint *checkpoint, uint64_t key, const struct index_entry *live,
-		     char *page, struct base *ret_base)
-{
-	uint64_t sum = live && live->kind == LAYOUT_ENTRY_HOME ? live->sum : 0;
-	int error = 0;
-
-	*ret_base = (struct base){0};
-	if (live && live->kind == LAYOUT_ENTRY_ZERO)
-		return 0;
-	if (!live)
-		error = home_sum(&checkpoint->home, key, &sum);
-	ret_base->is_fresh = !live && sum == 0;
-	if (error || ret_base->is_fresh)
-		return error;
-	error = home_look(&checkpoint->home, key, page, &ret_base->page);
-	/* Verified before it is diffed against: a line that rotted would be left out of the mask if it
-	 * rotted into what the program stored. */
-	ret_base->is_damaged = !error && sum && sum_page(ret_base->page) != sum;
-	return error;
+	annals_settle(&checkpoint->annals, record->seq, record->offset);
+	return 0;
 }
 
 /* Room in the buffer for one more entry, of whatever size. */
@@ -119,28 +88,77 @@ static int make_room(struct checkpoint *checkpoint)
 	return error;
 }
 
-static int stage_entry(struct checkpoint *checkpoint, uint64_t key, struct delta delta,
-		       uint64_t sum, const void *bytes)
+static int stage_entry(struct checkpoint *checkpoint, struct annals_entry entry, const void *bytes)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
-	const struct layout_entry entry = {
-		.key = key | (uint64_t)delta.kind << LAYOUT_ENTRY_KIND_SHIFT,
-		.mask = delta.mask,
-		.sum = sum,
+	const struct layout_entry on_media = {
+		.key = entry.key | (uint64_t)entry.kind << LAYOUT_ENTRY_KIND_SHIFT,
+		.mask = entry.mask,
+		.sum = entry.sum,
 	};
 	int error = make_room(checkpoint);
 
+	entry.lines = sizeof(*record) + record->entry_bytes + sizeof(on_media);
+	if (!error)
+		error = annals_push(&checkpoint->annals, &entry);
 	if (error)
 		return error;
 	char *at = (char *)(record + 1) + record->entry_bytes;
-	memcpy(at, &entry, sizeof(entry));
-	delta_pack(at + sizeof(entry), bytes, delta.mask);
-	record->entry_bytes += sizeof(entry) + delta_bytes(delta.mask);
+	memcpy(at, &on_media, sizeof(on_media));
+	delta_pack(at + sizeof(on_media), bytes, entry.mask);
+	record->entry_bytes += sizeof(on_media) + delta_bytes(entry.mask);
 	record->entry_count++;
 	checkpoint->info.pages++;
-	checkpoint->info.user_bytes += delta.kind == LAYOUT_ENTRY_HOME
-					       ? LAYOUT_BLOCK_BYTES : delta_bytes(delta.changed);
+	checkpoint->info.user_bytes += entry.kind == LAYOUT_ENTRY_HOME ? LAYOUT_BLOCK_BYTES
+								       : delta_bytes(entry.mask);
 	return 0;
+}
+
+/* ---- What has changed ---- */
+
+/* From home, and what the log has of it. Verified before it is diffed against: a line that rotted
+ * would be left out if it rotted into what the program stored. */
+static int read_image(struct checkpoint *checkpoint, uint64_t key, struct base *ret_base)
+{
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
+
+	ret_base->lines = error ? NULL : ret_base->room;
+	return error == HOME_E_DAMAGED ? 0 : error;
+}
+
+static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
+		     struct base *ret_base)
+{
+	uint64_t sum;
+	int error = 0;
+
+	if (last == ANNALS_NONE)
+		error = home_sum(&checkpoint->home, key, &sum);
+	else
+		sum = annals_at(&checkpoint->annals, last)->sum;
+	if (error)
+		return error;
+	ret_base->is_zero = sum == 0;
+	ret_base->is_fresh = sum == 0 && last == ANNALS_NONE;
+	ret_base->lines = last == ANNALS_NONE ? NULL : annals_sums(&checkpoint->annals, last);
+	if (ret_base->is_zero)
+		ret_base->lines = checkpoint->home.zero_lines;
+	return ret_base->lines ? 0 : read_image(checkpoint, key, ret_base);
+}
+
+/* The entry that makes of the base this page; mask 0: none is needed, or zeros. */
+static struct annals_entry entry_of(const struct told_page *page, const struct base *base)
+{
+	struct annals_entry entry = {.key = page->key, .sum = page->sum, .kind = LAYOUT_ENTRY_LINES};
+
+	if (base->is_zero || page->sum == 0)
+		entry.kind = LAYOUT_ENTRY_ZERO;
+	if (page->sum && base->lines)
+		entry.mask = delta_mask(page->lines, base->lines);
+	else if (page->sum)
+		entry.mask = UINT64_MAX;
+	return entry;
 }
 
 static bool goes_home(const struct checkpoint *checkpoint)
@@ -149,67 +167,54 @@ static bool goes_home(const struct checkpoint *checkpoint)
 	       checkpoint->fresh_count >= checkpoint->plan.bulk_pages;
 }
 
-/* An entry that says what home or the last epoch says, for a draft said otherwise. */
-static struct delta delta_of_nothing(bool is_zero)
+static int stage_changed(struct checkpoint *checkpoint, const struct told_page *page, uint64_t last)
 {
-	return (struct delta){.kind = is_zero ? LAYOUT_ENTRY_ZERO : LAYOUT_ENTRY_HOME};
-}
-
-static int stage_changed(struct checkpoint *checkpoint, uint64_t key, const void *bytes,
-			 uint64_t sum, bool is_again)
-{
-	char home_page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
-	const struct index_entry *live = index_find(&checkpoint->live, key);
 	struct base base;
-	int error = read_base(checkpoint, key, live, home_page, &base);
+	int error = read_base(checkpoint, page->key, last, &base);
 
 	if (error)
 		return error;
-	if (base.is_fresh && !is_again && goes_home(checkpoint))
-		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, bytes);
-	struct delta delta = delta_of(bytes, base.page, live);
-	if (base.is_damaged && delta.kind == LAYOUT_ENTRY_LINES) {
-		delta.mask = UINT64_MAX;
-		checkpoint->info.mended_pages++;
-	}
-	if (!live && !base.is_damaged && delta.mask == 0 && base.is_fresh == (sum == 0) && !is_again)
+	if (base.is_fresh && goes_home(checkpoint))
+		return bulk_write(&checkpoint->bulk, &checkpoint->home, page->key, page->bytes,
+				  page->sum);
+	const struct annals_entry entry = entry_of(page, &base);
+	if (entry.mask == 0 && (page->sum || base.is_zero))
 		return 0; /* as it is in home */
-	if (delta.mask == 0)
-		delta = delta_of_nothing(sum == 0);
+	checkpoint->info.mended_pages += !base.lines;
 	checkpoint->fresh_count += base.is_fresh;
-	return stage_entry(checkpoint, key, delta, sum, bytes);
+	error = stage_entry(checkpoint, entry, page->bytes);
+	if (!error && page->sum)
+		error = annals_keep_sums(&checkpoint->annals, checkpoint->annals.end - 1, page->lines);
+	return error;
 }
 
 int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
 {
 	static const char zeros[LAYOUT_BLOCK_BYTES];
-	const struct index_entry *live = index_find(&checkpoint->live, key);
-	const struct index_entry *draft = index_find(&checkpoint->drafted, key);
+	struct told_page page = {.key = key, .bytes = bytes ? bytes : zeros};
 
-	bytes = bytes ? bytes : zeros;
+	sum_lines(page.bytes, checkpoint->home.seed, page.lines);
+	page.sum = sum_page(page.bytes, page.lines);
 	if (bulk_has(&checkpoint->bulk, key))
-		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, bytes);
-	const uint64_t sum = sum_page(bytes);
-	const struct index_entry *last = draft ? draft : live;
-	if (last && last->sum == sum)
+		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, page.bytes, page.sum);
+	const uint64_t last = annals_find(&checkpoint->annals, key, ANNALS_NEWEST);
+	if (last != ANNALS_NONE && annals_at(&checkpoint->annals, last)->sum == page.sum)
 		return 0; /* as it was last staged, or at the last epoch */
-	int error = stage_changed(checkpoint, key, bytes, sum, draft != NULL);
-	if (!error && checkpoint->is_drafting && !bulk_has(&checkpoint->bulk, key))
-		error = index_put(&checkpoint->drafted, &(struct index_entry){.key = key, .sum = sum});
-	return error;
+	return stage_changed(checkpoint, &page, last);
 }
 
 /* What was written into home becomes part of the epoch. */
 int stage_bulk(struct checkpoint *checkpoint)
 {
 	const struct index *drafts = &checkpoint->bulk.drafts;
-	const struct delta delta = {.kind = LAYOUT_ENTRY_HOME};
 	int error = drafts->count ? bulk_sync(&checkpoint->bulk, checkpoint->anchor.medium) : 0;
 
 	for (size_t i = 0; !error && drafts->count && i < drafts->capacity; i++) {
 		const struct index_entry *draft = &drafts->entries[i];
-		if (draft->key && draft->sum) /* zeros again: nothing has changed */
-			error = stage_entry(checkpoint, draft->key, delta, draft->sum, NULL);
+		if (draft->key && draft->value) /* zeros again: nothing has changed */
+			error = stage_entry(checkpoint, (struct annals_entry){
+				.key = draft->key, .sum = draft->value, .kind = LAYOUT_ENTRY_HOME},
+				NULL);
 	}
 	return error;
 }

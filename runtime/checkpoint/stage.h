@@ -6,15 +6,12 @@
 /* stage_begin() - an empty record of the epoch `number` */
 void stage_begin(struct checkpoint *checkpoint, uint64_t number);
 
-/* stage_page() - the page as the epoch has it, NULL: zeros. What an earlier call said of it in this
- * epoch no longer counts. -errno: the epoch has failed */
+/* stage_page() - the page as the epoch has it, NULL: zeros. Instead of what an earlier
+ * call in this epoch said. -errno: the epoch has failed */
 int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes);
 
 /* stage_bulk() - pages written into home become part of the epoch */
 int stage_bulk(struct checkpoint *checkpoint);
-
-/* stage_is_empty() - nothing in the epoch differs from the one before */
-bool stage_is_empty(const struct checkpoint *checkpoint);
 
 /* stage_append() - the record into the log; with LAYOUT_RECORD_COMMIT the last of the epoch */
 int stage_append(struct checkpoint *checkpoint, uint32_t flags);

@@ -1,4 +1,10 @@
-/* Checksums: XXH3-64, from the header alone. */
+/*
+ * Checksums: XXH3-64, from the header alone.
+ *
+ * A page is summed line by line, and its checksum is that of its 64 line sums: one pass tells
+ * whether it changed, where, and what it must be when it is read again. Lines are seeded by the
+ * pool's uuid, so that nobody who stores into a program can choose two that count as the same.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +16,7 @@
 #define XXH_NO_STREAM
 #include <xxhash.h>
 
-#include "layout.h"
+#include "log-layout.h"
 
 static inline uint64_t sum_bytes(const void *bytes, size_t len, uint64_t seed)
 {
@@ -37,13 +43,21 @@ static inline bool sum_is_zero_page(const void *page)
 	return true;
 }
 
-/* The checksum of a page: 0 if and only if it is all zeros. */
-static inline uint64_t sum_page(const void *page)
+static inline void sum_lines(const void *page, uint64_t seed, uint64_t ret_lines[LAYOUT_LINES])
+{
+	const char *line = page;
+
+	for (unsigned i = 0; i < LAYOUT_LINES; i++, line += LAYOUT_LINE_BYTES)
+		ret_lines[i] = XXH3_64bits_withSeed(line, LAYOUT_LINE_BYTES, seed);
+}
+
+/* The checksum of a page, of which the lines' are given: 0 if and only if it is all zeros. */
+static inline uint64_t sum_page(const void *page, const uint64_t lines[LAYOUT_LINES])
 {
 	uint64_t sum;
 
 	if (sum_is_zero_page(page))
 		return 0;
-	sum = XXH3_64bits(page, LAYOUT_BLOCK_BYTES);
+	sum = XXH3_64bits(lines, LAYOUT_LINES * sizeof(lines[0]));
 	return sum ? sum : 1;
 }

@@ -56,7 +56,7 @@ static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
 	if (!error && checkpoint->merge.phase == MERGE_IDLE)
-		index_forget(&checkpoint->live, checkpoint->anchor.sb.trim.seq);
+		annals_trim(&checkpoint->annals, checkpoint->anchor.sb.trim.seq);
 	return error;
 }
 
@@ -109,8 +109,5 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 	    (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint))))
 		return 0;
 	error = merge_goes_on(checkpoint, limit);
-	if (error || is_merging(checkpoint))
-		return error ? error : CHECKPOINT_MORE;
-	index_shrink(&checkpoint->live);
-	return 0;
+	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;
 }

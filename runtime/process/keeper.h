@@ -1,14 +1,19 @@
 /*
  * The keeper's note to the library in the program it starts: in a memfd whose number is the value
- * of
- * HEAPSAKE_KEEPER, so that environment and arguments are the same in every life. Written by
- * `heapsake run` (wrappers/command/keeper.c), read and closed by our constructor.
+ * of HEAPSAKE_KEEPER, so that environment and arguments are the same in every life. Written by
+ * `heapsake run` (wrappers/command), read by our constructor.
+ *
+ * The command line is the one `run` was given. What runs may be another program by now (a shell
+ * that execs, an interpreter): it goes into LEDGER_LAUNCHED as it is here, to be known again.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define KEEPER_MAGIC UINT64_C(0x3172656b65657068) /* "hpeeker1" */
+#define KEEPER_COMMAND_BYTES 512
+#define KEEPER_PATH_BYTES 4096
 
 enum keeper_mode { KEEPER_FRESH = 1, KEEPER_RESUME = 2 };
 
@@ -19,4 +24,22 @@ struct keeper_note {
 	int64_t epoch;           /* to resume: 0 the newest, else as --epoch */
 	int32_t keeper_pid;      /* as the outside sees it: what info and pidfiles show */
 	uint32_t has_time_namespace;
+	uint32_t has_lent_right; /* CAP_CHECKPOINT_RESTORE, to be given back: keeper_return_right() */
+	/* What the caller of this life wants, whatever the environment of the first one says. */
+	uint32_t is_new;         /* --new: nothing of what is in the pool is to stay */
+	uint32_t is_quiet;
+	uint32_t durability;     /* enum durability */
+	uint64_t interval_ns;
+	uint64_t command_hash;   /* of the whole command line, never 0 */
+	char command[KEEPER_COMMAND_BYTES]; /* and its beginning, for people */
+	char pool[KEEPER_PATH_BYTES];       /* absolute */
 };
+
+/* keeper_read_note() - whether fd is a keeper's note. It stays open, CLOEXEC: whoever lets the
+ * program exec takes that away, for what it becomes to read it again. */
+bool keeper_read_note(int fd, struct keeper_note *ret_note);
+
+/* keeper_return_right() - the calling thread may no longer choose tids, nor can what it execs: as
+ * if the program had been started without a keeper. For each thread, the last that is made
+ * included. Raw system calls only. 0 or -errno */
+int keeper_return_right(void);

@@ -117,7 +117,7 @@ class Refusals(unittest.TestCase):
         bad = {
             "SIZE": (("12X", "", "1.5G", "-1", "G", "2M"),
                      "a number of bytes at least 16M, or one with K, M, G or T"),
-            "KEEP": (("all", ""), "none or heap"),
+            "KEEP": (("all", ""), "none, heap or, with 'heapsake run', process"),
             "INTERVAL": (("100", "1us", "2h", "-1s"),
                          "0, or a number with us, ms or s, from 100us to 3600s"),
             "DURABILITY": (("disk",), "media or cache"),

@@ -14,10 +14,28 @@ MUTANTS = {
     'header-not-durable': ('checkpoint/segment.c',
         'error = medium_append(log->medium, header, sizeof(*header),',
         'error = medium_write(log->medium, header, sizeof(*header),'),
-    # A line changed and changed back is left to whatever home holds.
-    'mask-not-united': ('checkpoint/delta.c',
-        'mask |= live ? live->mask : 0;',
-        '(void)live;'),
+    # A line changed back to what home has is left to whatever home holds.
+    'changed-back-not-named': ('checkpoint/stage.c',
+        'ret_base->lines = last == ANNALS_NONE ? NULL : annals_sums(&checkpoint->annals, last);',
+        'ret_base->lines = NULL;',
+        'home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);',
+        'home_image(&checkpoint->home, key, 0, page, ret_base->room);'),
+    # Of two entries of a page the older one has the last word.
+    'older-line-counts': ('checkpoint/home.c',
+        'error = apply_lines(home, entry, *left, page);',
+        'error = apply_lines(home, entry, UINT64_MAX, page);'),
+    # What failed is taken for what was.
+    'not-rolled-back': ('checkpoint/epoch.c',
+        'annals_rollback(&checkpoint->annals);',
+        'annals_commit(&checkpoint->annals);'),
+    # Entries of an epoch that never became whole are replayed.
+    'torn-epoch-replayed': ('checkpoint/recover.c',
+        '\tif (is_new)\n\t\tannals_rollback(annals);\n',
+        ''),
+    # A retained epoch is read with what came after it.
+    'later-entries-count': ('checkpoint/annals.c',
+        'annals_at(annals, number)->seq > seq)\n\t\tnumber = annals_before',
+        'annals_at(annals, number)->seq > seq && seq == 0)\n\t\tnumber = annals_before'),
     # What is relied upon stands in one superblock only.
     'one-superblock': ('checkpoint/anchor.c',
         'slot < 2 && !error',
@@ -75,16 +93,17 @@ MUTANTS = {
         'error = 0;'),
     # Pages that an epoch logged lately are taken for fresh.
     'logged-taken-for-fresh': ('checkpoint/stage.c',
-        'ret_base->is_fresh = !live && sum == 0;',
+        'ret_base->is_fresh = sum == 0 && last == ANNALS_NONE;',
         'ret_base->is_fresh = sum == 0;',
-        'if (!live)\n\t\terror = home_sum', 'error = home_sum'),
+        'if (last == ANNALS_NONE)\n\t\terror = home_sum',
+        'error = home_sum',
+        '\telse\n\t\tsum = annals_at(&checkpoint->annals, last)->sum;\n', ''),
     # A page that is again what it was, but not what its draft was, is left to the draft.
     'draft-stays': ('checkpoint/stage.c',
-        'base.is_fresh == (sum == 0) && !is_again',
-        'base.is_fresh == (sum == 0)'),
-    # The older of two entries of a page counts.
-    'draft-merged': ('checkpoint/queue.c',
-        'a->lines > b->lines', 'a->lines < b->lines'),
+        'const uint64_t last = annals_find(&checkpoint->annals, key, ANNALS_NEWEST);',
+        'uint64_t last = annals_find(&checkpoint->annals, key, ANNALS_NEWEST);\n'
+        '\tif (last != ANNALS_NONE && last >= checkpoint->annals.committed)\n'
+        '\t\tlast = annals_before(&checkpoint->annals, last);'),
     # Nothing tells that home may have bytes of no epoch.
     'bulk-not-flagged': ('checkpoint/bulk.c',
         'int error = bulk_flag(home->anchor, 1);',
@@ -107,7 +126,7 @@ MUTANTS = {
         'error = 0;'),
     # The checksums of home stay behind.
     'sums-not-written': ('checkpoint/home.c',
-        'error = medium_write(home->medium, &entry->sum, sizeof(entry->sum), sum_place);',
+        'error = medium_write(home->medium, sums, count * sizeof(sums[0]), sum_place);',
         'error = 0;'),
 }
 

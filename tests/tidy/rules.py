@@ -29,6 +29,7 @@ FACES = {
     "runtime/flush": ("medium.h", "medium-file.h", "medium-dax.h"),
     "runtime/checkpoint": ("checkpoint.h", "committer.h", "cut.h", "exclude.h", "region-table.h",
                            "track.h"),
+    "runtime/process": ("process.h", "keeper.h", "launched.h", "ledger.h"),
     "wrappers": ("heapsake.h", "heapsake.hpp"),
 }
 QUOTED = re.compile(r'^\s*#\s*include\s+"([^"]+)"')

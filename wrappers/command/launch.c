@@ -12,6 +12,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND 127
 #define LIBRARY_NAME "libheapsake.so"
 #define BUILD_TREE_PLACE "/wrappers/command"
 
@@ -107,4 +109,30 @@ int launch_quote_pool(const char *path, char ret_value[CONFIG_PATH_MAX])
 	}
 	ret_value[len] = 0;
 	return 0;
+}
+
+int launch_exec(const char *path, char **argv, char **envp)
+{
+	unsigned count = 0;
+
+	execve(path, argv, envp);
+	if (errno != ENOEXEC)
+		return errno;
+	while (argv[count])
+		count++;
+	char **shell_argv = calloc(count + 2, sizeof(char *));
+	if (!shell_argv)
+		return ENOMEM;
+	shell_argv[0] = argv[0];
+	shell_argv[1] = (char *)path;
+	memcpy(shell_argv + 2, argv + 1, count * sizeof(char *)); /* the NULL as well */
+	execve("/bin/sh", shell_argv, envp);
+	free(shell_argv);
+	return errno;
+}
+
+int launch_say_not_started(const char *name, int error)
+{
+	say(SAY_ERROR, name, "cannot be started: %s", strerror(error));
+	return error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
 }

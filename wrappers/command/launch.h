@@ -16,3 +16,8 @@ int launch_set_preload(struct refusal *ret_why);
 /* launch_quote_pool() - a path as HEAPSAKE_POOL takes it, where % is special; 0 or
  * -ENAMETOOLONG */
 int launch_quote_pool(const char *path, char ret_value[CONFIG_PATH_MAX]);
+
+/* launch_exec() - as execvpe(3): what has no format is a script for the shell. Returns an errno.
+ * launch_say_not_started() - and the status env(1) would give */
+int launch_exec(const char *path, char **argv, char **envp);
+int launch_say_not_started(const char *name, int error);

@@ -16,7 +16,7 @@ __attribute__((visibility("default"))) const char heapsake_is_command = 1;
 
 const struct verb verbs[] = {
 	{"run",
-	 "[-p POOL] [-s SIZE] [-k none|heap] [-i INTERVAL] [-d cache|media] [--new]\n"
+	 "[-p POOL] [-s SIZE] [-k none|heap|process] [-i INTERVAL] [-d cache|media] [--new]\n"
 	 "           [--epoch N] [-q] [--] PROG ARG...",
 	 "start a program with its heap in a pool", run_main},
 	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},

@@ -16,12 +16,11 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "kept.h"
 #include "launch.h"
 #include "program.h"
 #include "script.h"
 
-#define STATUS_NOT_EXECUTABLE 126
-#define STATUS_NOT_FOUND 127
 #define OPTION_NEW 256
 #define OPTION_EPOCH 257
 
@@ -57,7 +56,7 @@ static bool is_keep(const char *value)
 {
 	enum keep keep;
 
-	return config_parse_keep(value, &keep) == 0 && keep != KEEP_PROCESS;
+	return config_parse_keep(value, &keep) == 0;
 }
 
 static bool is_interval(const char *value)
@@ -84,7 +83,7 @@ static bool is_epoch(const char *value)
 static const struct run_option run_options[] = {
 	{'p', "-p", "HEAPSAKE_POOL", is_path, ""},
 	{'s', "-s", "HEAPSAKE_SIZE", is_size, "digits and K, M, G or T"},
-	{'k', "-k", "HEAPSAKE_KEEP", is_keep, "none or heap"},
+	{'k', "-k", "HEAPSAKE_KEEP", is_keep, "none, heap or process"},
 	{'i', "-i", "HEAPSAKE_INTERVAL", is_interval, CONFIG_INTERVAL_ACCEPTED},
 	{'d', "-d", "HEAPSAKE_DURABILITY", is_durability, "media or cache"},
 	{'q', "-q", "HEAPSAKE_QUIET", NULL, ""},
@@ -173,60 +172,34 @@ static void run_fix_addresses(void)
 }
 
 /* All that must be true before the program may start; 0 or a status with *ret_why. */
-static int run_prepare(struct script_command *command, struct refusal *ret_why)
+static int run_prepare(struct config *config, struct script_command *command,
+		       struct refusal *ret_why)
 {
-	static struct config config; /* a path's worth of bytes: not for the stack */
 	struct program_traits traits;
 	int status = run_set_default_pool(command->argv[0], ret_why);
 
 	if (!status)
-		status = config_from_environment(&config, environ, ret_why);
-	if (status || !config.is_active)
+		status = config_from_environment(config, environ, ret_why);
+	if (status || !config->is_active)
 		return status;
-	say_set_level(config.log);
+	say_set_level(config->log);
 	status = script_skip_env(command, ret_why);
 	if (!status)
 		status = program_check(command->path, &traits, ret_why);
 	if (!status)
-		status = run_choose_keep(&config, command, &traits, ret_why);
+		status = run_choose_keep(config, command, &traits, ret_why);
 	if (status)
 		return status;
-	if (traits.warning && !config.is_quiet)
+	if (traits.warning && !config->is_quiet)
 		say(SAY_WARN, command->path, "%s", traits.warning);
-	if (config.keep == KEEP_HEAP)
+	if (config->keep == KEEP_HEAP)
 		run_fix_addresses();
 	return launch_set_preload(ret_why);
 }
 
-/* As execvp(3): what has no format is a script for the shell. */
-static void run_exec(const struct script_command *command)
-{
-	unsigned count = 0;
-
-	execv(command->path, command->argv);
-	if (errno != ENOEXEC)
-		return;
-	while (command->argv[count])
-		count++;
-	char **shell_argv = calloc(count + 2, sizeof(char *));
-	if (!shell_argv)
-		return;
-	shell_argv[0] = command->argv[0];
-	shell_argv[1] = (char *)command->path;
-	memcpy(shell_argv + 2, command->argv + 1,
-	       count * sizeof(char *)); /* the NULL as well */
-	execv("/bin/sh", shell_argv);
-	free(shell_argv);
-}
-
-static int run_say_not_started(const char *name, int error)
-{
-	say(SAY_ERROR, name, "cannot be started: %s", strerror(error));
-	return error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
-}
-
 int run_main(int argc, char **argv)
 {
+	static struct config config; /* a path's worth of bytes: not for the stack */
 	struct script_command command;
 	struct refusal why;
 	int status;
@@ -238,9 +211,13 @@ int run_main(int argc, char **argv)
 	command.argv = argv + optind;
 	int error = program_find(command.argv[0], command.path);
 	if (error)
-		return run_say_not_started(command.argv[0], -error);
-	if (run_prepare(&command, &why) != 0)
+		return launch_say_not_started(command.argv[0], -error);
+	if (run_prepare(&config, &command, &why) != 0)
 		return run_refuse(&why);
-	run_exec(&command);
-	return run_say_not_started(argv[optind], errno);
+	if (config.is_active && config.keep == KEEP_PROCESS) {
+		status = kept_run(&config, &command, argv + optind, &why);
+		return status < 0 ? run_refuse(&why) : status;
+	}
+	return launch_say_not_started(argv[optind],
+				      launch_exec(command.path, command.argv, environ));
 }

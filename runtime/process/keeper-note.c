@@ -1,0 +1,46 @@
+/*
+ * The problem: who may choose its threads' numbers needs a capability, and a program that was
+ * started with one would behave differently from one that was not. The trick: it is lent as an
+ * ambient one, which passes through exec, and given back before the program's first instruction.
+ */
+#include "keeper.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "os.h"
+
+#ifndef CAP_CHECKPOINT_RESTORE
+#define CAP_CHECKPOINT_RESTORE 40
+#endif
+
+bool keeper_read_note(int fd, struct keeper_note *ret_note)
+{
+	struct keeper_note note;
+
+	if (os_pread_all(fd, &note, sizeof(note), 0) != 0 || note.magic != KEEPER_MAGIC)
+		return false;
+	if (note.mode != KEEPER_FRESH && note.mode != KEEPER_RESUME)
+		return false;
+	note.command[KEEPER_COMMAND_BYTES - 1] = 0;
+	note.pool[KEEPER_PATH_BYTES - 1] = 0;
+	os_fcntl(fd, F_SETFD, (void *)FD_CLOEXEC); /* children shall not see it */
+	*ret_note = note;
+	return true;
+}
+
+int keeper_return_right(void)
+{
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+	const uint32_t bit = UINT32_C(1) << (CAP_CHECKPOINT_RESTORE % 32);
+	int error = os_capget(sets);
+
+	if (error)
+		return error;
+	sets[CAP_CHECKPOINT_RESTORE / 32].effective &= ~bit;
+	sets[CAP_CHECKPOINT_RESTORE / 32].permitted &= ~bit;
+	sets[CAP_CHECKPOINT_RESTORE / 32].inheritable &= ~bit; /* and with it the ambient one */
+	return os_capset(sets);
+}

@@ -1,0 +1,266 @@
+/*
+ * The first process of the program's namespaces, whose end the kernel makes the end of all others.
+ *
+ * It starts the program, reaps whatever becomes its child, tells the keeper what becomes of the
+ * program, and hands it the signals that were meant for it. When the keeper goes, however it goes,
+ * the socket's end is the signal to go, too.
+ *
+ * The problem: a signal that reaches the keeper was sent to it alone (kill PID) and is to be passed
+ * on, or to the whole process group (Ctrl-C, kill -PGID, kill(0) by the program itself), and then
+ * the program has it already. The trick: init is a member of the group as well, with all signals
+ * blocked: what was sent to the group waits here, too. The kernel goes through a group from its
+ * youngest member to its eldest, so when the keeper has it, init does.
+ *
+ * Where namespaces are forbidden, the same code runs without: then it is the subreaper, and kills
+ * what is left itself.
+ */
+#include "life.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct init {
+	struct life *life;
+	int socket;
+	int child_fd; /* signalfd: children have changed */
+	int flags;
+	pid_t program;
+	bool has_ended; /* the program; children of its own may be left */
+};
+
+static void init_tell(const struct init *init, enum message_kind kind, int value,
+		      const char *detail)
+{
+	struct message message = {.kind = kind, .value = value};
+
+	snprintf(message.detail, sizeof(message.detail), "%s", detail);
+	message_send(init->socket, &message);
+}
+
+static bool init_is_first(const struct init *init)
+{
+	return (init->flags & CLONE_NEWPID) != 0;
+}
+
+/* ---- The program ---- */
+
+/* A child under a number of our choice, where we may choose: 0 in the child. */
+static pid_t fork_as(pid_t wanted)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&wanted,
+		.set_tid_size = 1,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Without a namespace of our own the right to choose is had by who is root outside, and the number
+ * may be another's by now. */
+static bool can_choose_pids(void)
+{
+	pid_t probe = fork_as(getpid()); /* which is taken: -EEXIST, or -EPERM before */
+
+	return probe < 0 && errno == EEXIST;
+}
+
+static void init_become_program(struct init *init, bool has_exact_tids)
+{
+	struct life *life = init->life;
+	const char *what;
+
+	life->note.has_exact_tids = has_exact_tids;
+	life->note.has_lent_right = (init->flags & CLONE_NEWUSER) && geteuid() != 0;
+	if (!init_is_first(init)) /* the kernel does not do it for us */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	const int error = life_become(life, &what);
+	init_tell(init, MESSAGE_NOT_STARTED, -error, what);
+	_exit(0);
+}
+
+static int init_start(struct init *init)
+{
+	bool has_exact_tids = init_is_first(init) || can_choose_pids();
+	pid_t pid = -1;
+
+	if (has_exact_tids && init->life->pid) {
+		pid = fork_as(init->life->pid);
+		has_exact_tids = pid >= 0;
+	}
+	if (pid < 0)
+		pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		init_become_program(init, has_exact_tids);
+	init->program = pid;
+	init_tell(init, MESSAGE_STARTED, pid, "");
+	return 0;
+}
+
+/* ---- Children ---- */
+
+/* True: that was the last child. */
+static bool init_reap(struct init *init)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		if (pid != init->program)
+			continue;
+		if (WIFSTOPPED(status)) {
+			init_tell(init, MESSAGE_STOPPED, WSTOPSIG(status), "");
+		} else if (WIFCONTINUED(status)) {
+			init_tell(init, MESSAGE_CONTINUED, 0, "");
+		} else {
+			init->has_ended = true;
+			init_tell(init, MESSAGE_ENDED, status, "");
+		}
+	}
+	return pid < 0 && errno == ECHILD;
+}
+
+/* Without a pid namespace: children, and those who become ours because theirs are gone. */
+static void kill_descendants(void)
+{
+	char path[64];
+	pid_t child;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	for (;;) {
+		FILE *file = fopen(path, "re");
+		bool has_child = file && fscanf(file, "%d", &child) == 1;
+		if (file)
+			fclose(file);
+		if (!has_child)
+			return;
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+}
+
+static _Noreturn void init_end(const struct init *init)
+{
+	if (!init_is_first(init))
+		kill_descendants();
+	_exit(0);
+}
+
+/* ---- Signals ---- */
+
+/* Did we get it, too? Then the group did. */
+static bool is_sent_to_group(const siginfo_t *theirs)
+{
+	const struct timespec at_once = {0};
+	siginfo_t ours;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, theirs->si_signo);
+	if (sigtimedwait(&set, &ours, &at_once) < 0)
+		return false;
+	return ours.si_code == theirs->si_code && (ours.si_pid == 0 || ours.si_pid == theirs->si_pid);
+}
+
+static void init_pass_on(const struct init *init, const siginfo_t *signal)
+{
+	siginfo_t info = *signal;
+
+	if (is_sent_to_group(signal) || signal->si_code > 0 || init->has_ended)
+		return;
+	if (info.si_code == SI_QUEUE) /* the value came along; the kernel wants it from ourselves */
+		syscall(SYS_rt_sigqueueinfo, init->program, info.si_signo, &info);
+	else
+		kill(init->program, info.si_signo);
+}
+
+/* ---- Until the end ---- */
+
+/* The program has ended as it wanted to; the children it has left do not end with the keeper. */
+static void init_live_on(struct init *init)
+{
+	if (init_reap(init))
+		_exit(0);
+	init_tell(init, MESSAGE_LIVES_ON, 0, "");
+	close(init->socket);
+	init->socket = -1;
+}
+
+static void init_listen(struct init *init)
+{
+	struct message message;
+
+	if (!message_receive(init->socket, &message))
+		init_end(init);
+	if (message.kind == MESSAGE_SIGNAL)
+		init_pass_on(init, &message.signal);
+	else if (message.kind == MESSAGE_RELEASE)
+		init_live_on(init);
+}
+
+static _Noreturn void init_loop(struct init *init)
+{
+	for (;;) {
+		struct signalfd_siginfo ignored;
+		struct pollfd polled[] = {{.fd = init->child_fd, .events = POLLIN},
+					  {.fd = init->socket, .events = POLLIN}};
+		if (poll(polled, 2, -1) < 0)
+			continue;
+		if (polled[0].revents & POLLIN) {
+			if (read(init->child_fd, &ignored, sizeof(ignored)) < 0)
+				continue;
+			if (init_reap(init) && init->socket < 0)
+				_exit(0);
+		}
+		if (polled[1].revents)
+			init_listen(init);
+	}
+}
+
+static void init_watch_children(struct init *init)
+{
+	sigset_t set;
+
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	init->child_fd = signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static _Noreturn void init_give_up(const struct init *init, enum message_kind kind, int error,
+				   const char *what)
+{
+	init_tell(init, kind, -error, what);
+	_exit(0);
+}
+
+_Noreturn void init_run(struct life *life, int socket, int flags)
+{
+	struct init init = {.life = life, .socket = socket, .flags = flags};
+	const char *what;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	int error = namespaces_enter(life, flags, &what);
+	if (error)
+		init_give_up(&init, MESSAGE_NO_NAMESPACE, error, what);
+	init_watch_children(&init);
+	if (!init_is_first(&init))
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	error = init_start(&init);
+	if (error)
+		init_give_up(&init, MESSAGE_NOT_STARTED, error, "fork");
+	close_all_but((int[]){init.socket, init.child_fd}, 2); /* the program's are its alone */
+	init_loop(&init);
+}

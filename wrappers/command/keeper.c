@@ -1,0 +1,319 @@
+/*
+ * The keeper of a program: to whoever started it, it is the program.
+ *
+ * It has the pid the caller knows, so what the caller does to that pid must happen to the program,
+ * and what happens to the program must show there: signals are passed on, the keeper stops when the
+ * program stops and is continued with it, returns its status, and dies of the signal it died of. If
+ * the keeper is killed, so is the program at once (init.c): nobody is left who could tell its end.
+ *
+ * It holds none of the caller's descriptors but stderr: a pipe the program closes is closed.
+ */
+#include "life.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "launch.h"
+
+struct keeper {
+	struct life *life;
+	pid_t init;
+	int socket;
+	int signal_fd;
+	bool has_ended;
+	int status; /* the program's, as wait(2) tells it */
+	int start_error; /* an errno: it could not be started, because of `what` */
+	bool lacks_namespace;
+	char what[64];
+};
+
+/* ---- The beginning ---- */
+
+/* As fork(2), in other namespaces. libc is not told: the child uses nothing of it that would
+ * care. */
+static pid_t fork_into(int flags)
+{
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Each message wakes us even when we are stopped: what goes on inside is told by SIGCONT. */
+static int keeper_wake_by_messages(const struct keeper *keeper)
+{
+	if (fcntl(keeper->socket, F_SETSIG, SIGCONT) < 0 ||
+	    fcntl(keeper->socket, F_SETOWN, getpid()) < 0 ||
+	    fcntl(keeper->socket, F_SETFL, O_ASYNC) < 0)
+		return -errno;
+	return 0;
+}
+
+static int keeper_fork_init(struct keeper *keeper, int flags)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	keeper->socket = ends[0];
+	keeper->init = fork_into(flags);
+	if (keeper->init == 0) {
+		close(ends[0]);
+		init_run(keeper->life, ends[1], flags);
+	}
+	const int error = keeper->init < 0 ? -errno : 0;
+	close(ends[1]);
+	if (error)
+		close(ends[0]);
+	return error;
+}
+
+static void keeper_hear(struct keeper *keeper, const struct message *message);
+
+/* Until it is known whether there is a program. */
+static void keeper_await_start(struct keeper *keeper)
+{
+	struct message message;
+
+	do {
+		if (!message_receive(keeper->socket, &message)) {
+			keeper->has_ended = true;
+			keeper->status = SIGKILL;
+			return;
+		}
+		keeper_hear(keeper, &message);
+	} while (message.kind != MESSAGE_STARTED && !keeper->has_ended &&
+		 message.kind != MESSAGE_NO_NAMESPACE);
+}
+
+static void keeper_warn_unnamed(const struct keeper *keeper, int error, const char *what)
+{
+	if (keeper->life->is_quiet)
+		return;
+	say(SAY_WARN, keeper->life->name, "no namespace of its own (%s: %s), so after a resume it may "
+	    "have other pids, and mutexes that know their owner fail; allow user namespaces here", what,
+	    strerror(error));
+}
+
+static int keeper_start(struct keeper *keeper)
+{
+	int error = keeper_fork_init(keeper, namespaces_flags());
+	if (!error) {
+		keeper_await_start(keeper);
+		if (!keeper->lacks_namespace)
+			return keeper_wake_by_messages(keeper);
+		close(keeper->socket);
+		waitpid(keeper->init, NULL, 0);
+	}
+	keeper_warn_unnamed(keeper, error ? -error : keeper->start_error,
+			    error ? "clone" : keeper->what);
+	keeper->start_error = 0;
+	error = keeper_fork_init(keeper, 0);
+	if (error)
+		return error;
+	keeper_await_start(keeper);
+	return keeper_wake_by_messages(keeper);
+}
+
+/* ---- Stopped, and continued ---- */
+
+/*
+ * The stop signal is raised while it is blocked. From then on whatever continues us, the caller's
+ * SIGCONT or the one that comes with a message, takes it away again: so after one last look for
+ * messages it may strike, and nothing that came in between is missed.
+ */
+static void keeper_stop(struct keeper *keeper, int number)
+{
+	struct message message;
+	sigset_t set;
+
+	if (number == SIGSTOP) { /* cannot be blocked */
+		kill(getpid(), SIGSTOP);
+		return;
+	}
+	kill(getpid(), number);
+	struct pollfd polled = {.fd = keeper->socket, .events = POLLIN};
+	if (poll(&polled, 1, 0) > 0) {
+		kill(getpid(), SIGCONT);
+		if (message_receive(keeper->socket, &message))
+			keeper_hear(keeper, &message);
+		return;
+	}
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	struct sigaction standard = {.sa_handler = SIG_DFL}, callers;
+	sigaction(number, &standard, &callers);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here we stop, and here we go on */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigaction(number, &callers, NULL);
+}
+
+/* ---- What comes from both sides ---- */
+
+static void keeper_hear(struct keeper *keeper, const struct message *message)
+{
+	switch (message->kind) {
+	case MESSAGE_STOPPED:
+		keeper_stop(keeper, message->value);
+		break;
+	case MESSAGE_ENDED:
+		keeper->has_ended = true;
+		keeper->status = message->value;
+		break;
+	case MESSAGE_NO_NAMESPACE:
+	case MESSAGE_NOT_STARTED:
+		keeper->lacks_namespace = message->kind == MESSAGE_NO_NAMESPACE;
+		keeper->start_error = message->value;
+		memcpy(keeper->what, message->detail, sizeof(keeper->what));
+		break;
+	default:
+		break;
+	}
+}
+
+static void keeper_pass_on(struct keeper *keeper)
+{
+	struct signalfd_siginfo got;
+
+	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got) || got.ssi_signo == SIGCHLD)
+		return;
+	struct message message = {.kind = MESSAGE_SIGNAL};
+	message.signal.si_signo = (int)got.ssi_signo;
+	message.signal.si_code = got.ssi_code;
+	message.signal.si_pid = (pid_t)got.ssi_pid;
+	message.signal.si_uid = got.ssi_uid;
+	message.signal.si_value.sival_ptr = (void *)(uintptr_t)got.ssi_ptr;
+	message_send(keeper->socket, &message);
+}
+
+static void keeper_loop(struct keeper *keeper)
+{
+	struct message message;
+
+	while (!keeper->has_ended) {
+		struct pollfd polled[] = {{.fd = keeper->socket, .events = POLLIN},
+					  {.fd = keeper->signal_fd, .events = POLLIN}};
+		if (poll(polled, 2, -1) < 0)
+			continue;
+		if (polled[1].revents)
+			keeper_pass_on(keeper);
+		if (!polled[0].revents)
+			continue;
+		if (message_receive(keeper->socket, &message)) {
+			keeper_hear(keeper, &message);
+		} else { /* init was killed, and with it all */
+			keeper->has_ended = true;
+			keeper->status = SIGKILL;
+		}
+	}
+}
+
+/* ---- The end ---- */
+
+static _Noreturn void die_of(int number)
+{
+	sigset_t set;
+
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0}); /* the core there is, is the program's */
+	prctl(PR_SET_DUMPABLE, 0);
+	signal(number, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	kill(getpid(), number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	_exit(128 + number); /* not reached by a signal that kills */
+}
+
+static _Noreturn void keeper_die(const struct keeper *keeper)
+{
+	const int number = WTERMSIG(keeper->status);
+
+	close(keeper->socket); /* its children end with it: a resume will find them dead */
+	waitpid(keeper->init, NULL, 0);
+	if (!keeper->life->is_quiet)
+		say_line("heapsake: %s was killed by signal %d; the same command line resumes it, "
+			 "--new starts afresh", keeper->life->name, number);
+	die_of(number);
+}
+
+static int keeper_say_not_started(const struct keeper *keeper)
+{
+	const char *name = keeper->life->name;
+
+	if (!keeper->what[0])
+		return launch_say_not_started(name, keeper->start_error);
+	say(SAY_ERROR, name, "cannot be started: %s: %s", keeper->what, strerror(keeper->start_error));
+	return STATUS_LAUNCH;
+}
+
+/* Children it has left live on without us, as they would without a keeper. */
+static void keeper_release(struct keeper *keeper)
+{
+	struct message message;
+
+	message_send(keeper->socket, &(struct message){.kind = MESSAGE_RELEASE});
+	while (message_receive(keeper->socket, &message))
+		if (message.kind == MESSAGE_LIVES_ON)
+			return;
+	waitpid(keeper->init, NULL, 0);
+}
+
+static int keeper_end(struct keeper *keeper)
+{
+	if (!keeper->start_error && WIFSIGNALED(keeper->status))
+		keeper_die(keeper);
+	keeper_release(keeper);
+	return keeper->start_error ? keeper_say_not_started(keeper) : WEXITSTATUS(keeper->status);
+}
+
+/* Nothing is handled here, all is read: no signal is lost between two looks. */
+static int keeper_take_signals(struct keeper *keeper)
+{
+	struct sigaction children;
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &keeper->life->caller_mask);
+	sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &children);
+	keeper->life->caller_ignores_children = children.sa_handler == SIG_IGN;
+	keeper->signal_fd = signalfd(-1, &all, SFD_CLOEXEC);
+	return keeper->signal_fd < 0 ? -errno : 0;
+}
+
+/* stdin and stdout stay something, lest a file of ours become them. */
+static void keeper_let_go(const struct keeper *keeper)
+{
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	dup2(null, 0);
+	dup2(null, 1);
+	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd}, 5);
+}
+
+int keeper_run(struct life *life)
+{
+	struct keeper keeper = {.life = life, .signal_fd = -1};
+
+	life->uid = geteuid();
+	life->gid = getegid();
+	life->note.keeper_pid = getpid();
+	int error = keeper_take_signals(&keeper);
+	if (!error)
+		error = keeper_start(&keeper);
+	if (error) {
+		say(SAY_ERROR, life->name, "cannot be started: %s", strerror(-error));
+		return STATUS_LAUNCH;
+	}
+	keeper_let_go(&keeper);
+	keeper_loop(&keeper);
+	return keeper_end(&keeper);
+}

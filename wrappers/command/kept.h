@@ -1,0 +1,11 @@
+/* `heapsake run -k process`: fresh, or the resume of what the pool holds. */
+#pragma once
+
+#include "config.h"
+#include "say.h"
+#include "script.h"
+
+/* kept_run() - start the command under a keeper and stay until it ends: the status for exit, or
+ * -1 with *ret_why. words: the command line as it was given. */
+int kept_run(const struct config *config, const struct script_command *command, char **words,
+	     struct refusal *ret_why);
