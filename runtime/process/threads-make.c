@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#include "os-x86_64.h"
 #include "ours.h"
 
 #define STACK_BYTES 8192u /* of the few functions before the jump */
@@ -119,7 +118,7 @@ static void begin(void *argument)
 	struct thread *self = argument;
 
 	tell_kernel(&self->record);
-	os_frame_jump(&self->record.frame, self);
+	frame_jump(&self->record.frame, self);
 }
 
 /* ---- On the main thread ---- */
@@ -136,7 +135,7 @@ static long make(struct thread *thread, char *stack)
 {
 	struct thread_record *record = &thread->record;
 	const uint32_t tid = record->tid;
-	struct os_clone clone = {
+	struct frame_clone clone = {
 		.flags = CLONE_FLAGS | (record->tid_address ? CLONE_CHILD_CLEARTID : 0),
 		.child_tid = record->tid_address,
 		.stack = (uintptr_t)stack,
@@ -146,10 +145,10 @@ static long make(struct thread *thread, char *stack)
 		.set_tid_count = 1,
 	};
 	if (has_exact_tids)
-		return os_clone3(&clone, begin, thread);
+		return frame_clone(&clone, begin, thread);
 	clone.set_tid = clone.set_tid_count = 0;
 	clone.flags |= record->tid_address ? CLONE_CHILD_SETTID : 0;
-	return os_clone3(&clone, begin, thread);
+	return frame_clone(&clone, begin, thread);
 }
 
 static int place_all(const struct ledger_reader *state)
@@ -238,6 +237,6 @@ void threads_go(void)
 	os_futex_wake(&threads_shared.may_go, INT_MAX);
 	if (record->flags & THREAD_HAS_ENDED)
 		os_exit_thread();
-	os_frame_jump(&record->frame, first);
+	frame_jump(&record->frame, first);
 	__builtin_unreachable();
 }

@@ -1,14 +1,15 @@
 /*
- * What stopping threads (threads.c) and making them again (threads-make.c) share. Room-private.
+ * What the committer (threads.c), a thread that is stopped (threads-stand.c) and a resume
+ * (threads-make.c) share. Room-private.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "frame-x86_64.h"
 #include "threads.h"
 #include "os.h"
-#include "os-x86_64.h"
 
 #define THREADS_MAX 65536u
 #define THREAD_NAME_BYTES 16
@@ -33,7 +34,7 @@ struct thread_record {
 	uint32_t rseq_bytes;
 	uint32_t timer_slack_ns;
 	uint64_t pending;     /* signals sent to it alone, blocked by it */
-	struct os_frame frame;
+	struct frame frame;
 	char name[THREAD_NAME_BYTES];
 	uint64_t affinity[THREAD_CPU_WORDS];
 	struct os_scheduling scheduling;
@@ -70,6 +71,13 @@ struct threads_shared {
 extern struct threads_shared threads_shared;
 
 #define THREADS_SLEEPS UINT32_C(0x80000000) /* in `absent`: the committer sleeps there */
+
+/* The stop signal's value: this, generation, place. */
+#define THREADS_MARK UINT64_C(0x6b70) /* "kp", in its upper 16 bits: ours, not libc's */
+
+/* threads_arm() - the stop signal comes to us; libc installs its own when the first thread is made,
+ * and makes some for itself. Before each stop. */
+void threads_arm(void);
 
 /* threads_add() - a place for it, or -ENOSPC. Committer, or before there is one. */
 int threads_add(uint32_t tid);

@@ -11,199 +11,19 @@
  */
 #include "threads-parts.h"
 
-#include <asm/hwcap2.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 
 #include "line.h"
 #include "ours.h"
 
-#define MARK UINT64_C(0x6b70) /* "kp": ours, not libc's; value: mark, generation, place */
 #define FIRST_HOLD_NS UINT64_C(20000000)
 #define SPIN_NS UINT64_C(15000)
 #define LOOK_AGAIN_NS 500000
-#define RARELY 16 /* stops between two looks at what rarely changes */
 
-struct threads_shared threads_shared OURS;
-
-/* ---- In the handler: the thread's own side ---- */
-
-static struct os_sigaction next; /* libc's; of the image, as is the libc that installed it */
-
-static void note_affinity(struct thread_record *record)
-{
-	const size_t bytes = sizeof(record->affinity);
-
-	memset(record->affinity, 0, bytes);
-	if (os_get_affinity(0, record->affinity, bytes) > 0 &&
-	    memcmp(record->affinity, threads_shared.usual_affinity, bytes) != 0)
-		record->flags |= THREAD_HAS_AFFINITY;
-	else
-		memset(record->affinity, 0, bytes);
-}
-
-static void note_scheduling(struct thread_record *record)
-{
-	struct os_scheduling *at = &record->scheduling;
-
-	memset(at, 0, sizeof(*at));
-	if (os_get_scheduling(0, at) == 0 && (at->policy != 0 || at->nice != 0))
-		record->flags |= THREAD_HAS_SCHEDULING;
-	else
-		memset(at, 0, sizeof(*at));
-}
-
-/* The kernel does not tell where it is, only whether it is there. */
-static void note_rseq(struct thread_record *record)
-{
-	const uint64_t area = record->fs + (uint64_t)threads_shared.rseq_offset;
-	const uint32_t bytes = threads_shared.rseq_bytes;
-	int error = -EINVAL;
-
-	if (bytes && (error = os_rseq_register(area, bytes)) == 0)
-		os_rseq_unregister(area, bytes);
-	record->rseq = error == -EBUSY ? area : 0;
-	record->rseq_bytes = error == -EBUSY ? bytes : 0;
-}
-
-/* What libc sets when a thread begins, and what hardly any program ever changes. */
-static void note_rare(struct thread_record *record)
-{
-	if (!threads_shared.has_fsgsbase)
-		os_get_fs(&record->fs, &record->gs);
-	os_get_robust_list(&record->robust_list, &record->robust_bytes);
-	os_prctl(PR_GET_TID_ADDRESS, (uintptr_t)&record->tid_address, 0);
-	record->timer_slack_ns = (uint32_t)os_prctl(PR_GET_TIMERSLACK, 0, 0);
-	record->flags = record->tid == (uint32_t)threads_shared.pid ? THREAD_IS_MAIN : 0;
-	note_rseq(record);
-	note_affinity(record);
-	note_scheduling(record);
-}
-
-static void note(struct thread *self, uint32_t generation)
-{
-	struct thread_record *record = &self->record;
-
-	if (threads_shared.has_fsgsbase) {
-		record->fs = os_fs_base();
-		record->gs = os_gs_base();
-	}
-	if (ours_self.noted != self->birth || generation % RARELY == 0)
-		note_rare(record);
-	ours_self.noted = self->birth;
-	memset(record->name, 0, sizeof(record->name));
-	os_prctl(PR_GET_NAME, (uintptr_t)record->name, 0);
-	record->pending = os_sigpending();
-}
-
-static void say_here(void)
-{
-	if (__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL) == THREADS_SLEEPS)
-		os_futex_wake(&threads_shared.absent, 1);
-}
-
-static void wait_while(uint32_t *word, uint32_t value)
-{
-	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
-		os_futex_wait(word, value, NULL);
-}
-
-/* Stands here until released; or is jumped to, in another life, by who has its record there. */
-static void stand(struct thread *self, uint32_t generation)
-{
-	note(self, generation);
-	struct thread *made = os_frame_mark(&self->record.frame);
-	if (!made) {
-		__atomic_store_n(&self->stands, generation, __ATOMIC_RELEASE);
-		say_here();
-		wait_while(&threads_shared.generation, generation);
-		return;
-	}
-	ours_self.noted = made->birth;
-	__atomic_add_fetch(&threads_shared.made, 1, __ATOMIC_ACQ_REL);
-	os_futex_wake(&threads_shared.made, 1);
-	wait_while(&threads_shared.may_go, 0);
-}
-
-static void handle(int number, siginfo_t *info, void *context)
-{
-	const uint64_t value = (uintptr_t)info->si_value.sival_ptr;
-
-	if (info->si_code != SI_QUEUE || value >> 48 != MARK) {
-		if ((uintptr_t)next.handler > (uintptr_t)SIG_IGN)
-			next.handler(number, info, context);
-		return;
-	}
-	if (ours_self.depth != 0) {
-		ours_self.put_off = (uintptr_t)value;
-		return;
-	}
-	const uint32_t generation = (uint32_t)(value >> 16);
-	if (generation == __atomic_load_n(&threads_shared.generation, __ATOMIC_ACQUIRE))
-		stand(&threads_shared.threads[value & (THREADS_MAX - 1)], generation);
-}
-
-/* libc installs its own when the first thread is made, and makes some for itself. */
-static void arm(void)
-{
-	struct os_sigaction now;
-
-	if (os_sigaction(OURS_STOP_SIGNAL, NULL, &now) != 0 || now.handler == handle)
-		return;
-	next = now;
-	os_sigaction(OURS_STOP_SIGNAL, handle, NULL);
-}
-
-/* ---- Opening ---- */
-
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned __rseq_size __attribute__((weak));
-
-/* libc does not say how much of it the kernel was told. */
-static void find_rseq(uint64_t fs)
-{
-	static const uint32_t sizes[] = {32, 64, 96, 128};
-
-	threads_shared.rseq_bytes = 0;
-	if (!&__rseq_size || !&__rseq_offset || __rseq_size == 0)
-		return;
-	threads_shared.rseq_offset = __rseq_offset;
-	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		if (os_rseq_register(fs + (uint64_t)__rseq_offset, sizes[i]) == -EBUSY)
-			threads_shared.rseq_bytes = sizes[i];
-}
-
-static void *reserve(size_t bytes)
-{
-	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
-int threads_open(void)
-{
-	uint64_t fs, gs;
-
-	threads_shared.threads = reserve(THREADS_MAX * sizeof(struct thread));
-	threads_shared.order = reserve(THREADS_MAX * sizeof(uint16_t));
-	threads_shared.free = reserve(THREADS_MAX * sizeof(uint16_t));
-	if (os_is_error(threads_shared.threads) || os_is_error(threads_shared.order) ||
-	    os_is_error(threads_shared.free))
-		return -ENOMEM;
-	threads_shared.generation = 1;
-	threads_shared.pid = os_getpid();
-	threads_shared.has_fsgsbase = (getauxval(AT_HWCAP2) & OS_HWCAP2_FSGSBASE) != 0;
-	os_get_affinity(0, threads_shared.usual_affinity, sizeof(threads_shared.usual_affinity));
-	if (os_get_fs(&fs, &gs) == 0)
-		find_rseq(fs);
-	arm();
-	return 0;
-}
+/* ---- Those that are known ---- */
 
 int threads_add(uint32_t tid)
 {
@@ -218,8 +38,6 @@ int threads_add(uint32_t tid)
 	threads_shared.order[threads_shared.count++] = (uint16_t)place;
 	return (int)place;
 }
-
-/* ---- The committer's side ---- */
 
 static struct thread *thread_at(uint32_t i)
 {
@@ -265,7 +83,7 @@ static bool is_zombie(const struct thread *thread)
 /* False: there is no such thread any more. */
 static bool send(struct thread *thread, bool *ret_is_refused)
 {
-	const uint64_t value = MARK << 48 | (uint64_t)threads_shared.generation << 16 |
+	const uint64_t value = THREADS_MARK << 48 | (uint64_t)threads_shared.generation << 16 |
 			       (uint64_t)(thread - threads_shared.threads);
 
 	if (has_ended(thread)) {
@@ -308,7 +126,7 @@ static bool is_still_there(struct thread *thread, bool *ret_unused)
 	}
 	if (is_zombie(thread)) {
 		thread->record.flags = THREAD_IS_MAIN | THREAD_HAS_ENDED;
-		thread->record.frame = (struct os_frame){0};
+		thread->record.frame = (struct frame){0};
 		thread->stands = threads_shared.generation;
 		__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
 	}
@@ -323,7 +141,7 @@ static bool spin_for_absent(void)
 		for (unsigned i = 0; i < 64; i++) {
 			if (__atomic_load_n(&threads_shared.absent, __ATOMIC_ACQUIRE) == 0)
 				return true;
-			os_relax();
+			frame_relax();
 		}
 	} while (os_clock_ns(CLOCK_MONOTONIC) < until);
 	return false;
@@ -465,7 +283,7 @@ int threads_stop(uint64_t patience_ns, char why[192])
 	const uint64_t began = os_clock_ns(CLOCK_MONOTONIC), end = began + patience_ns;
 	uint64_t hold_ns = FIRST_HOLD_NS;
 
-	arm();
+	threads_arm();
 	for (uint64_t now = began;; now = os_clock_ns(CLOCK_MONOTONIC), hold_ns *= 2) {
 		const uint64_t until = now + hold_ns < end ? now + hold_ns : end;
 		if (stop_until(until))

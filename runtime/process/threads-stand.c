@@ -1,0 +1,194 @@
+/*
+ * Standing: a thread's own side of being stopped.
+ *
+ * The problem: in its handler a thread has microseconds, and must not touch anything a section of
+ * ours may be in the middle of. The trick: the kernel has saved its registers, mask and alternate
+ * stack in the frame it returns from; only what no frame holds is noted, and what rarely changes is
+ * noted rarely. Then it marks its place, says that it stands, and waits. The guarantee: whoever
+ * jumps to that place, in whatever process has the same memory, is that thread, and waits as well.
+ */
+#include "threads-parts.h"
+
+#include <asm/hwcap2.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "ours.h"
+
+#define RARELY 16 /* stops between two looks at what rarely changes */
+
+struct threads_shared threads_shared OURS;
+
+static struct os_sigaction next; /* libc's; of the image, as is the libc that installed it */
+
+static void note_affinity(struct thread_record *record)
+{
+	const size_t bytes = sizeof(record->affinity);
+
+	memset(record->affinity, 0, bytes);
+	if (os_get_affinity(0, record->affinity, bytes) > 0 &&
+	    memcmp(record->affinity, threads_shared.usual_affinity, bytes) != 0)
+		record->flags |= THREAD_HAS_AFFINITY;
+	else
+		memset(record->affinity, 0, bytes);
+}
+
+static void note_scheduling(struct thread_record *record)
+{
+	struct os_scheduling *at = &record->scheduling;
+
+	memset(at, 0, sizeof(*at));
+	if (os_get_scheduling(0, at) == 0 && (at->policy != 0 || at->nice != 0))
+		record->flags |= THREAD_HAS_SCHEDULING;
+	else
+		memset(at, 0, sizeof(*at));
+}
+
+/* The kernel does not tell where it is, only whether it is there. */
+static void note_rseq(struct thread_record *record)
+{
+	const uint64_t area = record->fs + (uint64_t)threads_shared.rseq_offset;
+	const uint32_t bytes = threads_shared.rseq_bytes;
+	int error = -EINVAL;
+
+	if (bytes && (error = os_rseq_register(area, bytes)) == 0)
+		os_rseq_unregister(area, bytes);
+	record->rseq = error == -EBUSY ? area : 0;
+	record->rseq_bytes = error == -EBUSY ? bytes : 0;
+}
+
+/* What libc sets when a thread begins, and what hardly any program ever changes. */
+static void note_rare(struct thread_record *record)
+{
+	if (!threads_shared.has_fsgsbase)
+		os_get_fs(&record->fs, &record->gs);
+	os_get_robust_list(&record->robust_list, &record->robust_bytes);
+	os_prctl(PR_GET_TID_ADDRESS, (uintptr_t)&record->tid_address, 0);
+	record->timer_slack_ns = (uint32_t)os_prctl(PR_GET_TIMERSLACK, 0, 0);
+	record->flags = record->tid == (uint32_t)threads_shared.pid ? THREAD_IS_MAIN : 0;
+	note_rseq(record);
+	note_affinity(record);
+	note_scheduling(record);
+}
+
+static void note(struct thread *self, uint32_t generation)
+{
+	struct thread_record *record = &self->record;
+
+	if (threads_shared.has_fsgsbase) {
+		record->fs = frame_fs();
+		record->gs = frame_gs();
+	}
+	if (ours_self.noted != self->birth || generation % RARELY == 0)
+		note_rare(record);
+	ours_self.noted = self->birth;
+	memset(record->name, 0, sizeof(record->name));
+	os_prctl(PR_GET_NAME, (uintptr_t)record->name, 0);
+	record->pending = os_sigpending();
+}
+
+static void say_here(void)
+{
+	if (__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL) == THREADS_SLEEPS)
+		os_futex_wake(&threads_shared.absent, 1);
+}
+
+static void wait_while(uint32_t *word, uint32_t value)
+{
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		os_futex_wait(word, value, NULL);
+}
+
+/* Stands here until released; or is jumped to, in another life, by who has its record there. */
+static void stand(struct thread *self, uint32_t generation)
+{
+	note(self, generation);
+	struct thread *made = frame_mark(&self->record.frame);
+	if (!made) {
+		__atomic_store_n(&self->stands, generation, __ATOMIC_RELEASE);
+		say_here();
+		wait_while(&threads_shared.generation, generation);
+		return;
+	}
+	ours_self.noted = made->birth;
+	__atomic_add_fetch(&threads_shared.made, 1, __ATOMIC_ACQ_REL);
+	os_futex_wake(&threads_shared.made, 1);
+	wait_while(&threads_shared.may_go, 0);
+}
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+	const uint64_t value = (uintptr_t)info->si_value.sival_ptr;
+
+	if (info->si_code != SI_QUEUE || value >> 48 != THREADS_MARK) {
+		if ((uintptr_t)next.handler > (uintptr_t)SIG_IGN)
+			next.handler(number, info, context);
+		return;
+	}
+	if (ours_self.depth != 0) {
+		ours_self.put_off = (uintptr_t)value;
+		return;
+	}
+	const uint32_t generation = (uint32_t)(value >> 16);
+	if (generation == __atomic_load_n(&threads_shared.generation, __ATOMIC_ACQUIRE))
+		stand(&threads_shared.threads[value & (THREADS_MAX - 1)], generation);
+}
+
+void threads_arm(void)
+{
+	struct os_sigaction now;
+
+	if (os_sigaction(OURS_STOP_SIGNAL, NULL, &now) != 0 || now.handler == handle)
+		return;
+	next = now;
+	os_sigaction(OURS_STOP_SIGNAL, handle, NULL);
+}
+
+/* ---- Opening ---- */
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned __rseq_size __attribute__((weak));
+
+/* libc does not say how much of it the kernel was told. */
+static void find_rseq(uint64_t fs)
+{
+	static const uint32_t sizes[] = {32, 64, 96, 128};
+
+	threads_shared.rseq_bytes = 0;
+	if (!&__rseq_size || !&__rseq_offset || __rseq_size == 0)
+		return;
+	threads_shared.rseq_offset = __rseq_offset;
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		if (os_rseq_register(fs + (uint64_t)__rseq_offset, sizes[i]) == -EBUSY)
+			threads_shared.rseq_bytes = sizes[i];
+}
+
+static void *reserve(size_t bytes)
+{
+	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int threads_open(void)
+{
+	uint64_t fs, gs;
+
+	threads_shared.threads = reserve(THREADS_MAX * sizeof(struct thread));
+	threads_shared.order = reserve(THREADS_MAX * sizeof(uint16_t));
+	threads_shared.free = reserve(THREADS_MAX * sizeof(uint16_t));
+	if (os_is_error(threads_shared.threads) || os_is_error(threads_shared.order) ||
+	    os_is_error(threads_shared.free))
+		return -ENOMEM;
+	threads_shared.generation = 1;
+	threads_shared.pid = os_getpid();
+	threads_shared.has_fsgsbase = (getauxval(AT_HWCAP2) & FRAME_HWCAP2_FSGSBASE) != 0;
+	os_get_affinity(0, threads_shared.usual_affinity, sizeof(threads_shared.usual_affinity));
+	if (os_get_fs(&fs, &gs) == 0)
+		find_rseq(fs);
+	threads_arm();
+	return 0;
+}
