@@ -304,7 +304,7 @@ HSK_API void hsk_keep_register(void *start, void *stop)
 	const int errno_before = errno;
 	struct refusal why;
 
-	if (!len || !committer_is_open())
+	if (!len || preload.keep != KEEP_HEAP || !committer_is_open())
 		return;
 	pin_module(start);
 	lock_acquire(&keep.lock);
@@ -346,7 +346,7 @@ void keep_enter_main(void)
 {
 	struct refusal why;
 
-	if (!committer_is_open())
+	if (preload.keep != KEEP_HEAP || !committer_is_open())
 		return;
 	lock_acquire(&keep.lock);
 	int status = check_all_there(&why);

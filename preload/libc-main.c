@@ -25,6 +25,7 @@
 #include "tx.h"
 
 #define LAST_EPOCH_MS 1000
+#define FIRST_EPOCH_MS 10000
 
 typedef int main_function(int argc, char **argv, char **envp);
 typedef int start_function(main_function *main, int argc, char **argv, void (*init)(void),
@@ -76,7 +77,7 @@ static void end_program(void)
 	const int errno_before = errno;
 
 	lock_acquire(&ending);
-	if (!has_ended && committer_is_open())
+	if (!has_ended && preload.keep == KEEP_HEAP && committer_is_open())
 		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS));
 	has_ended = true;
 	lock_release(&ending);
@@ -86,11 +87,16 @@ static void end_program(void)
 /* Not before: what constructors find is not yet what the last epoch had. */
 static void begin_epochs(void)
 {
-	const int error = committer_is_open() ? committer_start() : 0;
+	int error = committer_is_open() ? committer_start() : 0;
 
 	if (error)
 		say(SAY_ERROR, "epochs", "no thread for them: %s; nothing of this run is kept",
 		    strerrordesc_np(-error));
+	else if (preload.keep == KEEP_PROCESS)
+		error = committer_checkpoint(FIRST_EPOCH_MS);
+	if (error && preload.keep == KEEP_PROCESS)
+		say(SAY_WARN, preload.pool.path, "there is no epoch yet: %s; killed now, the program "
+		    "would start afresh", strerrordesc_np(-error));
 }
 
 static int enter_main(int argc, char **argv, char **envp)

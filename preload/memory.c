@@ -14,6 +14,7 @@
 #include "checkpoint/committer.h"
 #include "layout.h"
 #include "os.h"
+#include "ours.h"
 #include "say.h"
 
 static int grow_error; /* why the last growth failed; 0: the window's end was reached */
@@ -23,17 +24,21 @@ static int grow(void *context, size_t offset, size_t len)
 	struct preload_state *state = context;
 	if (state->window.pool && unlikely(os_getpid() != state->owner))
 		fork_forget_pool();
+	ours_enter();
 	grow_error = window_grow(&state->window, offset, len);
+	ours_leave();
 	return grow_error;
 }
 
 static int purge(void *context, size_t offset, size_t len)
 {
 	struct preload_state *state = context;
+	ours_enter();
 	int error = window_purge(&state->window, offset, len);
-	if (error >= 0 && state->keep == KEEP_HEAP)
+	if (error >= 0 && state->keep != KEEP_NONE)
 		error = committer_note_zeros(offset / LAYOUT_BLOCK_BYTES, len / LAYOUT_BLOCK_BYTES,
 					     error == 1);
+	ours_leave();
 	return error > 0 ? 0 : error;
 }
 

@@ -27,7 +27,6 @@
 #include "libc-main.h"
 #include "os.h"
 #include "ours.h"
-#include "process/keeper.h"
 #include "say.h"
 #include "tx.h"
 
@@ -105,18 +104,10 @@ static int check_malloc_is_ours(struct refusal *ret_why)
 /* A process comes back only into what a keeper prepares for it. */
 static int check_keep(const struct config *config, struct refusal *ret_why)
 {
-	struct keeper_note note;
-
-	if (config->keep != KEEP_PROCESS)
+	if (config->keep != KEEP_PROCESS || config->has_keeper)
 		return 0;
-	if (!config->has_keeper)
-		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
-			      "\"process\" needs a keeper; start the program with 'heapsake run'");
-	if (!keeper_read_note(config->keeper_fd, &note))
-		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEPER",
-			      "descriptor %d is no keeper's note; unset it, and start the program with "
-			      "'heapsake run'", config->keeper_fd);
-	return note.has_lent_right ? -keeper_return_right() : 0;
+	return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
+		      "\"process\" needs a keeper; start the program with 'heapsake run'");
 }
 
 static int check_process(const struct config *config, struct refusal *ret_why)
@@ -153,6 +144,9 @@ static void start_line(const struct config *config)
 	if (preload.keep == KEEP_NONE)
 		say_line("heapsake: %s: keep none, up to %llu MiB; nothing of this run will come back",
 			 preload.pool.path, (unsigned long long)preload.window.size_bytes >> 20);
+	else if (preload.keep == KEEP_PROCESS)
+		say_line("heapsake: %s: keep process; killed, it goes on from its last epoch when it is "
+			 "started again", preload.pool.path);
 	else if (preload.is_resumed)
 		say_line("heapsake: resumed %s at epoch %llu", preload.pool.path,
 			 (unsigned long long)committer_epoch());
@@ -167,11 +161,11 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 	if (status || !config->is_active)
 		return status;
 	say_set_level(config->log);
+	if (config->keep == KEEP_PROCESS)
+		ours_open_zone();
 	status = check_process(config, ret_why);
-	if (!status && config->keep == KEEP_PROCESS) { /* launched, and not kept yet */
-		config_strip_environment(envp);
-		return 0;
-	}
+	if (!status && config->keep == KEEP_PROCESS)
+		status = enter_read_note(config, ret_why);
 	if (!status)
 		status = hooks_attach(ret_why);
 	if (!status)
@@ -203,6 +197,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	exec_init();
 	main_init();
 	longjmp_init();
+	enter_arguments = (struct enter_arguments){argc, argv, envp};
 	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
 	if (!is_inert && start(config, envp, &why) != 0) {
 		say_refusal(&why);

@@ -80,6 +80,19 @@ static inline long os_thread_clone(unsigned long flags, void **stack_top, uint32
 	return result;
 }
 
+/* fn() on the stack that ends at `top`; it does not return. */
+static inline __attribute__((noreturn)) void os_jump_to_stack(void *top, void (*fn)(void))
+{
+	__asm__ volatile("mov %0, %%rsp\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "call *%1\n\t"
+			 "hlt"
+			 :
+			 : "r"(top), "r"(fn)
+			 : "memory");
+	__builtin_unreachable();
+}
+
 /* Where the kernel lets a signal handler return to. */
 static __attribute__((naked, unused)) void os_signal_return(void)
 {

@@ -394,6 +394,11 @@ int os_capset(const struct __user_cap_data_struct *sets)
 	return (int)os_syscall3(SYS_capset, (long)&header, (long)sets, 0);
 }
 
+unsigned os_getuid(void)
+{
+	return (unsigned)os_syscall3(SYS_getuid, 0, 0, 0);
+}
+
 unsigned os_geteuid(void)
 {
 	return (unsigned)os_syscall3(SYS_geteuid, 0, 0, 0);
@@ -422,6 +427,11 @@ void os_sleep_ns(uint64_t ns)
 	while (os_syscall4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&left, (long)&left) ==
 	       -EINTR)
 		;
+}
+
+_Noreturn void os_on_stack(void *top, void (*fn)(void))
+{
+	os_jump_to_stack(top, fn);
 }
 
 long os_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout)

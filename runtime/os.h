@@ -92,12 +92,17 @@ void os_membarrier(void);
 int os_stat(const char *path, struct stat *ret_stat);
 long os_getdents(int fd, void *buffer, size_t len);
 
+/* os_on_stack() - go on with fn(), which does not return, on the stack that ends at `top` (16-byte
+ * aligned) */
+_Noreturn void os_on_stack(void *top, void (*fn)(void));
+
 int os_getpid(void);
 int os_gettid(void);
 /* Capabilities of the calling thread, two structs of version 3. */
 struct __user_cap_data_struct;
 int os_capget(struct __user_cap_data_struct *ret_sets);
 int os_capset(const struct __user_cap_data_struct *sets);
+unsigned os_getuid(void);
 unsigned os_geteuid(void);
 int os_getrlimit(int resource, struct rlimit *ret_limit);
 uint64_t os_clock_ns(clockid_t clock);

@@ -54,7 +54,7 @@ static void note_exe(struct launched_record *record)
 	record->exe_mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
-int launched_open(int argc, char *const *argv, char *const *envp)
+int launched_open(const struct keeper_note *note, int argc, char *const *argv, char *const *envp)
 {
 	struct launched_record record = {
 		.argc = (uint32_t)argc,
@@ -67,9 +67,11 @@ int launched_open(int argc, char *const *argv, char *const *envp)
 		.euid = geteuid(),
 		.gid = getgid(),
 		.egid = getegid(),
+		.command_hash = note->command_hash,
 	};
 	struct rlimit stack;
 
+	memcpy(record.command, note->command, sizeof(record.command));
 	self.capacity = LAUNCHED_MAX_BYTES;
 	self.bytes = os_mmap(NULL, self.capacity, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

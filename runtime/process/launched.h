@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "keeper.h"
 #include "say.h"
 #include "ledger.h"
 
@@ -25,13 +26,15 @@ struct launched_record {
 	uint64_t boot_ns;
 	uint64_t exe_dev, exe_ino, exe_size, exe_mtime_ns;
 	uint32_t uid, euid, gid, egid;
+	uint64_t command_hash;               /* of the note: what `run` was given */
+	char command[KEEPER_COMMAND_BYTES];
 };
 
 #define LAUNCHED_MAX_BYTES (UINT64_C(1) << 20)
 
 /* launched_open() - in the constructor, with libc. 0; -E2BIG: arguments and environment are too
  * long; -errno */
-int launched_open(int argc, char *const *argv, char *const *envp);
+int launched_open(const struct keeper_note *note, int argc, char *const *argv, char *const *envp);
 /* launched_load() - the record of a ledger, believed after a look; NULL: there is none.
  * launched_keep() - from now on it is what launched_save() saves: it was launched in another
  * life */

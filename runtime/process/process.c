@@ -1,7 +1,7 @@
 /*
  * The conductor of a cut: what was mapped since is followed, and when the engine has taken all
- * pages the kernel's part is written down: ledger and directory, of which only pages that changed are
- * staged. What is vetoed leaves all of that for a later epoch.
+ * pages the kernel's part is written down: ledger and directory, of which only pages that changed
+ * are staged. What is vetoed leaves all of that for a later epoch.
  */
 #include "process.h"
 
@@ -152,7 +152,7 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 		return -ENOMEM;
 	mappings_leave_out((uintptr_t)plan->window->base,
 			   (uintptr_t)plan->window->base + plan->window->size_bytes);
-	int error = launched_open(argc, argv, envp);
+	int error = launched_open(plan->note, argc, argv, envp);
 	if (!error)
 		error = follow_open(plan->track);
 	if (!error)

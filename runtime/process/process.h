@@ -19,7 +19,7 @@ struct process_plan {
 	struct window *window;         /* of the heap */
 	struct checkpoint *checkpoint;
 	const char *pool;              /* its path, for messages */
-	bool has_exact_tids;           /* at a resume */
+	const struct keeper_note *note;
 };
 
 extern const struct committer_memory process_memory;
@@ -36,7 +36,7 @@ void process_forget(void); /* in a forked child */
 enum process_found { PROCESS_NONE, PROCESS_RUNNING, PROCESS_ENDED };
 /* process_load() - what the selected epoch holds, and *ret_found; a status and why if it is
  * damaged */
-int process_load(struct checkpoint *checkpoint, enum process_found *ret_found,
+int process_load(struct checkpoint *checkpoint, const char *pool, enum process_found *ret_found,
 		 struct refusal *ret_why);
 /* process_check() - may it come back, here and now? Nothing has changed yet */
 int process_check(struct refusal *ret_why);
@@ -45,6 +45,9 @@ int process_show_heap(void);
 /* process_resume() - this process becomes the one that was kept; start() starts the committer.
  * Only what cannot be foreseen still ends it, with one line and 1. */
 _Noreturn void process_resume(int (*start)(void));
+
+/* process_say_resumed() - the line that says so; no libc */
+void process_say_resumed(uint64_t epoch);
 
 /* ---- From the program's threads ---- */
 

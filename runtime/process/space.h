@@ -3,8 +3,9 @@
  *
  * The problem: an address space is 2^35 pages of which a process has some thousands, here and
  * there, and they come and go; the pool keeps pages in a row. The trick: 2 MiB of addresses, a
- * *chunk*, get a slot of 512 pages when the first page of theirs is kept. The directory says for each slot which
- * chunk it is and which of its pages are kept; it is itself kept, as CHECKPOINT_REGION_DIRECTORY.
+ * *chunk*, get a slot of 512 pages when the first page of theirs is kept. The directory says for
+ * each slot which chunk it is and which of its pages are kept; it is itself kept, as
+ * CHECKPOINT_REGION_DIRECTORY.
  *
  * One thread at a time. No errno, no TLS, no malloc.
  */

@@ -1,0 +1,115 @@
+/*
+ * Entering a pool that keeps the whole process: a new one begins like any other program, but for
+ * what it was launched with being kept, too; one that is there comes back in place of the program
+ * that has just been loaded, and this never returns.
+ */
+#include "engine-parts.h"
+
+#include <string.h>
+
+#include "enter.h"
+#include "os.h"
+#include "ours.h"
+#include "process/keeper.h"
+#include "process/process.h"
+
+struct enter_arguments enter_arguments OURS;
+
+static struct {
+	struct keeper_note note;
+} self OURS;
+
+/* What the caller of this life wants; the environment is that of the first one. */
+int enter_read_note(struct config *config, struct refusal *ret_why)
+{
+	const struct keeper_note *note = &self.note;
+
+	if (!keeper_read_note(config->keeper_fd, &self.note))
+		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEPER",
+			      "descriptor %d is no keeper's note; unset it, and start the program with "
+			      "'heapsake run'", config->keeper_fd);
+	memcpy(config->pool_path, note->pool, sizeof(config->pool_path));
+	config->is_new = note->is_new;
+	config->is_quiet = note->is_quiet;
+	config->durability = note->durability;
+	config->interval_ns = note->interval_ns;
+	config->has_epoch = note->epoch != 0;
+	config->epoch = note->epoch;
+	return 0;
+}
+
+static int open_process(struct refusal *ret_why)
+{
+	const struct enter_arguments *arguments = &enter_arguments;
+	const int error = process_open(&(struct process_plan){
+		.track = &engine.track,
+		.window = &preload.window,
+		.checkpoint = engine.checkpoint,
+		.pool = preload.pool.path,
+		.note = &self.note,
+	}, arguments->argc, arguments->argv, arguments->envp);
+
+	return error ? engine_refuse_error(STATUS_FAILED, "the process cannot be followed", error,
+					   ret_why) : 0;
+}
+
+static int begin(const struct config *config, struct refusal *ret_why)
+{
+	int status = enter_start_empty(ret_why);
+
+	if (!status)
+		status = engine_attach(ret_why);
+	if (!status)
+		status = open_process(ret_why);
+	return status ? status : engine_start_committer(config, &process_memory, ret_why);
+}
+
+/* Nobody else's thread is there yet. */
+static int start_again(void)
+{
+	const int error = committer_start();
+
+	if (!error && !self.note.is_quiet)
+		process_say_resumed(committer_epoch());
+	return error;
+}
+
+static int come_back(const struct config *config, struct refusal *ret_why)
+{
+	int status = process_check(ret_why);
+
+	if (status)
+		return status;
+	const int error = process_show_heap();
+	if (error)
+		return engine_refuse_error(error == -ENOSPC ? STATUS_NO_SPACE : STATUS_INCOMPATIBLE,
+					   "cannot be mapped", error, ret_why);
+	status = engine_overlay(ret_why);
+	if (!status)
+		status = engine_attach(ret_why);
+	if (!status)
+		status = engine_start_committer(config, &process_memory, ret_why);
+	if (!status)
+		process_resume(start_again);
+	return status;
+}
+
+int enter_process(const struct config *config, struct refusal *ret_why)
+{
+	enum process_found found = PROCESS_NONE;
+	int status = engine_open_epoch(config, ret_why);
+
+	if (!status)
+		status = enter_open_window(WINDOW_PRIVATE, ret_why);
+	if (!status)
+		status = process_load(engine.checkpoint, preload.pool.path, &found, ret_why);
+	if (status)
+		return status;
+	if (found != PROCESS_RUNNING || self.note.mode == KEEPER_FRESH) {
+		if (self.note.has_lent_right)
+			keeper_return_right();
+		return begin(config, ret_why);
+	}
+	status = open_process(ret_why);
+	return status ? status : come_back(config, ret_why);
+}

@@ -1,0 +1,454 @@
+/*
+ * A new process becomes the old one.
+ *
+ * The problem: everything it stands on is to be replaced: its stack, its libc, its thread. The
+ * trick: what may be refused is looked at first, with libc; then it steps onto a stack of the zone,
+ * and from there on calls nothing that is not ours or a system call. A file that is mapped where it
+ * was in the old process stays as it is, its own pages are put over it: so there is no instant
+ * without libc's code, and mem* can be called throughout. The guarantee: until the last epoch's
+ * threads go on nothing in the pool has changed; whatever fails, it can be tried again.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/syscall.h>
+
+#include "children.h"
+#include "files.h"
+#include "keeper.h"
+#include "launched.h"
+#include "mappings.h"
+#include "os.h"
+#include "ours.h"
+#include "process-parts.h"
+#include "settings.h"
+#include "space.h"
+#include "threads.h"
+
+#define STACK_BYTES (UINT64_C(256) << 10)
+#define LIST_BYTES (UINT64_C(8) << 20)
+
+/* The image's mappings and the process's own, while one becomes the other. */
+static struct {
+	struct mappings image;
+	struct mappings now;
+	int (*start)(void);
+	const struct mapping *last; /* a page of which was put in */
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+} self OURS;
+
+static void *memory_of(uint64_t bytes)
+{
+	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* ---- What there is ---- */
+
+static int read_region(struct checkpoint *checkpoint, uint32_t region, char *ret_bytes,
+		       uint64_t pages)
+{
+	int error = 0;
+
+	for (uint64_t page = 0; page < pages && !error; page++)
+		error = checkpoint_page(checkpoint, region, page,
+					ret_bytes + page * LAYOUT_BLOCK_BYTES);
+	return error;
+}
+
+static int refuse_damage(const char *pool, int error, struct refusal *ret_why)
+{
+	return refuse(ret_why, STATUS_CORRUPT, pool, "the process in it cannot be read: %s; try "
+		      "resume --epoch=-1", error > 0 ? "a checksum is wrong" : strerrordesc_np(-error));
+}
+
+int process_load(struct checkpoint *checkpoint, const char *pool, enum process_found *ret_found,
+		 struct refusal *ret_why)
+{
+	char *ledger = memory_of(CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES);
+	size_t len;
+
+	process_self.directory = memory_of(CHECKPOINT_DIRECTORY_PAGES * LAYOUT_BLOCK_BYTES);
+	if (os_is_error(ledger) || os_is_error(process_self.directory))
+		return refuse_damage(pool, -ENOMEM, ret_why);
+	int error = read_region(checkpoint, CHECKPOINT_REGION_STATE, ledger, CHECKPOINT_STATE_PAGES);
+	if (!error)
+		error = read_region(checkpoint, CHECKPOINT_REGION_DIRECTORY, process_self.directory,
+				    CHECKPOINT_DIRECTORY_PAGES);
+	if (error)
+		return refuse_damage(pool, error, ret_why);
+	process_self.image = (struct ledger_reader){
+		.bytes = ledger,
+		.len = CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES,
+	};
+	struct ledger_reader reader = process_self.image;
+	*ret_found = !launched_load(&process_self.image)	  ? PROCESS_NONE :
+		     ledger_next(&reader, LEDGER_ENDED, &len) ? PROCESS_ENDED : PROCESS_RUNNING;
+	return 0;
+}
+
+int process_show_heap(void)
+{
+	struct ledger_reader reader = process_self.image;
+	const struct window_range *range;
+	int error = 0;
+	size_t len;
+
+	while (!error && (range = ledger_next(&reader, LEDGER_WINDOW, &len)))
+		error = len != sizeof(*range) || range->end < range->start ? -EINVAL :
+			window_show_home(process_self.plan.window, range->start,
+					 range->end - range->start);
+	return error;
+}
+
+/* ---- May it come back? ---- */
+
+static int load_mappings(void)
+{
+	struct ledger_reader reader = process_self.image;
+
+	self.image.list = memory_of(LIST_BYTES);
+	if (os_is_error(self.image.list))
+		return -ENOMEM;
+	while (self.image.count < LIST_BYTES / sizeof(struct mapping) &&
+	       mappings_load_next(&reader, &self.image.list[self.image.count]))
+		self.image.count++;
+	return self.image.count ? 0 : -EINVAL;
+}
+
+static int check_file(const struct mapping *mapping, struct refusal *ret_why)
+{
+	struct stat st;
+	const int error = os_stat(mapping->path, &st);
+
+	if (error)
+		return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
+			      "was mapped, and cannot be opened: %s; put it back, or start afresh with "
+			      "--new", strerrordesc_np(-error));
+	const uint64_t mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+				  (uint64_t)st.st_mtim.tv_nsec;
+	if (mapping->is_shared || ((uint64_t)st.st_size == mapping->size &&
+				   mtime_ns == mapping->mtime_ns))
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
+		      "has been replaced since it was mapped; put the old one back, or start afresh "
+		      "with --new");
+}
+
+static int check_files(struct refusal *ret_why)
+{
+	const char *last = "";
+	int status = 0;
+
+	for (size_t i = 0; i < self.image.count && !status; i++) {
+		const struct mapping *mapping = &self.image.list[i];
+		if (mapping->kind != MAPPING_FILE || strcmp(mapping->path, last) == 0)
+			continue;
+		last = mapping->path;
+		status = check_file(mapping, ret_why);
+	}
+	return status;
+}
+
+static int check_machine(struct refusal *ret_why)
+{
+	const struct launched_record *record = launched_load(&process_self.image);
+	const char *pool = process_self.plan.pool;
+
+	if (record->vdso != getauxval(AT_SYSINFO_EHDR))
+		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "the kernel's vdso stood at %#llx, and "
+			      "stands at %#llx; boot the kernel of then, or start afresh with --new",
+			      (unsigned long long)record->vdso,
+			      (unsigned long long)getauxval(AT_SYSINFO_EHDR));
+	if (record->hwcap != getauxval(AT_HWCAP) || record->hwcap2 != getauxval(AT_HWCAP2))
+		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "was kept on a processor with other "
+			      "features; resume it there, or start afresh with --new");
+	if (record->uid != os_getuid() || record->euid != os_geteuid())
+		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "its program ran as user %u; resume it "
+			      "as that user", record->uid);
+	if (process_self.plan.note->has_exact_tids && record->pid != (uint32_t)os_getpid())
+		return refuse(ret_why, STATUS_LAUNCH, pool, "its program had pid %u, and has %d; start it "
+			      "with heapsake run", record->pid, os_getpid());
+	return 0;
+}
+
+/* What we are made of must stand where it stood: code addresses are on every stack. */
+static int check_places(struct refusal *ret_why)
+{
+	const struct mapping *own = mappings_find(&self.image, (uintptr_t)__start_ours);
+	const struct mapping *now = mappings_find(&self.now, (uintptr_t)__start_ours);
+
+	if (own && now && own->is_ours && own->start <= (uintptr_t)__start_ours &&
+	    mapping_is_same(own, now))
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, process_self.plan.pool,
+		      "libheapsake.so stood elsewhere, or was another; address randomisation must be "
+		      "off, and LD_PRELOAD the same: start it with heapsake run");
+}
+
+int process_check(struct refusal *ret_why)
+{
+	char why[192];
+	int error = load_mappings();
+
+	if (!error)
+		error = mappings_read(&self.now, NULL);
+	if (error)
+		return refuse_damage(process_self.plan.pool, error, ret_why);
+	int status = check_machine(ret_why);
+	if (!status)
+		status = check_files(ret_why);
+	if (!status)
+		status = check_places(ret_why);
+	if (!status && threads_check(&process_self.image, process_self.plan.note->has_exact_tids, why))
+		status = refuse(ret_why, STATUS_LAUNCH, process_self.plan.pool, "%s", why);
+	if (!status)
+		status = settings_check(&process_self.image, ret_why);
+	return status ? status : files_check(&process_self.image, ret_why);
+}
+
+/* ---- No libc from here on ---- */
+
+static _Noreturn void fail(const char *what, const struct line *why, int error)
+{
+	char text[512];
+	struct line line = line_in(text, sizeof(text));
+
+	line_add(&line, "heapsake: ");
+	line_add(&line, process_self.plan.pool);
+	line_add(&line, ": cannot be resumed: ");
+	line_add(&line, why && why->len ? why->text : what);
+	line_add(&line, ": error ");
+	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
+	line_add(&line, "; nothing in the pool has changed\n");
+	os_write(2, line.text, line.len);
+	os_exit_group(STATUS_FAILED);
+}
+
+static void require(int error, const char *what)
+{
+	if (error)
+		fail(what, NULL, error);
+}
+
+static int protection_of(const struct mapping *mapping)
+{
+	return (mapping->protection & MAPPING_READ ? PROT_READ : 0) |
+	       (mapping->protection & MAPPING_WRITE ? PROT_WRITE : 0) |
+	       (mapping->protection & MAPPING_EXECUTE ? PROT_EXEC : 0);
+}
+
+/* Up to where [at, end) is covered, or is not, by the list. */
+static uint64_t next_edge(const struct mappings *list, uint64_t at, uint64_t end,
+			  bool *ret_is_covered)
+{
+	const struct mapping *found = mappings_find(list, at);
+
+	*ret_is_covered = found && found->start <= at;
+	if (!found)
+		return end;
+	const uint64_t edge = *ret_is_covered ? found->end : found->start;
+	return edge < end ? edge : end;
+}
+
+static void take_away(void)
+{
+	bool is_covered;
+
+	for (size_t i = 0; i < self.now.count; i++) {
+		const struct mapping *mapping = &self.now.list[i];
+		for (uint64_t at = mapping->start, end; at < mapping->end; at = end) {
+			end = next_edge(&self.image, at, mapping->end, &is_covered);
+			if (!is_covered)
+				require(os_munmap((void *)(uintptr_t)at, end - at), "unmapping");
+		}
+	}
+}
+
+/* The same bytes of the same file all over, privately. */
+static bool is_in_place(const struct mapping *mapping)
+{
+	if (mapping->kind != MAPPING_FILE || mapping->is_shared)
+		return false;
+	for (uint64_t at = mapping->start; at < mapping->end;) {
+		const struct mapping *found = mappings_find(&self.now, at);
+		if (!found || found->start > at || !mapping_is_same(mapping, found))
+			return false;
+		at = found->end;
+	}
+	return true;
+}
+
+/* Pages at the stack's low end come when they are touched. */
+static void make_stack(const struct mapping *mapping)
+{
+	const struct mapping *now = mappings_find(&self.now, mapping->end - 1);
+
+	if (!now || now->end != mapping->end)
+		fail("the stack ends elsewhere", NULL, EINVAL);
+	if (mapping->start < now->start)
+		*(volatile char *)(uintptr_t)mapping->start = 0;
+	os_madvise((void *)(uintptr_t)mapping->start, mapping->end - mapping->start, MADV_DONTNEED);
+}
+
+static void make_mapping(const struct mapping *mapping)
+{
+	const int sharing = (mapping->is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
+	const int protection = protection_of(mapping) | (mapping->is_kept ? PROT_WRITE : 0);
+	int fd = -1, flags = sharing | MAP_ANONYMOUS | MAP_NORESERVE;
+
+	if (mapping->kind == MAPPING_FILE) {
+		fd = os_open(mapping->path, (mapping->is_shared && (mapping->protection & MAPPING_WRITE)
+						     ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+		require(fd < 0 ? fd : 0, mapping->path);
+		flags = sharing;
+	}
+	const void *made = os_mmap((void *)(uintptr_t)mapping->start, mapping->end - mapping->start,
+				   protection, flags, fd, mapping->offset);
+	require(os_is_error(made) ? (int)(intptr_t)made : 0, mapping->path);
+	if (fd >= 0)
+		os_close(fd);
+}
+
+static void make_all(void)
+{
+	for (size_t i = 0; i < self.image.count; i++) {
+		const struct mapping *mapping = &self.image.list[i];
+		if (mapping->is_ours)
+			continue;
+		if (mapping->kind == MAPPING_STACK)
+			make_stack(mapping);
+		else if (!is_in_place(mapping))
+			make_mapping(mapping);
+		else if (mapping->is_kept)
+			require(os_mprotect((void *)(uintptr_t)mapping->start,
+					    mapping->end - mapping->start,
+					    protection_of(mapping) | PROT_WRITE), mapping->path);
+	}
+}
+
+static bool is_zeros(const char *page)
+{
+	const uint64_t *words = (const void *)page;
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < LAYOUT_BLOCK_BYTES / sizeof(*words); i++)
+		any |= words[i];
+	return any == 0;
+}
+
+/* But for what is ours. */
+static void put_in(char *at, const char *page)
+{
+	const char *const end = at + LAYOUT_BLOCK_BYTES;
+
+	if (!ours_touches(at, LAYOUT_BLOCK_BYTES)) {
+		memcpy(at, page, LAYOUT_BLOCK_BYTES);
+		return;
+	}
+	if (at < __start_ours)
+		memcpy(at, page, (size_t)(__start_ours - at));
+	if (end > __stop_ours)
+		memcpy(__stop_ours, page + (__stop_ours - at), (size_t)(end - __stop_ours));
+}
+
+static void put_page(uint64_t number, uint64_t address)
+{
+	if (!self.last || address < self.last->start || address >= self.last->end)
+		self.last = mappings_find(&self.image, address);
+	const struct mapping *mapping = self.last;
+	if (!mapping || mapping->start > address || !mapping->is_kept ||
+	    (mapping->is_ours && !(mapping->protection & MAPPING_WRITE)))
+		return;
+	require(checkpoint_page(process_self.plan.checkpoint, CHECKPOINT_REGION_MEMORY, number,
+				self.page), "a page cannot be read");
+	/* What was never touched stays a hole. */
+	const bool is_hole = mapping->kind != MAPPING_FILE && !mapping->is_ours;
+	if (!is_hole || !is_zeros(self.page))
+		put_in((char *)(uintptr_t)address, self.page);
+}
+
+static void put_slot(void *context, uint64_t slot, const struct space_slot *found)
+{
+	for (unsigned i = 0; i < SPACE_CHUNK_PAGES; i++)
+		if (found->kept[i / 64] >> (i % 64) & 1)
+			put_page(slot * SPACE_CHUNK_PAGES + i,
+				 (found->chunk * SPACE_CHUNK_PAGES + i) * LAYOUT_BLOCK_BYTES);
+}
+
+static void protect_all(void)
+{
+	for (size_t i = 0; i < self.image.count; i++) {
+		const struct mapping *mapping = &self.image.list[i];
+		if (mapping->is_kept && !mapping->is_ours && !(mapping->protection & MAPPING_WRITE))
+			require(os_mprotect((void *)(uintptr_t)mapping->start,
+					    mapping->end - mapping->start, protection_of(mapping)),
+				mapping->path);
+	}
+}
+
+static void make_kernels_part(void)
+{
+	char text[256];
+	struct line why = line_in(text, sizeof(text));
+	const struct ledger_reader *image = &process_self.image;
+	int error = signals_make(image, &why);
+
+	if (!error)
+		error = timers_make(image, &why);
+	if (!error)
+		error = files_make(image, &why);
+	if (!error)
+		error = children_make(image, &why);
+	if (!error)
+		error = threads_make(image, &why);
+	if (error)
+		fail("it", &why, error);
+}
+
+static void become(void)
+{
+	char text[256];
+	struct line why = line_in(text, sizeof(text));
+
+	take_away();
+	const int error = settings_make(&process_self.image, &why);
+	if (error)
+		fail("its limits cannot be set", &why, error);
+	make_all();
+	space_visit(put_slot, NULL);
+	protect_all();
+	make_kernels_part();
+	require(self.start(), "no thread for its epochs");
+	threads_go();
+}
+
+_Noreturn void process_resume(int (*start)(void))
+{
+	char *stack = memory_of(STACK_BYTES);
+
+	self.start = start;
+	if (os_is_error(stack) || launched_keep(&process_self.image) != 0 ||
+	    !space_load(process_self.directory))
+		fail("no memory, or a directory that makes no sense", NULL, EINVAL);
+	threads_strip();
+	os_on_stack(stack + STACK_BYTES, become);
+}
+
+void process_say_resumed(uint64_t epoch)
+{
+	char text[512];
+	struct line line = line_in(text, sizeof(text));
+
+	line_add(&line, "heapsake: resumed ");
+	line_add(&line, process_self.plan.pool);
+	line_add(&line, " at epoch ");
+	line_add_number(&line, epoch, 10);
+	line_add(&line, "\n");
+	os_write(2, line.text, line.len);
+}
