@@ -4,6 +4,7 @@
  */
 #include "engine-parts.h"
 
+#include <errno.h>
 #include <linux/magic.h>
 #include <string.h>
 

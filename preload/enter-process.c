@@ -5,6 +5,7 @@
  */
 #include "engine-parts.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "enter.h"
@@ -105,7 +106,7 @@ int enter_process(const struct config *config, struct refusal *ret_why)
 		status = process_load(engine.checkpoint, preload.pool.path, &found, ret_why);
 	if (status)
 		return status;
-	if (found != PROCESS_RUNNING || self.note.mode == KEEPER_FRESH) {
+	if (found != PROCESS_RUNNING) {
 		if (self.note.has_lent_right)
 			keeper_return_right();
 		return begin(config, ret_why);
