@@ -36,6 +36,7 @@ int enter_read_note(struct config *config, struct refusal *ret_why)
 	config->interval_ns = note->interval_ns;
 	config->has_epoch = note->epoch != 0;
 	config->epoch = note->epoch;
+	pool_name_owner(note->keeper_pid, note->keeper_ticks);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ struct control_owner {
 enum control_flags {
 	CONTROL_RUNNING = 1, /* an owner is attached (or died attached) */
 	CONTROL_PRIVATE = 2, /* keep=none: the first fork has made the heap private */
+	CONTROL_KEPT = 4,    /* keep=process: the owner's pid is that of its keeper */
 };
 
 /* How keeping goes; all zeros while nothing is kept. */

@@ -122,14 +122,15 @@ static uint64_t status_number(const char *status, const char *name, int base)
 	return value;
 }
 
-static enum holder_state holder_state(const struct control_owner *owner)
+static enum holder_state holder_state(const struct control_owner *owner, bool is_keeper)
 {
 	uint64_t fields[STAT_FIELDS];
 	char path[32], status[4096], state;
 
 	if (read_stat_fields(owner->pid, fields, STAT_FIELDS, &state) != STAT_FIELDS ||
 	    fields[STAT_START] != owner->start_ticks)
-		return HOLDER_UNKNOWN;
+		/* A keeper takes along whom it keeps, who may take longer to be gone. */
+		return is_keeper ? HOLDER_DYING : HOLDER_UNKNOWN;
 	snprintf(path, sizeof(path), "/proc/%d/status", owner->pid);
 	long len = os_read_file(path, status, sizeof(status) - 1);
 	status[len > 0 ? len : 0] = 0;
@@ -143,7 +144,7 @@ static enum holder_state holder_state(const struct control_owner *owner)
 	return HOLDER_ALIVE;
 }
 
-static bool read_owner(int fd, struct control_owner *ret_owner)
+static bool read_owner(int fd, struct control_owner *ret_owner, bool *ret_is_keeper)
 {
 	struct control page;
 	struct control_snapshot snapshot;
@@ -152,6 +153,7 @@ static bool read_owner(int fd, struct control_owner *ret_owner)
 	    control_read(&page, &snapshot) < 0 || !(snapshot.flags & CONTROL_RUNNING))
 		return false;
 	*ret_owner = snapshot.owner;
+	*ret_is_keeper = (snapshot.flags & CONTROL_KEPT) != 0;
 	return true;
 }
 
@@ -175,6 +177,7 @@ int pool_lock(struct pool *pool, struct refusal *ret_why)
 
 	for (;;) {
 		struct control_owner owner;
+		bool is_keeper;
 		enum holder_state state = HOLDER_UNKNOWN;
 		int error = pool_lock_range(pool->fd, type, LAYOUT_LOCK_OWNER_OFFSET,
 					    LAYOUT_LOCK_OWNER_LEN);
@@ -185,8 +188,8 @@ int pool_lock(struct pool *pool, struct refusal *ret_why)
 				      "its file system has no locks (error %d); "
 				      "use ext4, xfs, btrfs or tmpfs",
 				      -error);
-		if (read_owner(pool->fd, &owner))
-			state = holder_state(&owner);
+		if (read_owner(pool->fd, &owner, &is_keeper))
+			state = holder_state(&owner, is_keeper);
 		uint64_t waited_ns = os_clock_ns(CLOCK_MONOTONIC) - start_ns;
 		bool is_patient = waited_ns < PATIENCE_ANY_NS || state == HOLDER_DUMPING ||
 				  (state == HOLDER_DYING && waited_ns < PATIENCE_DYING_NS);

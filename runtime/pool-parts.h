@@ -32,9 +32,6 @@ int pool_lock(struct pool *pool, struct refusal *ret_why);
  * not this process; replaces old_page when not NULL. NULL: cannot be had. */
 void *pool_lock_pin(int fd, void *old_page);
 
-/* Field 22 of /proc/PID/stat; 0: unknown. */
-uint64_t pool_process_start(int pid);
-
 /* pool_make_absolute() - path, or the working directory and path; refuses what is too long */
 int pool_make_absolute(char *ret_path, const char *path, struct refusal *ret_why);
 

@@ -17,7 +17,20 @@
 #include "control.h"
 #include "os.h"
 #include "pool-parts.h"
+#include "ours.h"
 #include "superblock.h"
+
+/* Set before the pool is opened. */
+static struct {
+	pid_t pid; /* 0: ourselves */
+	uint64_t start_ticks;
+} keeper OURS;
+
+void pool_name_owner(pid_t pid, uint64_t start_ticks)
+{
+	keeper.pid = pid;
+	keeper.start_ticks = start_ticks;
+}
 
 static void own_name(struct control_owner *owner)
 {
@@ -25,8 +38,8 @@ static void own_name(struct control_owner *owner)
 	long len = os_read_file("/proc/self/comm", line, sizeof(line) - 1);
 
 	memset(owner, 0, sizeof(*owner));
-	owner->pid = os_getpid();
-	owner->start_ticks = pool_process_start(owner->pid);
+	owner->pid = keeper.pid ? keeper.pid : os_getpid();
+	owner->start_ticks = keeper.pid ? keeper.start_ticks : pool_process_start(owner->pid);
 	while (len > 0 && line[len - 1] == '\n')
 		len--;
 	line[len > 0 ? len : 0] = 0;
@@ -107,6 +120,8 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 		own_name(&self);
 		pool->lock_page = pool_lock_pin(pool->fd, NULL);
 		control_enter_owner(pool->control, &self, (enum keep)pool->sb.keep);
+		if (keeper.pid)
+			control_set_flag(pool->control, CONTROL_KEPT);
 	}
 	return 0;
 }

@@ -65,6 +65,11 @@ int pool_create(const char *path, const struct pool_plan *plan, struct refusal *
 int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
 	      struct refusal *ret_why);
 
+/* pool_name_owner() - what pool_open() enters as owner from now on: the keeper, by whose pid others
+ * know this process. pool_process_start(): field 22 of /proc/PID/stat; 0: unknown */
+void pool_name_owner(pid_t pid, uint64_t start_ticks);
+uint64_t pool_process_start(int pid);
+
 /* pool_reload() - the superblock as it is now, for who reads while an owner may change it */
 int pool_reload(struct pool *pool, struct refusal *ret_why);
 

@@ -96,6 +96,11 @@ unsigned checkpoint_epochs(const struct checkpoint *checkpoint,
 /* checkpoint_select() - the epoch that checkpoint_page() reads; -ENOENT: not retained */
 int checkpoint_select(struct checkpoint *checkpoint, uint64_t epoch);
 
+/* checkpoint_choose() - the same for people: its number, or -N, N before the newest of those
+ * retained; 0: the newest. STATUS_INCOMPATIBLE names the pool and which there are */
+int checkpoint_choose(struct checkpoint *checkpoint, const char *pool, int64_t wanted,
+		      uint64_t *ret_epoch, struct refusal *ret_why);
+
 /* checkpoint_page() - a page of the selected epoch, verified; checkpoint_fault() says where it is
  * damaged */
 int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,

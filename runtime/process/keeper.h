@@ -22,7 +22,7 @@ struct keeper_note {
 	uint32_t mode;
 	uint32_t has_exact_tids; /* an own pid namespace, or the right to choose in this one */
 	int64_t epoch;           /* to resume: 0 the newest, else as --epoch */
-	int32_t keeper_pid;      /* as the outside sees it: what info and pidfiles show */
+	int32_t keeper_pid;      /* as the outside sees it: for pool_name_owner() */
 	uint32_t has_time_namespace;
 	uint32_t has_lent_right; /* CAP_CHECKPOINT_RESTORE, to be given back: keeper_return_right() */
 	/* What the caller of this life wants, whatever the environment of the first one says. */
@@ -30,6 +30,7 @@ struct keeper_note {
 	uint32_t is_quiet;
 	uint32_t durability;     /* enum durability */
 	uint64_t interval_ns;
+	uint64_t keeper_ticks;   /* pool_process_start() of the keeper */
 	uint64_t command_hash;   /* of the whole command line, never 0 */
 	char command[KEEPER_COMMAND_BYTES]; /* and its beginning, for people */
 	char pool[KEEPER_PATH_BYTES];       /* absolute */

@@ -17,7 +17,8 @@ class Life(Case):
         """Under a keeper; stdout is a pipe."""
         kwargs.setdefault("stdout", subprocess.PIPE)
         kwargs.setdefault("stderr", subprocess.PIPE)
-        process = subprocess.Popen([*self.before, COMMAND, "run", "-qk", "process", "-p", "pool", "--", *words],
+        process = subprocess.Popen([*self.before, COMMAND, "run", "-qk", "process", "--new", "-p", "pool", "--",
+                                    *words],
                                    cwd=self.dir, env=self.environ, **kwargs)
         self.started.append(process)
         return process
@@ -29,7 +30,7 @@ class Life(Case):
         super().tearDown()
 
     def run_kept(self, *words, **kwargs):
-        return self.do("run", "-qk", "process", "-p", "pool", "--", *words, before=self.before, **kwargs)
+        return self.do("run", "-qk", "process", "--new", "-p", "pool", "--", *words, before=self.before, **kwargs)
 
     def until(self, what, condition):
         end = time.monotonic() + PATIENCE_S
@@ -50,7 +51,7 @@ class Statuses(Life):
 
     def test_a_line_says_what_a_fatal_signal_means(self):
         result = self.do("run", "-k", "process", "-p", "pool", "sh", "-c", "kill -9 $$")
-        self.assertEqual(result.err, "heapsake: sh was killed by signal 9; the same command line "
+        self.assertEqual(result.err.split("\n", 1)[1], "heapsake: sh was killed by signal 9; the same command line "
                                      "resumes it, --new starts afresh\n")
 
     def test_125_126_127_as_env(self):
@@ -98,6 +99,32 @@ class Signals(Life):
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.stdout.read(), b"TERM\n")
             self.assertEqual(process.wait(PATIENCE_S), 7)
+
+
+class Refused(Life):
+    def test_a_process_is_kept_with_a_keeper_only(self):
+        library = os.path.join(os.path.dirname(COMMAND), "../../preload/libheapsake.so")
+        env = {"LD_PRELOAD": os.path.realpath(library), "HEAPSAKE_POOL": "pool", "HEAPSAKE_KEEP": "process"}
+        for more, why in [({}, "HEAPSAKE_KEEP: .*needs a keeper; .*heapsake run"),
+                          ({"HEAPSAKE_KEEPER": "0"}, "HEAPSAKE_KEEPER: \"0\" is not accepted"),
+                          ({"HEAPSAKE_KEEPER": "512"}, "HEAPSAKE_KEEPER: descriptor 512 is no keeper's note")]:
+            done = subprocess.run(["/bin/true"], env={**self.environ, **env, **more}, cwd=self.dir,
+                                  capture_output=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr.decode(), r"\Aheapsake: refused: " + why)
+
+    def test_nothing_to_resume(self):
+        result = self.expect(2, "resume", "nowhere", out="")
+        self.assertIn("no such pool", result.err)
+        self.create()
+        result = self.expect(5, "resume", "pool", out="")
+        self.assertIn("holds no process", result.err)
+        self.assertEqual(self.do("run", "-qk", "none", "-p", "heap", "true").status, 0)
+        self.expect(5, "resume", "heap", out="")
+
+    def test_the_command_line_of_resume(self):
+        for words in [[], ["a", "b"], ["--epoch", "0", "a"], ["a", "--epoch", "x"], ["-z", "a"], [""]]:
+            self.expect(2, "resume", *words, out="")
 
 
 class AsNobody:

@@ -24,6 +24,7 @@ extern const struct verb verbs[];
 extern const unsigned verb_count;
 
 int run_main(int argc, char **argv);
+int resume_main(int argc, char **argv);
 int create_main(int argc, char **argv);
 int rm_main(int argc, char **argv);
 int info_main(int argc, char **argv);

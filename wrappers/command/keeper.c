@@ -305,7 +305,6 @@ int keeper_run(struct life *life)
 
 	life->uid = geteuid();
 	life->gid = getegid();
-	life->note.keeper_pid = getpid();
 	int error = keeper_take_signals(&keeper);
 	if (!error)
 		error = keeper_start(&keeper);

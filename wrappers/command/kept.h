@@ -9,3 +9,6 @@
  * -1 with *ret_why. words: the command line as it was given. */
 int kept_run(const struct config *config, const struct script_command *command, char **words,
 	     struct refusal *ret_why);
+
+/* kept_resume() - the same for what config's pool holds, whatever its command line was */
+int kept_resume(const struct config *config, struct refusal *ret_why);

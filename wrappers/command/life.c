@@ -6,6 +6,7 @@
 #include "life.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -94,6 +95,8 @@ static int hand_over_note(const struct life *life)
 
 	if (error)
 		return error;
+	if (life->note_fd == life->note_number)
+		return fcntl(life->note_fd, F_SETFD, 0) < 0 ? -errno : 0;
 	return dup2(life->note_fd, life->note_number) < 0 ? -errno : 0;
 }
 

@@ -19,6 +19,7 @@ const struct verb verbs[] = {
 	 "[-p POOL] [-s SIZE] [-k none|heap|process] [-i INTERVAL] [-d cache|media] [--new]\n"
 	 "           [--epoch N] [-q] [--] PROG ARG...",
 	 "start a program with its heap in a pool", run_main},
+	{"resume", "[--epoch N] [-q] POOL", "bring a program that was kept back", resume_main},
 	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},
 	{"rm", "POOL", "remove a pool that nobody uses", rm_main},
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], verbs[i].name) != 0)
 			continue;
 		/* A program started by run inherits what is ignored. */
-		if (verbs[i].call != run_main)
+		if (verbs[i].call != run_main && verbs[i].call != resume_main)
 			signal(SIGPIPE, SIG_IGN);
 		return main_finish_output(verbs[i].call(argc - 1, argv + 1));
 	}

@@ -1,0 +1,27 @@
+/*
+ * Which epoch a person means who counts back from the newest, and what to say if it is gone.
+ */
+#include "checkpoint.h"
+
+int checkpoint_choose(struct checkpoint *checkpoint, const char *pool, int64_t wanted,
+		      uint64_t *ret_epoch, struct refusal *ret_why)
+{
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
+	const unsigned count = checkpoint_epochs(checkpoint, epochs);
+	uint64_t epoch = wanted > 0 ? (uint64_t)wanted : 0;
+
+	if (wanted <= 0 && wanted > -(int64_t)count)
+		epoch = epochs[-wanted];
+	if (epoch && checkpoint_select(checkpoint, epoch) == 0) {
+		*ret_epoch = epoch;
+		return 0;
+	}
+	if (count == 0)
+		return refuse(ret_why, STATUS_INCOMPATIBLE, pool,
+			      "has no epoch yet, asked for %lld; run without --epoch",
+			      (long long)wanted);
+	return refuse(ret_why, STATUS_INCOMPATIBLE, pool,
+		      "epoch %lld cannot be had back, %llu to %llu can; choose one of these",
+		      (long long)wanted, (unsigned long long)epochs[count - 1],
+		      (unsigned long long)epochs[0]);
+}
