@@ -6,9 +6,11 @@
 #include "ours.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "check.h"
 #include "os.h"
 
 #define GAP_BYTES UINT64_C(65536) /* between two, so that they stay two mappings */
@@ -44,6 +46,90 @@ void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset)
 			return memory;
 	}
 	return (void *)(intptr_t)-ENOMEM;
+}
+
+#define FD_MAX 64
+
+/* A slot is taken by the holder's address, and given back by NULL. */
+static struct ours_fd {
+	int *_Atomic holder;
+	uint64_t dev, ino;
+} fds[FD_MAX] OURS;
+
+static struct ours_fd *slot_of(const int *holder)
+{
+	for (int i = 0; i < FD_MAX; i++)
+		if (atomic_load(&fds[i].holder) == holder)
+			return &fds[i];
+	return NULL;
+}
+
+void ours_fd_add(int *holder)
+{
+	struct ours_fd *slot = slot_of(holder);
+	struct stat st = {0};
+
+	for (int i = 0; i < FD_MAX && !slot; i++) {
+		int *none = NULL;
+		if (atomic_compare_exchange_strong(&fds[i].holder, &none, holder))
+			slot = &fds[i];
+	}
+	CHECK(slot);
+	if (*holder >= 0)
+		os_fstat(*holder, &st);
+	slot->dev = st.st_dev;
+	slot->ino = st.st_ino;
+}
+
+void ours_fd_remove(const int *holder)
+{
+	struct ours_fd *slot = slot_of(holder);
+
+	if (slot)
+		atomic_store(&slot->holder, NULL);
+}
+
+/* Is it still the file it was? One that came after it was added is believed once. */
+static bool is_the_file(struct ours_fd *slot, int fd)
+{
+	struct stat st;
+
+	if (os_fstat(fd, &st) < 0)
+		return false;
+	if (!slot->ino) {
+		slot->dev = st.st_dev;
+		slot->ino = st.st_ino;
+	}
+	return st.st_dev == slot->dev && st.st_ino == slot->ino;
+}
+
+static struct ours_fd *slot_of_number(int fd)
+{
+	for (int i = 0; i < FD_MAX; i++) {
+		const int *holder = atomic_load(&fds[i].holder);
+		if (holder && *holder == fd && is_the_file(&fds[i], fd))
+			return &fds[i];
+	}
+	return NULL;
+}
+
+bool ours_fd_has(int fd)
+{
+	return slot_of_number(fd) != NULL;
+}
+
+int ours_fd_clear(int fd, int lowest)
+{
+	const struct ours_fd *slot;
+
+	while ((slot = slot_of_number(fd))) {
+		int moved = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)lowest);
+		if (moved < 0)
+			return moved;
+		os_close(fd);
+		*slot->holder = moved;
+	}
+	return 0;
 }
 
 /* The signal that was put off comes now. */

@@ -43,6 +43,16 @@ static inline void ours_blot(const char *start, char *copy, size_t len)
 		__builtin_memset(copy + (from - start), 0, (size_t)(to - from));
 }
 
+/* Descriptors of ours: neither described nor closed, and moved when the image has one of that
+ * number. `holder` is what holds the number (-1: none just now), itself OURS or in the zone; it is
+ * noted once, however often it is added, and which file it is anew each time (a program that closes
+ * all descriptors closes ours, and may get the number for a file of its own). */
+void ours_fd_add(int *holder);
+void ours_fd_remove(const int *holder);
+bool ours_fd_has(int fd);
+/* ours_fd_clear() - this number is free of ours: moved to `lowest` or above. 0 or -errno */
+int ours_fd_clear(int fd, int lowest);
+
 /* A section of ours: the calling thread (one of the program's) cannot be stopped until it leaves.
  * Nests. Short: no waiting for an epoch in it. */
 struct ours_thread {

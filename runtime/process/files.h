@@ -8,15 +8,20 @@
 #include "say.h"
 #include "ledger.h"
 
+/* files_open() - before main, in every life: what 0-2 are now is the caller's. `pool` (kept by the
+ * caller) names the file beside which output that is cut off is saved. */
+void files_open(const char *pool);
+
 /* files_prepare() - while threads run: all descriptors are looked at. files_save() - while they
  * stand: those that changed since are looked at again; offsets, and contents of pipes. Both on the
- * committer's thread; our own descriptors are passed over. */
+ * committer's thread; our own descriptors (ours_fd_add()) are passed over. */
 void files_prepare(void);
 void files_save(struct ledger_writer *writer);
 
 /* files_check() - may they be opened again? (replaced, missing: status 5 and why.) Still in the
  * constructor, nothing is changed. files_make(): they are there, under their numbers; descriptors
- * of ours that stand in the way are moved. 0, or -errno and why ("descriptor 5: /a/b: ..."). No
- * libc. */
+ * of ours that stand in the way are moved, all others are closed. 0, or -errno and why
+ * ("descriptor 5: /a/b: ..."). No libc; all signals blocked; limits and working directory are the
+ * image's already. */
 int files_check(const struct ledger_reader *state, struct refusal *ret_why);
 int files_make(const struct ledger_reader *state, struct line *why);

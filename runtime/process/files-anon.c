@@ -1,0 +1,369 @@
+/*
+ * Files without a name or a place: eventfd, timerfd, signalfd, epoll. They share one inode, so only
+ * /proc tells them apart and what they hold; it is read in the pause.
+ *
+ * Entries of an epoll hang on a description and the number it was entered by. They are entered
+ * again when all descriptors are there; an entry whose number means something else by now is
+ * entered through a description of the same file, put under that number for the moment.
+ */
+#include <asm/ioctl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "descriptor.h"
+#include "files-kind.h"
+#include "os.h"
+#include "ours.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static bool is_called(const struct file_look *look, const char *name)
+{
+	return file_text_begins(look->link, "anon_inode:") && strcmp(look->link + 11, name) == 0;
+}
+
+/* ---- eventfd ---- */
+
+struct eventfd_part {
+	uint64_t count;
+	uint64_t is_semaphore;
+};
+
+static bool eventfd_claims(const struct file_look *look)
+{
+	return is_called(look, "[eventfd]");
+}
+
+static size_t eventfd_describe(const struct file_look *look, struct file_record *record)
+{
+	struct eventfd_part *part = (void *)record->part;
+	struct file_info info;
+	const char *at;
+
+	memset(part, 0, sizeof(*part));
+	if (!file_info_open(&info, look->fd))
+		return sizeof(*part);
+	while (file_info_next(&info)) {
+		if ((at = file_info_word(&info, "eventfd-count:")))
+			part->count = file_number(&at, 16);
+		if ((at = file_info_word(&info, "eventfd-semaphore:")))
+			part->is_semaphore = file_number(&at, 10);
+	}
+	file_info_close(&info);
+	return sizeof(*part);
+}
+
+static int eventfd_make(const struct file_record *record, const struct ledger_reader *state,
+			struct line *why)
+{
+	const struct eventfd_part *part = (const void *)record->part;
+	const int semaphore = 1; /* EFD_SEMAPHORE */
+	const int fd = os_eventfd(0, O_CLOEXEC | (part->is_semaphore ? semaphore : 0));
+
+	(void)state, (void)why;
+	if (fd >= 0 && part->count)
+		os_write(fd, &part->count, sizeof(part->count));
+	return fd;
+}
+
+const struct file_kind file_eventfd = {
+	.claims = eventfd_claims,
+	.describe = eventfd_describe,
+	.make = eventfd_make,
+};
+
+/* ---- timerfd ---- */
+
+/* What is left until it expires shrinks all the time; the time it expires at does not, and is the
+ * same in the next life, whose clocks go on. If they do not, what was left counts. */
+struct timerfd_part {
+	uint32_t clock;
+	uint32_t settime_flags;
+	uint64_t ticks;
+	uint64_t expires_ns; /* 0: it is not running */
+	uint64_t left_ns;    /* when it was described */
+	uint64_t interval_ns;
+};
+#define SAME_EXPIRY_NS 1000000 /* reading two clocks is not exact */
+#define TIMERFD_SET_TICKS _IOW('T', 0, uint64_t)
+
+static bool timerfd_claims(const struct file_look *look)
+{
+	return is_called(look, "[timerfd]");
+}
+
+static uint64_t read_time(const char *at)
+{
+	const uint64_t s = file_number(&at, 10);
+
+	return s * NS_PER_S + file_number(&at, 10);
+}
+
+static bool timerfd_read(int fd, struct timerfd_part *part)
+{
+	struct file_info info;
+	const char *at;
+
+	memset(part, 0, sizeof(*part));
+	if (!file_info_open(&info, fd))
+		return false;
+	while (file_info_next(&info)) {
+		if ((at = file_info_word(&info, "clockid:")))
+			part->clock = (uint32_t)file_number(&at, 10);
+		if ((at = file_info_word(&info, "ticks:")))
+			part->ticks = file_number(&at, 10);
+		if ((at = file_info_word(&info, "settime flags:")))
+			part->settime_flags = (uint32_t)file_number(&at, 8);
+		if ((at = file_info_word(&info, "it_value:")))
+			part->left_ns = read_time(at);
+		if ((at = file_info_word(&info, "it_interval:")))
+			part->interval_ns = read_time(at);
+	}
+	file_info_close(&info);
+	if (part->left_ns)
+		part->expires_ns = part->left_ns + os_clock_ns((clockid_t)part->clock);
+	return true;
+}
+
+static size_t timerfd_describe(const struct file_look *look, struct file_record *record)
+{
+	timerfd_read(look->fd, (void *)record->part);
+	return sizeof(struct timerfd_part);
+}
+
+static bool is_near(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) < SAME_EXPIRY_NS;
+}
+
+static bool timerfd_refresh(struct file_record *record, const struct stat *st)
+{
+	struct timerfd_part *part = (void *)record->part, now;
+	char link[FILE_PATH_MAX];
+
+	(void)st;
+	file_link((int)record->fd, link);
+	if (strcmp(link, "anon_inode:[timerfd]") != 0 || !timerfd_read((int)record->fd, &now))
+		return false;
+	if (!part->expires_ns == !now.expires_ns && is_near(part->expires_ns, now.expires_ns)) {
+		now.expires_ns = part->expires_ns;
+		now.left_ns = part->left_ns;
+	}
+	*part = now;
+	return true;
+}
+
+static struct timespec time_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+static int timerfd_start(const struct timerfd_part *part, int fd)
+{
+	const uint64_t now = os_clock_ns((clockid_t)part->clock);
+	const bool has_gone_back = now + part->left_ns < part->expires_ns;
+	const uint64_t at = has_gone_back && part->clock != CLOCK_REALTIME ? now + part->left_ns :
+									     part->expires_ns;
+	const int absolute = 1, cancelled_by_set = 2; /* TFD_TIMER_* */
+	const int flags = absolute | ((int)part->settime_flags & cancelled_by_set);
+	const struct itimerspec value = {time_of(part->interval_ns), time_of(at)};
+
+	return os_timerfd_settime(fd, flags, &value);
+}
+
+static int timerfd_make(const struct file_record *record, const struct ledger_reader *state,
+			struct line *why)
+{
+	const struct timerfd_part *part = (const void *)record->part;
+	const int fd = os_timerfd_create((int)part->clock, O_CLOEXEC);
+	uint64_t ticks = part->ticks;
+
+	(void)state, (void)why;
+	if (fd < 0)
+		return fd;
+	int error = part->expires_ns ? timerfd_start(part, fd) : 0;
+	if (!error && ticks)
+		os_ioctl(fd, TIMERFD_SET_TICKS, &ticks);
+	if (error)
+		os_close(fd);
+	return error ? error : fd;
+}
+
+const struct file_kind file_timerfd = {
+	.claims = timerfd_claims,
+	.describe = timerfd_describe,
+	.refresh = timerfd_refresh,
+	.is_refreshed_whole = true,
+	.make = timerfd_make,
+};
+
+/* ---- signalfd ---- */
+
+static bool signalfd_claims(const struct file_look *look)
+{
+	return is_called(look, "[signalfd]");
+}
+
+static size_t signalfd_describe(const struct file_look *look, struct file_record *record)
+{
+	uint64_t *mask = (void *)record->part;
+	struct file_info info;
+	const char *at;
+
+	*mask = 0;
+	if (!file_info_open(&info, look->fd))
+		return sizeof(*mask);
+	while (file_info_next(&info))
+		if ((at = file_info_word(&info, "sigmask:")))
+			*mask = file_number(&at, 16);
+	file_info_close(&info);
+	return sizeof(*mask);
+}
+
+static int signalfd_make(const struct file_record *record, const struct ledger_reader *state,
+			 struct line *why)
+{
+	(void)state, (void)why;
+	return os_signalfd(*(const uint64_t *)(const void *)record->part, O_CLOEXEC);
+}
+
+const struct file_kind file_signalfd = {
+	.claims = signalfd_claims,
+	.describe = signalfd_describe,
+	.make = signalfd_make,
+};
+
+/* ---- epoll ---- */
+
+/* LEDGER_EPOLL: one entry. */
+struct epoll_record {
+	uint32_t epoll;
+	uint32_t fd; /* it was entered by */
+	uint64_t data;
+	uint64_t ino; /* of what was entered */
+	uint32_t events;
+	uint32_t reserved;
+};
+
+static bool epoll_claims(const struct file_look *look)
+{
+	return is_called(look, "[eventpoll]");
+}
+
+static size_t epoll_describe(const struct file_look *look, struct file_record *record)
+{
+	(void)look, (void)record;
+	return 0;
+}
+
+static void epoll_save(const struct file_record *record, struct ledger_writer *writer)
+{
+	struct file_info info;
+	const char *at;
+
+	if (!file_info_open(&info, (int)record->fd)) {
+		ledger_veto(writer, "an epoll descriptor that /proc does not show", NULL);
+		return;
+	}
+	while (file_info_next(&info)) {
+		if (!(at = file_info_word(&info, "tfd:")))
+			continue;
+		struct epoll_record *entry = ledger_put(writer, LEDGER_EPOLL, sizeof(*entry));
+		entry->epoll = record->fd;
+		entry->fd = (uint32_t)file_number(&at, 10);
+		if ((at = file_info_word(&info, "events:")))
+			entry->events = (uint32_t)file_number(&at, 16);
+		if ((at = file_info_word(&info, "data:")))
+			entry->data = file_number(&at, 16);
+		if ((at = file_info_word(&info, "ino:")))
+			entry->ino = file_number(&at, 16);
+	}
+	file_info_close(&info);
+}
+
+static int epoll_make(const struct file_record *record, const struct ledger_reader *state,
+		      struct line *why)
+{
+	(void)record, (void)state, (void)why;
+	return os_epoll_create(O_CLOEXEC);
+}
+
+/* The descriptor under which what was entered is to be found now; -1: it is gone, and with it the
+ * entry. */
+static int target_of(const struct epoll_record *entry, const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *file;
+	int other = -1;
+	size_t len;
+
+	while ((file = ledger_next(&reader, LEDGER_FILE, &len))) {
+		if (file->ino != entry->ino)
+			continue;
+		if (file->fd == entry->fd)
+			return (int)file->fd;
+		if (other < 0 && (file->mode & S_IFMT))
+			other = (int)file->fd;
+	}
+	return other;
+}
+
+static int enter(const struct epoll_record *entry, int fd)
+{
+	struct epoll_event event = {.events = entry->events, .data = {.u64 = entry->data}};
+	const int error = os_epoll_ctl((int)entry->epoll, EPOLL_CTL_ADD, fd, &event);
+
+	return error == -EEXIST ? 0 : error;
+}
+
+/* By a number that means something else, or nothing, now. */
+static int enter_by(const struct epoll_record *entry, int target)
+{
+	const int number = (int)entry->fd;
+	const int flags = os_fcntl(number, F_GETFD, NULL);
+	const int aside = flags < 0 ? -1 : os_fcntl(number, F_DUPFD_CLOEXEC, NULL);
+	int error = os_dup3(target, number, O_CLOEXEC);
+
+	if (error >= 0)
+		error = enter(entry, number);
+	if (aside >= 0) {
+		os_dup3(aside, number, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+		os_close(aside);
+	} else {
+		os_close(number);
+	}
+	return error;
+}
+
+/* Whether the caller's 0-2 can be waited for is the caller's business: a file cannot. */
+static int epoll_finish(const struct file_record *record, const struct ledger_reader *state,
+			struct line *why)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct epoll_record *entry;
+	size_t len;
+	int error = 0;
+
+	while (!error && (entry = ledger_next(&reader, LEDGER_EPOLL, &len))) {
+		if (entry->epoll != record->fd)
+			continue;
+		const int target = target_of(entry, state);
+		if (target < 0)
+			continue;
+		error = target == (int)entry->fd ? enter(entry, target) : enter_by(entry, target);
+		if (error == -EPERM)
+			error = 0;
+	}
+	if (error)
+		line_add(why, "an entry of an epoll descriptor");
+	return error;
+}
+
+const struct file_kind file_epoll = {
+	.claims = epoll_claims,
+	.describe = epoll_describe,
+	.save = epoll_save,
+	.make = epoll_make,
+	.finish = epoll_finish,
+};

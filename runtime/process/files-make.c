@@ -1,0 +1,256 @@
+/*
+ * A table of descriptors made again in a new process.
+ *
+ * The caller's 0-2 are put aside under high numbers, ours that stand where the image has one are
+ * moved, everything else is closed; then descriptors are made in ascending order, each under
+ * whatever number the kernel gives and moved to its own at once, so that the next finds room. What
+ * shares a description is a duplicate of the lowest that has it. Locks and the entries of epolls
+ * come last, when everything they name is there.
+ */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "descriptor.h"
+#include "files-kind.h"
+#include "os.h"
+#include "ours.h"
+
+/* Flags that F_SETFL sets; the others were given at the open. */
+#define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+
+/* The caller's 0-2, put aside; -1: there was none. */
+static int callers[3] OURS = {-1, -1, -1};
+
+static const struct file_record *next(struct ledger_reader *reader)
+{
+	size_t len;
+	const struct file_record *record = ledger_next(reader, LEDGER_FILE, &len);
+
+	if (!record || len < sizeof(*record) || len < sizeof(*record) + record->part_len ||
+	    !file_kind_of(record->kind))
+		return NULL;
+	return record;
+}
+
+const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind,
+				     uint64_t ino)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+
+	while ((record = next(&reader)))
+		if (record->kind == kind && record->ino == ino && !record->callers)
+			return record;
+	return NULL;
+}
+
+int file_place(int made, int fd, bool is_cloexec)
+{
+	if (made == fd)
+		return os_fcntl(fd, F_SETFD, (void *)(intptr_t)(is_cloexec ? FD_CLOEXEC : 0));
+	int error = os_dup3(made, fd, is_cloexec ? O_CLOEXEC : 0);
+	os_close(made);
+	return error < 0 ? error : 0;
+}
+
+void file_notice(const char *object, const char *fact)
+{
+	char text[FILE_PATH_MAX + 512];
+	struct line line = line_in(text, sizeof(text));
+
+	if (!say_has_level(SAY_WARN))
+		return;
+	line_add(&line, "heapsake: ");
+	line_add(&line, object);
+	line_add(&line, ": ");
+	line_add(&line, fact);
+	line_add(&line, "\n");
+	os_write(callers[2] >= 0 ? callers[2] : 2, text, line.len);
+}
+
+int files_check(const struct ledger_reader *state, struct refusal *ret_why)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+	int status = 0;
+
+	while (!status && (record = next(&reader))) {
+		const struct file_kind *kind = file_kind_of(record->kind);
+		if (kind->check && !record->callers && record->shares == record->fd)
+			status = kind->check(record, state, ret_why);
+	}
+	return status;
+}
+
+/* ---- room ---- */
+
+static bool is_recorded(const struct ledger_reader *state, int fd)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+
+	while ((record = next(&reader)))
+		if (record->fd >= (uint32_t)fd)
+			return record->fd == (uint32_t)fd;
+	return false;
+}
+
+/* A number above all recorded ones, where neither we nor what is made stand in the way. */
+static int aside_of(const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+	int aside = 512;
+
+	while ((record = next(&reader)))
+		if (record->fd >= (uint32_t)aside)
+			aside = (int)record->fd + 1;
+	return aside;
+}
+
+/* Everything there is but ours, the caller's, and what was put aside. The directory is read again
+ * from its start after each piece: what is closed while it is read does no harm. */
+static int close_others(void)
+{
+	static char names[4096] __attribute__((aligned(8))) OURS;
+	struct {
+		uint64_t ino, next;
+		uint16_t len;
+		uint8_t type;
+	} head;
+	const int directory = os_open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long len;
+
+	if (directory < 0)
+		return directory;
+	while ((len = os_getdents(directory, names, sizeof(names))) > 0)
+		for (long at = 0; at < len; at += head.len) {
+			memcpy(&head, names + at, sizeof(head));
+			const char *name = names + at + 19; /* behind the type */
+			if (*name < '0' || *name > '9')
+				continue;
+			const int fd = (int)file_number(&name, 10);
+			const bool is_aside = fd == callers[0] || fd == callers[1] ||
+					      fd == callers[2];
+			if (fd > 2 && fd != directory && !is_aside && !ours_fd_has(fd))
+				os_close(fd);
+		}
+	os_close(directory);
+	return (int)len;
+}
+
+static int make_room(const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+	const int aside = aside_of(state);
+	int error = 0;
+
+	while (!error && (record = next(&reader)))
+		error = ours_fd_clear((int)record->fd, aside);
+	for (int fd = 0; fd < 3 && !error; fd++) {
+		callers[fd] = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)aside);
+		if (callers[fd] == -EBADF)
+			callers[fd] = -1;
+		else if (callers[fd] < 0)
+			error = callers[fd];
+		if (!is_recorded(state, fd))
+			os_close(fd);
+	}
+	return error ? error : close_others();
+}
+
+/* ---- one descriptor ---- */
+
+static int set_status(const struct file_record *record, int fd)
+{
+	const int now = os_fcntl(fd, F_GETFL, NULL);
+	const int wanted = (now & ~SETTABLE) | ((int)record->status & SETTABLE);
+
+	if (now < 0 || now == wanted || (record->status & O_PATH))
+		return now < 0 ? now : 0;
+	return os_fcntl(fd, F_SETFL, (void *)(intptr_t)wanted);
+}
+
+/* The caller's own way of opening it stays (>>), but for what the program waits by. */
+static int adopt(const struct file_record *record, struct line *why)
+{
+	const struct file_kind *kind = file_kind_of(record->kind);
+	const int from = callers[record->callers - 1];
+	int made = from < 0 ? os_open("/dev/null", O_RDWR | O_CLOEXEC, 0) :
+			      os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
+
+	if (made < 0)
+		return made;
+	int now = os_fcntl(made, F_GETFL, NULL);
+	if ((now ^ (int)record->status) & O_NONBLOCK)
+		os_fcntl(made, F_SETFL, (void *)(intptr_t)(now ^ O_NONBLOCK));
+	int error = kind->adopt ? kind->adopt(record, made, why) : 0;
+	int placed = file_place(made, (int)record->fd, record->is_cloexec);
+	return error ? error : placed;
+}
+
+static int make(const struct file_record *record, const struct ledger_reader *state,
+		struct line *why)
+{
+	if (record->callers)
+		return adopt(record, why);
+	if (record->shares != record->fd) {
+		int error = os_dup3((int)record->shares, (int)record->fd,
+				    record->is_cloexec ? O_CLOEXEC : 0);
+		return error < 0 ? error : 0;
+	}
+	int made = file_kind_of(record->kind)->make(record, state, why);
+	if (made < 0)
+		return made;
+	int error = set_status(record, made);
+	int placed = file_place(made, (int)record->fd, record->is_cloexec);
+	return error ? error : placed;
+}
+
+static int explain(const struct file_record *record, int error, struct line *why)
+{
+	char detail[160];
+	struct line line = line_in(detail, sizeof(detail));
+
+	line_add(&line, why->text);
+	why->len = 0;
+	line_add(why, "descriptor ");
+	line_add_number(why, record->fd, 10);
+	line_add(why, ": ");
+	line_add(why, detail[0] ? detail : "it cannot be made again");
+	line_add(why, " (error ");
+	line_add_number(why, (uint64_t)-error, 10);
+	line_add(why, ")");
+	return error;
+}
+
+int files_make(const struct ledger_reader *state, struct line *why)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+	int error = make_room(state);
+
+	if (error) {
+		line_add(why, "descriptors cannot be moved");
+		return error;
+	}
+	while ((record = next(&reader)))
+		if ((error = make(record, state, why)))
+			return explain(record, error, why);
+	reader.at = 0;
+	while ((record = next(&reader))) {
+		const struct file_kind *kind = file_kind_of(record->kind);
+		if (kind->finish && record->shares == record->fd &&
+		    (error = kind->finish(record, state, why)))
+			return explain(record, error, why);
+	}
+	for (int i = 0; i < 3; i++)
+		if (callers[i] >= 0)
+			os_close(callers[i]);
+	callers[0] = callers[1] = callers[2] = -1;
+	return 0;
+}

@@ -1,0 +1,415 @@
+/*
+ * The table of descriptors, and what of it goes into an epoch.
+ *
+ * The problem: a descriptor tells what it is in half a dozen system calls and texts of /proc, and
+ * threads stand meanwhile. The trick: it is described while they run; in the pause one fstat and
+ * the flags tell that it still is what was described, and only what a read or a write moves is
+ * asked for again. Whether there are descriptors nobody has described is told by their count, which
+ * is the size of /proc/self/fd.
+ *
+ * Which descriptors share one description (offset, flags): the kernel has an order of descriptions
+ * (kcmp). Sorted by file and that order, sharing ones are neighbours; in the pause the neighbours
+ * are compared once more, and sorted again only if an answer has changed.
+ *
+ * All of this runs on the committer's thread alone: no libc, memory of the zone.
+ */
+#include "files.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "descriptor.h"
+#include "files-kind.h"
+#include "os.h"
+#include "ours.h"
+
+#define ARENA_BYTES (UINT64_C(64) << 20)
+#define TABLE_MAX (1 << 20) /* numbers above are not kept; the kernel's own limit, mostly */
+#define SLICE 128           /* so many are described again for each epoch */
+
+/* One descriptor. */
+struct file {
+	struct file_record *record; /* in the arena; NULL: not described */
+	uint32_t room;              /* for its part */
+	int below; /* what kcmp said of it and its neighbour below in `sorted`; NO_NEIGHBOUR */
+};
+#define NO_NEIGHBOUR (-1000)
+
+static struct {
+	int directory; /* /proc/thread-self/fd; 0: not opened yet */
+	struct file *table; /* by number */
+	int *present;       /* numbers of the program's, ascending */
+	int *sorted;        /* the same, by file and description */
+	int count;
+	int total;          /* with ours */
+	bool is_sorted;
+	unsigned slice;
+	char *arena;
+	uint64_t arena_used;
+	char pool[FILE_PATH_MAX];
+	struct {
+		uint64_t dev, ino, rdev;
+		bool is_open;
+	} callers[3];
+	/* a description under construction */
+	struct file_look look;
+	struct file_record record __attribute__((aligned(8)));
+	char part[FILE_PART_MAX];
+} self OURS;
+
+void files_open(const char *pool)
+{
+	struct stat st;
+	size_t len = strlen(pool);
+
+	if (len < sizeof(self.pool))
+		memcpy(self.pool, pool, len + 1);
+	for (int fd = 0; fd < 3; fd++) {
+		self.callers[fd].is_open = os_fstat(fd, &st) == 0;
+		self.callers[fd].dev = st.st_dev;
+		self.callers[fd].ino = st.st_ino;
+		self.callers[fd].rdev = st.st_rdev;
+	}
+}
+
+void file_tail_path(struct line *path, int fd)
+{
+	line_add(path, self.pool);
+	line_add(path, ".tail-");
+	line_add_number(path, (uint64_t)fd, 10);
+}
+
+static bool is_callers(int i, const struct stat *st)
+{
+	return self.callers[i].is_open && self.callers[i].dev == st->st_dev &&
+	       self.callers[i].ino == st->st_ino && self.callers[i].rdev == st->st_rdev;
+}
+
+/* A pipe or a terminal of the caller's is another's at a resume, under whatever number the program
+ * has put it; a file can be found again by its name. */
+static uint32_t callers_of(const struct file_look *look, enum file_kind_number kind)
+{
+	if (look->fd < 3 && is_callers(look->fd, &look->st))
+		return (uint32_t)look->fd + 1;
+	if (kind == FILE_PIPE || kind == FILE_SOCKET || kind == FILE_TTY)
+		for (int i = 0; i < 3; i++)
+			if (is_callers(i, &look->st))
+				return (uint32_t)i + 1;
+	return 0;
+}
+
+static bool memory_is_there(void)
+{
+	const int rw = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+	if (self.arena)
+		return true;
+	void *table = os_mmap(NULL, TABLE_MAX * sizeof(*self.table), rw, flags, -1, 0);
+	void *numbers = os_mmap(NULL, 2 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
+	void *arena = os_mmap(NULL, ARENA_BYTES, rw, flags, -1, 0);
+	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena))
+		return false;
+	self.table = table;
+	self.present = numbers;
+	self.sorted = self.present + TABLE_MAX;
+	self.arena = arena;
+	return true;
+}
+
+static bool directory_is_there(void)
+{
+	if (self.directory > 0 && ours_fd_has(self.directory))
+		return true;
+	int fd = os_open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int moved = fd < 0 ? fd : os_fd_move(fd);
+	if (moved < 0) {
+		if (fd >= 0)
+			os_close(fd);
+		return false;
+	}
+	self.directory = moved;
+	ours_fd_add(&self.directory);
+	return true;
+}
+
+/* The size is 0 before Linux 6.2. */
+static bool are_all_known(void)
+{
+	struct stat st;
+
+	return directory_is_there() && os_fstat(self.directory, &st) == 0 && st.st_size > 0 &&
+	       st.st_size == self.total;
+}
+
+struct dirent_head {
+	uint64_t ino, next;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+static void note_present(const char *name)
+{
+	const char *at = name;
+
+	if (*name < '0' || *name > '9')
+		return;
+	const uint64_t fd = file_number(&at, 10);
+	self.total++;
+	if (fd >= TABLE_MAX || ours_fd_has((int)fd))
+		return;
+	self.present[self.count++] = (int)fd;
+}
+
+/* The kernel names them in ascending order. */
+static bool enumerate(void)
+{
+	static char names[4096] __attribute__((aligned(8))) OURS;
+	long len;
+
+	if (!directory_is_there() || os_lseek(self.directory, 0, SEEK_SET) < 0)
+		return false;
+	self.count = self.total = 0;
+	self.is_sorted = false;
+	while ((len = os_getdents(self.directory, names, sizeof(names))) > 0)
+		for (long at = 0; at < len;) {
+			const struct dirent_head *entry = (const void *)(names + at);
+			note_present(entry->name);
+			at += entry->len;
+		}
+	return len == 0;
+}
+
+/* ---- descriptions ---- */
+
+static bool is_same_file(const struct file_record *record, const struct stat *st)
+{
+	return record->dev == st->st_dev && record->ino == st->st_ino &&
+	       ((record->mode ^ st->st_mode) & S_IFMT) == 0 && record->rdev == st->st_rdev;
+}
+
+static void forget_all(void)
+{
+	for (int fd = 0; fd < TABLE_MAX; fd++)
+		if (self.table[fd].record)
+			self.table[fd] = (struct file){0};
+	self.arena_used = 0;
+}
+
+/* Room for the record under construction; a part that has grown leaves its old room behind. */
+static struct file_record *room_for(struct file *file, uint32_t part_len)
+{
+	const uint32_t room = (part_len + 63) & ~63u;
+
+	if (file->record && file->room >= part_len)
+		return file->record;
+	if (self.arena_used + sizeof(struct file_record) + room > ARENA_BYTES)
+		return NULL;
+	file->record = (void *)(self.arena + self.arena_used);
+	file->room = room;
+	self.arena_used += sizeof(struct file_record) + room;
+	return file->record;
+}
+
+/* false: it is gone, or there is no room */
+static bool describe(int fd)
+{
+	struct file_record *const record = &self.record;
+	struct file *file = &self.table[fd];
+
+	if (!file_look_at(fd, &self.look))
+		return false;
+	memset(record, 0, sizeof(*record));
+	const enum file_kind_number kind = file_kind_find(&self.look);
+	record->fd = record->shares = (uint32_t)fd;
+	record->kind = kind;
+	record->callers = callers_of(&self.look, kind);
+	record->mode = self.look.st.st_mode;
+	record->dev = self.look.st.st_dev;
+	record->ino = self.look.st.st_ino;
+	record->rdev = self.look.st.st_rdev;
+	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
+	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	record->part_len = (uint32_t)file_kind_of(kind)->describe(&self.look, record);
+	struct file_record *const kept = room_for(file, record->part_len);
+	if (!kept)
+		return false;
+	memcpy(kept, record, sizeof(*record) + record->part_len);
+	return true;
+}
+
+/* In the pause: is the description still true? */
+static bool refresh(int fd)
+{
+	struct file_record *record = self.table[fd].record;
+	struct stat st;
+
+	if (!record || os_fstat(fd, &st) < 0 || !is_same_file(record, &st))
+		return false;
+	const struct file_kind *kind = file_kind_of(record->kind);
+	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
+	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	return kind->refresh && kind->refresh(record, &st);
+}
+
+/* ---- who shares ---- */
+
+static int compare(int a, int b)
+{
+	const struct file_record *x = self.table[a].record, *y = self.table[b].record;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	switch (os_compare_descriptions(a, b)) {
+	case 0: return 0;
+	case 1: return -1;
+	case 2: return 1;
+	default: /* forbidden: those that look alike are taken for one, but for nameless kinds */
+		return x->status == y->status && (x->mode & S_IFMT) ? 0 : a < b ? -1 : 1;
+	}
+}
+
+static bool are_neighbours(int a, int b)
+{
+	const struct file_record *x = self.table[a].record, *y = self.table[b].record;
+
+	return x->dev == y->dev && x->ino == y->ino;
+}
+
+static void sift(int *heap, int at, int count)
+{
+	for (;;) {
+		int child = 2 * at + 1;
+		if (child >= count)
+			return;
+		if (child + 1 < count && compare(heap[child], heap[child + 1]) < 0)
+			child++;
+		if (compare(heap[at], heap[child]) >= 0)
+			return;
+		int low = heap[at];
+		heap[at] = heap[child];
+		heap[child] = low;
+		at = child;
+	}
+}
+
+static void sort(void)
+{
+	int *const heap = self.sorted;
+
+	memcpy(heap, self.present, (size_t)self.count * sizeof(*heap));
+	for (int i = self.count / 2; i-- > 0;)
+		sift(heap, i, self.count);
+	for (int left = self.count - 1; left > 0; left--) {
+		int highest = heap[0];
+		heap[0] = heap[left];
+		heap[left] = highest;
+		sift(heap, 0, left);
+	}
+}
+
+/* Each run of equals shares with its lowest number. */
+static void find_shared(void)
+{
+	sort();
+	for (int i = 0, start = 0; i < self.count; i++) {
+		struct file *file = &self.table[self.sorted[i]];
+		file->below = i && are_neighbours(self.sorted[i - 1], self.sorted[i]) ?
+				      compare(self.sorted[i - 1], self.sorted[i]) :
+				      NO_NEIGHBOUR;
+		if (file->below != 0)
+			start = i;
+		uint32_t lowest = (uint32_t)self.sorted[i];
+		for (int k = start; k < i; k++)
+			if ((uint32_t)self.sorted[k] < lowest)
+				lowest = (uint32_t)self.sorted[k];
+		for (int k = start; k <= i; k++)
+			self.table[self.sorted[k]].record->shares = lowest;
+	}
+	self.is_sorted = true;
+}
+
+static bool is_sharing_known(void)
+{
+	if (!self.is_sorted)
+		return false;
+	for (int i = 1; i < self.count; i++) {
+		const struct file *file = &self.table[self.sorted[i]];
+		if (are_neighbours(self.sorted[i - 1], self.sorted[i]) ?
+			    file->below != compare(self.sorted[i - 1], self.sorted[i]) :
+			    file->below != NO_NEIGHBOUR)
+			return false;
+	}
+	return true;
+}
+
+/* ---- an epoch ---- */
+
+/* Those whose description failed are gone, or will be found in the pause. */
+static void drop(int index)
+{
+	memmove(self.present + index, self.present + index + 1,
+		(size_t)(self.count - index - 1) * sizeof(*self.present));
+	self.count--;
+	self.total = -1;
+	self.is_sorted = false;
+}
+
+void files_prepare(void)
+{
+	if (!memory_is_there() || !enumerate())
+		return;
+	if (self.arena_used > ARENA_BYTES / 2)
+		forget_all();
+	const unsigned slices = 1 + (unsigned)self.count / SLICE;
+	self.slice++;
+	for (int i = 0; i < self.count; i++) {
+		const int fd = self.present[i];
+		const struct file_record *record = self.table[fd].record;
+		const bool is_its_turn = (self.slice + (unsigned)fd) % slices == 0;
+		if (record && (!is_its_turn || file_kind_of(record->kind)->is_refreshed_whole) &&
+		    refresh(fd))
+			continue;
+		if (!describe(fd))
+			drop(i--);
+	}
+	find_shared();
+}
+
+static bool refresh_all(void)
+{
+	for (int i = 0; i < self.count; i++) {
+		const int fd = self.present[i];
+		if (refresh(fd))
+			continue;
+		if (!describe(fd))
+			return false;
+		self.is_sorted = false;
+	}
+	return true;
+}
+
+void files_save(struct ledger_writer *writer)
+{
+	if (!memory_is_there() || (!are_all_known() && !enumerate())) {
+		ledger_veto(writer, "/proc/self/fd cannot be read", NULL);
+		return;
+	}
+	if (!refresh_all() && (!enumerate() || !refresh_all())) {
+		ledger_veto(writer, "more descriptors than there is room for", NULL);
+		return;
+	}
+	if (!is_sharing_known())
+		find_shared();
+	for (int i = 0; i < self.count; i++) {
+		const struct file_record *record = self.table[self.present[i]].record;
+		const size_t len = sizeof(*record) + record->part_len;
+		memcpy(ledger_put(writer, LEDGER_FILE, len), record, len);
+		const struct file_kind *kind = file_kind_of(record->kind);
+		if (kind->save && record->shares == record->fd)
+			kind->save(record, writer);
+	}
+}
