@@ -18,7 +18,19 @@ struct enter_arguments enter_arguments OURS;
 
 static struct {
 	struct keeper_note note;
+	int note_fd;
 } self OURS;
+
+/* What of ours is open is not the program's, whatever its number. */
+static void claim_descriptors(void)
+{
+	ours_fd_add(&self.note_fd);
+	ours_fd_add(&preload.pool.fd);
+	ours_fd_add(&engine.medium.file.log_fd);
+	ours_fd_add((int *)&engine.track.uffd.number);
+	ours_fd_add((int *)&engine.track.pagemap.number);
+	ours_fd_add((int *)&engine.track.clear.number);
+}
 
 /* What the caller of this life wants; the environment is that of the first one. */
 int enter_read_note(struct config *config, struct refusal *ret_why)
@@ -30,6 +42,7 @@ int enter_read_note(struct config *config, struct refusal *ret_why)
 			      "descriptor %d is no keeper's note; unset it, and start the program with "
 			      "'heapsake run'", config->keeper_fd);
 	memcpy(config->pool_path, note->pool, sizeof(config->pool_path));
+	self.note_fd = config->keeper_fd;
 	config->is_new = note->is_new;
 	config->is_quiet = note->is_quiet;
 	config->durability = note->durability;
@@ -55,6 +68,12 @@ static int open_process(struct refusal *ret_why)
 					   ret_why) : 0;
 }
 
+static int open_committer(const struct config *config, struct refusal *ret_why)
+{
+	claim_descriptors();
+	return engine_start_committer(config, &process_memory, ret_why);
+}
+
 static int begin(const struct config *config, struct refusal *ret_why)
 {
 	int status = enter_start_empty(ret_why);
@@ -63,7 +82,7 @@ static int begin(const struct config *config, struct refusal *ret_why)
 		status = engine_attach(ret_why);
 	if (!status)
 		status = open_process(ret_why);
-	return status ? status : engine_start_committer(config, &process_memory, ret_why);
+	return status ? status : open_committer(config, ret_why);
 }
 
 /* Nobody else's thread is there yet. */
@@ -90,7 +109,7 @@ static int come_back(const struct config *config, struct refusal *ret_why)
 	if (!status)
 		status = engine_attach(ret_why);
 	if (!status)
-		status = engine_start_committer(config, &process_memory, ret_why);
+		status = open_committer(config, ret_why);
 	if (!status)
 		process_resume(start_again);
 	return status;

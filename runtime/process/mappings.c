@@ -164,8 +164,10 @@ static bool has_own_pages(const struct mapping *mapping)
 	struct pagemap_run run;
 	static int fd OURS;
 
-	if (fd == 0)
+	if (fd == 0) {
 		fd = os_fd_move(os_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0));
+		ours_fd_add(&fd);
+	}
 	const long count = pagemap_scan(fd, &query, mapping->start, mapping->end, &run, 1);
 	return count != 0; /* not known: as if */
 }

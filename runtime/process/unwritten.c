@@ -1,26 +1,7 @@
 /* Parts of the kernel's side that nobody has written yet: nothing of them is kept. Each goes from
  * here when its own file comes. */
 #include "children.h"
-#include "files.h"
 #include "settings.h"
-
-void files_prepare(void)
-{
-}
-
-void files_save(struct ledger_writer *writer)
-{
-}
-
-int files_check(const struct ledger_reader *state, struct refusal *ret_why)
-{
-	return 0;
-}
-
-int files_make(const struct ledger_reader *state, struct line *why)
-{
-	return 0;
-}
 
 void settings_save(struct ledger_writer *writer)
 {
