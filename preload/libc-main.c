@@ -18,6 +18,7 @@
 
 #include "checkpoint/committer.h"
 #include "checkpoint/cut.h"
+#include "ends.h"
 #include "keep.h"
 #include "lock.h"
 #include "preload.h"
@@ -105,6 +106,7 @@ static int enter_main(int argc, char **argv, char **envp)
 	begin_epochs();
 	has_begun = true;
 	const int status = program_main(argc, argv, envp);
+	ends_note_status(status);
 	end_program();
 	return status;
 }
@@ -119,6 +121,7 @@ INTERPOSE int __libc_start_main(main_function *main, int argc, char **argv, void
 
 INTERPOSE void exit(int status)
 {
+	ends_note_status(status);
 	end_program();
 	next_exit(status);
 }
@@ -126,5 +129,6 @@ INTERPOSE void exit(int status)
 INTERPOSE void quick_exit(int status)
 {
 	end_program();
+	ends_now(status); /* libc asks nobody after its handlers */
 	next_quick_exit(status);
 }

@@ -21,6 +21,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "ends.h"
 #include "enter.h"
 #include "checkpoint/committer.h"
 #include "control.h"
@@ -217,6 +218,7 @@ static __attribute__((destructor)) void preload_end(void)
 		return;
 	if (frozen.config.stats != STATS_OFF)
 		stats_print_at_exit(frozen.config.stats);
+	ends_last();
 	if (preload.pool.control)
 		control_leave_owner(preload.pool.control);
 }

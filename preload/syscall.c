@@ -6,6 +6,7 @@
  * with nothing but its arguments on that stack, so no frame of ours may be waiting there. System
  * calls made without libc (Go, static code) are not seen.
  */
+#include "ends.h"
 #include "preload.h"
 
 #include <errno.h>
@@ -55,5 +56,7 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 		syscall_init();
 	if (unlikely(is_fork(number, a, b)) && fork_freeze() != 0)
 		return fail(ENOMEM);
+	if (unlikely(number == SYS_exit_group))
+		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);
 }

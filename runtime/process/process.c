@@ -172,10 +172,17 @@ void process_note_mapping(const void *start, size_t len)
 	const uint64_t from = (uintptr_t)start & ~(uint64_t)(OS_PAGE_BYTES - 1);
 	const uint64_t end = ((uintptr_t)start + len + OS_PAGE_BYTES - 1) & ~(uint64_t)(OS_PAGE_BYTES - 1);
 
+	const struct window *window = process_self.plan.window;
+	const uint64_t base = (uintptr_t)window->base;
+
 	if (!process_is_kept || end <= from)
 		return;
 	ours_enter();
-	follow_note(from, end);
+	if (end <= base || from >= base + window->size_bytes)
+		follow_note(from, end);
+	else if (from >= base && end <= base + window->size_bytes)
+		committer_note_zeros((from - base) / OS_PAGE_BYTES, (end - from) / OS_PAGE_BYTES,
+				     false);
 	ours_leave();
 }
 

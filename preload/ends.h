@@ -1,0 +1,6 @@
+/* The ends of a process that is kept: all nothing unless it is (keep=process). */
+#pragma once
+
+void ends_note_status(int status); /* exit handlers are still to come */
+void ends_now(int status);         /* the next instruction ends the process */
+void ends_last(void);              /* the last destructor */
