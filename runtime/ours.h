@@ -59,6 +59,9 @@ struct ours_thread {
 	uint32_t depth;
 	uint32_t noted;    /* process/threads.c: the record that holds what rarely changes of it */
 	uintptr_t put_off; /* the stop signal's value that came meanwhile; 0: none */
+	/* Counted, so that a call that was interrupted can tell by whom (preload/undisturbed.h): */
+	uint32_t stops;    /* stop signals that came to it */
+	uint32_t handlers; /* handlers of the program's that ran on it */
 };
 #define OURS_STOP_SIGNAL 33
 extern _Thread_local struct ours_thread ours_self __attribute__((tls_model("initial-exec")));

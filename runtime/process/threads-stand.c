@@ -129,6 +129,7 @@ static void handle(int number, siginfo_t *info, void *context)
 			next.handler(number, info, context);
 		return;
 	}
+	ours_self.stops++;
 	if (ours_self.depth != 0) {
 		ours_self.put_off = (uintptr_t)value;
 		return;
