@@ -117,7 +117,8 @@ const struct file_record *file_first(const struct ledger_reader *state, uint32_t
 int file_place(int made, int fd, bool is_cloexec);
 /* file_reopen() - another description of what an open descriptor stands for */
 int file_reopen(int fd, int flags);
-/* file_notice() - one line for people, on the caller's stderr; no libc */
+/* file_notice() - one line for people, on the caller's stderr, unless this life is quiet */
+extern bool file_is_quiet;
 void file_notice(const char *object, const char *fact);
 /* file_tail_path() - where what is cut off of descriptor fd's file is saved */
 void file_tail_path(struct line *path, int fd);

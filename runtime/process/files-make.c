@@ -61,7 +61,7 @@ void file_notice(const char *object, const char *fact)
 	char text[FILE_PATH_MAX + 512];
 	struct line line = line_in(text, sizeof(text));
 
-	if (!say_has_level(SAY_WARN))
+	if (file_is_quiet)
 		return;
 	line_add(&line, "heapsake: ");
 	line_add(&line, object);

@@ -19,12 +19,14 @@
 #include "files-kind.h"
 #include "os.h"
 #include "socket-options.h"
+#include "socket-unix.h"
 
 enum socket_state {
 	SOCKET_LOOSE = 1, /* no connection, no queue of them; datagrams */
 	SOCKET_LISTENING,
 	SOCKET_DEAD,      /* connected, or was, or is about to be */
 	SOCKET_UNKNOWN,   /* a veto */
+	SOCKET_PAIRED,    /* unix, connected: the peer may be ours as well */
 };
 
 struct socket_part {
@@ -36,6 +38,8 @@ struct socket_part {
 	uint32_t file_mode; /* of a bound unix socket; 0: its file is gone */
 	uint32_t name_len;
 	uint32_t peer_len; /* 0: none, or of no use */
+	uint32_t peer_ino; /* PAIRED */
+	uint32_t is_shut;  /* PAIRED: nothing more will come */
 	char name[sizeof(struct sockaddr_storage)];
 	char peer[sizeof(struct sockaddr_storage)];
 	struct socket_options options;
@@ -77,7 +81,8 @@ static bool has_ended(int fd)
 	return os_poll_now(&poll, 1) > 0 && (poll.revents & POLLRDHUP);
 }
 
-static enum socket_state state_of(const struct socket_part *part, int fd, bool has_peer)
+static enum socket_state state_of(const struct socket_part *part, int fd, uint64_t ino,
+				  bool has_peer)
 {
 	struct tcp_info info = {0};
 	uint32_t len = sizeof(info);
@@ -87,6 +92,9 @@ static enum socket_state state_of(const struct socket_part *part, int fd, bool h
 		return SOCKET_UNKNOWN;
 	if (option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1)
 		return SOCKET_LISTENING;
+	if (part->family == AF_UNIX && has_peer &&
+	    (is_stream(part) || (part->peer_ino != ino && part->peer_len <= sizeof(sa_family_t))))
+		return SOCKET_PAIRED;
 	if (!is_stream(part))
 		return SOCKET_LOOSE;
 	if (is_tcp(part) && os_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) >= 0 &&
@@ -95,9 +103,8 @@ static enum socket_state state_of(const struct socket_part *part, int fd, bool h
 	return has_peer || has_ended(fd) ? SOCKET_DEAD : SOCKET_LOOSE;
 }
 
-/* The kernel shows a TCP listener's in a field that means something else elsewhere, and no unix
- * socket's. */
-static uint32_t backlog_of(const struct socket_part *part, int fd)
+/* The kernel shows a TCP listener's in a field that means something else elsewhere. */
+static uint32_t backlog_of(const struct socket_part *part, int fd, uint32_t shown)
 {
 	struct tcp_info info = {0};
 	uint32_t len = sizeof(info);
@@ -105,7 +112,7 @@ static uint32_t backlog_of(const struct socket_part *part, int fd)
 	if (is_tcp(part) && os_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) >= 0 &&
 	    info.tcpi_sacked)
 		return info.tcpi_sacked;
-	return SOMAXCONN;
+	return shown ? shown : SOMAXCONN;
 }
 
 /* The path of a unix socket that has one. */
@@ -128,50 +135,62 @@ static uint32_t file_mode_of(const struct socket_part *part)
 static size_t describe(const struct file_look *look, struct file_record *record)
 {
 	struct socket_part *part = part_of(record);
+	struct unix_answer answer = {0};
 	const int fd = look->fd;
 
 	memset(part, 0, sizeof(*part));
 	part->family = option(fd, SOL_SOCKET, SO_DOMAIN);
 	part->type = option(fd, SOL_SOCKET, SO_TYPE);
 	part->protocol = option(fd, SOL_SOCKET, SO_PROTOCOL);
+	if (part->family == AF_UNIX)
+		unix_ask(look->st.st_ino, &answer);
+	part->peer_ino = answer.peer_ino;
 	part->peer_len = sizeof(part->peer);
 	const bool has_peer = os_getpeername(fd, part->peer, &part->peer_len) >= 0;
-	part->state = state_of(part, fd, has_peer);
+	part->state = state_of(part, fd, look->st.st_ino, has_peer);
 	if (!has_peer || part->state != SOCKET_LOOSE) {
 		part->peer_len = 0;
 		memset(part->peer, 0, sizeof(part->peer));
 	}
-	if (part->state == SOCKET_DEAD || part->state == SOCKET_UNKNOWN)
+	if (part->state == SOCKET_DEAD || part->state == SOCKET_UNKNOWN) /* no more is needed */
 		return offsetof(struct socket_part, name);
 	part->name_len = sizeof(part->name) - 1; /* a zero behind a path */
 	if (os_getsockname(fd, part->name, &part->name_len) < 0)
 		part->name_len = 0;
 	part->file_mode = file_mode_of(part);
 	if (part->state == SOCKET_LISTENING)
-		part->backlog = backlog_of(part, fd);
+		part->backlog = backlog_of(part, fd, answer.backlog);
+	part->is_shut = part->state == SOCKET_PAIRED && has_ended(fd);
 	socket_options_read(fd, part->family, part->type, &part->options);
 	return sizeof(*part);
 }
 
-/* A connection is dead at a resume, whatever becomes of it until then. All others are few, and are
- * described again. */
+/* A connection is dead at a resume, whatever becomes of it until then; of two that hang together
+ * only what is in them changes, and that they end. All others are few, and are described again. */
 static bool refresh(struct file_record *record, const struct stat *st)
 {
+	struct socket_part *part = part_of(record);
+
 	(void)st;
-	return part_of(record)->state == SOCKET_DEAD;
+	if (part->state == SOCKET_PAIRED)
+		part->is_shut = has_ended((int)record->fd);
+	return part->state == SOCKET_DEAD || part->state == SOCKET_PAIRED;
 }
 
 static void save(const struct file_record *record, struct ledger_writer *writer)
 {
+	const struct socket_part *part = part_of(record);
 	char text[64];
 	struct line line = line_in(text, sizeof(text));
 
-	if (part_of(record)->state != SOCKET_UNKNOWN || record->callers)
+	if (part->state == SOCKET_PAIRED && !record->callers)
+		unix_save_queue((int)record->fd, part->type, writer);
+	if (part->state != SOCKET_UNKNOWN || record->callers)
 		return;
 	line_add(&line, "descriptor ");
 	line_add_number(&line, record->fd, 10);
 	line_add(&line, ", a socket of family ");
-	line_add_number(&line, (uint64_t)part_of(record)->family, 10);
+	line_add_number(&line, (uint64_t)part->family, 10);
 	ledger_veto(writer, text, NULL);
 }
 
@@ -266,8 +285,18 @@ static int make_loose(const struct socket_part *part, int fd, struct line *why)
 	}
 	if (part->state == SOCKET_LISTENING)
 		return os_listen(fd, (int)part->backlog);
-	if (part->peer_len)
-		os_connect(fd, part->peer, part->peer_len); /* who is gone is found out by sending */
+	return 0;
+}
+
+/* A fixed peer of datagrams may be one of ours; that it is gone is found out by sending. */
+static int finish(const struct file_record *record, const struct ledger_reader *state,
+		  struct line *why)
+{
+	const struct socket_part *part = part_of(record);
+
+	(void)state, (void)why;
+	if (part->state == SOCKET_LOOSE && part->peer_len && !record->callers)
+		os_connect((int)record->fd, part->peer, part->peer_len);
 	return 0;
 }
 
@@ -290,14 +319,47 @@ static int dead_end(const struct socket_part *part)
 	return ends[0];
 }
 
+/* Both ends of what hung together, the other one put in its place; or one, of which the other is
+ * gone when what is in it has been sent. */
+static int make_pair(const struct file_record *record, const struct ledger_reader *state)
+{
+	const struct socket_part *part = part_of(record);
+	const struct file_record *other =
+		part->peer_ino ? file_first(state, FILE_SOCKET, part->peer_ino) : NULL;
+	int ends[2];
+
+	if (other && other->fd < record->fd)
+		return (int)record->fd;
+	int error = os_socketpair(AF_UNIX, part->type | SOCK_CLOEXEC, 0, ends);
+	if (error)
+		return error;
+	const int mine = other && ends[0] == (int)other->fd; /* it is there by chance */
+	socket_options_write(ends[mine], AF_UNIX, part->type, &part->options);
+	if (other)
+		socket_options_write(ends[!mine], AF_UNIX, part->type, &part_of(other)->options);
+	error = unix_fill_queue((int)record->fd, ends[!mine], state);
+	if (!error && other)
+		error = unix_fill_queue((int)other->fd, ends[mine], state);
+	if (part->is_shut)
+		os_shutdown(ends[mine], SHUT_RD);
+	if (other && part_of(other)->is_shut)
+		os_shutdown(ends[!mine], SHUT_RD);
+	if (!other)
+		os_close(ends[!mine]);
+	else if (!error)
+		error = file_place(ends[!mine], (int)other->fd, false);
+	return error ? error : ends[mine];
+}
+
 static int make(const struct file_record *record, const struct ledger_reader *state,
 		struct line *why)
 {
 	const struct socket_part *part = part_of(record);
 
-	(void)state;
 	if (part->state == SOCKET_DEAD)
 		return dead_end(part);
+	if (part->state == SOCKET_PAIRED)
+		return make_pair(record, state);
 	const int fd = os_socket(part->family, part->type | SOCK_CLOEXEC, part->protocol);
 	if (fd < 0)
 		return fd;
@@ -320,7 +382,7 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 	int error = 0;
 
 	(void)state;
-	if (part->state == SOCKET_DEAD || part->state == SOCKET_UNKNOWN || !has_name(part) ||
+	if ((part->state != SOCKET_LOOSE && part->state != SOCKET_LISTENING) || !has_name(part) ||
 	    can_do_without_name(part))
 		return 0;
 	for (int i = 0; i < TRIES; i++) {
@@ -357,4 +419,5 @@ const struct file_kind file_socket = {
 	.save = save,
 	.check = check,
 	.make = make,
+	.finish = finish,
 };

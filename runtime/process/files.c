@@ -58,11 +58,14 @@ static struct {
 	char part[FILE_PART_MAX];
 } self OURS;
 
+bool file_is_quiet OURS;
+
 void files_open(const char *pool)
 {
 	struct stat st;
 	size_t len = strlen(pool);
 
+	file_is_quiet = !say_has_level(SAY_WARN);
 	if (len < sizeof(self.pool))
 		memcpy(self.pool, pool, len + 1);
 	for (int fd = 0; fd < 3; fd++) {

@@ -29,6 +29,7 @@
 #include "os.h"
 #include "ours.h"
 #include "process/files.h"
+#include "process/socket-unix.h"
 #include "scratch.h"
 
 #define LEDGER_BYTES (4u << 20)
@@ -387,13 +388,24 @@ static void has_sockets(void)
 	EXPECT(chmod(un.sun_path, 0600) == 0);
 	both->fd[3] = socket(AF_INET, SOCK_DGRAM, 0);
 	bind_loopback(both->fd[3], &in);
+	both->fd[5] = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT(connect(both->fd[5], (void *)&in, sizeof(in)) == 0);
 	both->fd[4] = socket(AF_INET6, SOCK_STREAM, 0); /* fresh */
 	setsockopt(both->fd[4], IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	save();
 }
 
+static struct stat st_of(int fd)
+{
+	struct stat st;
+
+	EXPECT(fstat(fd, &st) == 0);
+	return st;
+}
+
 static void sockets_go_on(void)
 {
+	struct unix_answer answer;
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				 .sin_port = (in_port_t)both->word};
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -416,11 +428,14 @@ static void sockets_go_on(void)
 	EXPECT(setsockopt(both->fd[1], IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0);
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", scratch_path("socket"));
 	EXPECT(stat(un.sun_path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	unix_ask(st_of(both->fd[2]).st_ino, &answer);
+	EXPECT(answer.backlog == 5);
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
 	EXPECT(connect(client, (void *)&un, sizeof(un)) == 0 && accept(both->fd[2], NULL, NULL) >= 0);
 	len = sizeof(in);
 	EXPECT(getsockname(both->fd[3], (void *)&in, &len) == 0 && in.sin_port != 0);
 	EXPECT(sendto(both->fd[3], "x", 1, 0, (void *)&in, len) == 1 && read(both->fd[3], &c, 1) == 1);
+	EXPECT(send(both->fd[5], "x", 1, 0) == 1 && read(both->fd[3], &c, 1) == 1);
 	len = sizeof(value);
 	EXPECT(getsockopt(both->fd[4], IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value == 1);
 }
@@ -428,6 +443,75 @@ static void sockets_go_on(void)
 Test(files, sockets_listen_again_and_connections_are_closed)
 {
 	two_lives(has_sockets, sockets_go_on);
+}
+
+static void has_pairs(void)
+{
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	EXPECT(write(ends[0], "to one", 6) == 6 && write(ends[1], "to zero", 7) == 7);
+	EXPECT(shutdown(ends[0], SHUT_WR) == 0);
+	both->fd[0] = ends[0];
+	both->fd[1] = ends[1];
+	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) == 0);
+	EXPECT(write(ends[0], "a", 1) == 1 && write(ends[0], "bcd", 3) == 3);
+	both->fd[2] = ends[0];
+	both->fd[3] = fcntl(ends[1], F_DUPFD, 40);
+	close(ends[1]);
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && write(ends[1], "last", 4) == 4);
+	close(ends[1]);
+	both->fd[4] = ends[0];
+	save();
+	char bytes[8];
+	EXPECT(read(both->fd[1], bytes, 8) == 6); /* nothing was taken */
+}
+
+static void pairs_go_on(void)
+{
+	char bytes[16];
+
+	EXPECT(fcntl(both->fd[0], F_GETFD) == FD_CLOEXEC && fcntl(both->fd[1], F_GETFD) == FD_CLOEXEC);
+	EXPECT(read(both->fd[1], bytes, 16) == 6 && memcmp(bytes, "to one", 6) == 0);
+	EXPECT(read(both->fd[1], bytes, 16) == 0);
+	EXPECT(read(both->fd[0], bytes, 16) == 7 && memcmp(bytes, "to zero", 7) == 0);
+	EXPECT(write(both->fd[1], "more", 4) == 4 && read(both->fd[0], bytes, 16) == 4);
+	EXPECT(send(both->fd[0], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+	EXPECT(read(both->fd[3], bytes, 16) == 1 && bytes[0] == 'a');
+	EXPECT(read(both->fd[3], bytes, 16) == 3 && memcmp(bytes, "bcd", 3) == 0);
+	EXPECT(read(both->fd[3], bytes, 16) == -1 && errno == EAGAIN);
+	EXPECT(write(both->fd[3], "e", 1) == 1 && read(both->fd[2], bytes, 16) == 1);
+	EXPECT(read(both->fd[4], bytes, 16) == 4 && memcmp(bytes, "last", 4) == 0);
+	EXPECT(read(both->fd[4], bytes, 16) == 0);
+}
+
+Test(files, socketpairs_hang_together_with_what_is_in_them)
+{
+	two_lives(has_pairs, pairs_go_on);
+}
+
+static void sends_a_descriptor(void)
+{
+	char room[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec piece = {(char[]){'x'}, 1};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = room,
+				 .msg_controllen = sizeof(room)};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	*head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+				 .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(head), &ends[0], sizeof(int));
+	EXPECT(sendmsg(ends[0], &message, 0) == 1);
+	const int before = dup(0);
+	save();
+	EXPECT(dup(0) == before + 1); /* and it was not received */
+}
+
+Test(files, descriptor_on_its_way_is_vetoed)
+{
+	refused(sends_a_descriptor, "on their way");
 }
 
 /* ---- numbers ---- */

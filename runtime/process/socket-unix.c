@@ -1,0 +1,190 @@
+/*
+ * Who is whose peer only the kernel's socket monitor (sock_diag) says. What waits in a queue is
+ * looked at without being taken, by MSG_PEEK with an offset that moves on (SO_PEEK_OFF). Messages
+ * are kept one by one, streams in pieces. Descriptors on their way in a message cannot be kept:
+ * a message that carries any says so, as it is given no room for them.
+ */
+#include "socket-unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "descriptor.h"
+#include "os.h"
+#include "ours.h"
+
+/* ---- peers ---- */
+
+static int monitor OURS = -1;
+
+static bool monitor_is_there(void)
+{
+	if (monitor >= 0 && ours_fd_has(monitor))
+		return true;
+	const int fd = os_socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	const int moved = fd < 0 ? fd : os_fd_move(fd);
+	if (moved < 0) {
+		if (fd >= 0)
+			os_close(fd);
+		return false;
+	}
+	monitor = moved;
+	ours_fd_add(&monitor);
+	return true;
+}
+
+struct attribute {
+	uint16_t len, type;
+	uint32_t value[2];
+};
+
+static void read_answer(const char *at, const char *end, struct unix_answer *ret_answer)
+{
+	struct attribute attribute;
+
+	while (end - at >= 8) {
+		memcpy(&attribute, at, end - at < (long)sizeof(attribute) ? 8 : sizeof(attribute));
+		if (attribute.len < 4)
+			return;
+		if (attribute.type == UNIX_DIAG_PEER)
+			ret_answer->peer_ino = attribute.value[0];
+		if (attribute.type == UNIX_DIAG_RQLEN && attribute.len >= sizeof(attribute))
+			ret_answer->backlog = attribute.value[1];
+		at += (attribute.len + 3) & ~3;
+	}
+}
+
+void unix_ask(uint64_t ino, struct unix_answer *ret_answer)
+{
+	static char bytes[2048] __attribute__((aligned(8))) OURS;
+	const struct {
+		struct nlmsghdr head;
+		struct unix_diag_req question;
+	} request = {
+		{.nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		 .nlmsg_flags = NLM_F_REQUEST},
+		{.sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_ino = (uint32_t)ino,
+		 .udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN, .udiag_cookie = {~0u, ~0u}},
+	};
+	const struct nlmsghdr *head = (const void *)bytes;
+
+	*ret_answer = (struct unix_answer){0};
+	if (!monitor_is_there() ||
+	    os_sendto(monitor, &request, sizeof(request), MSG_DONTWAIT, NULL, 0) < 0)
+		return;
+	struct iovec piece = {bytes, sizeof(bytes)};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	const long len = os_recvmsg(monitor, &message, MSG_DONTWAIT);
+	if (len >= (long)(sizeof(*head) + sizeof(struct unix_diag_msg)) &&
+	    head->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		read_answer(bytes + sizeof(*head) + sizeof(struct unix_diag_msg), bytes + len,
+			    ret_answer);
+}
+
+/* ---- queues ---- */
+
+/* LEDGER_SOCKET: a message, or a piece of a stream, that descriptor fd can read. */
+struct socket_record {
+	uint32_t fd;
+	uint32_t len;
+	char bytes[];
+};
+#define PIECE_BYTES 49152 /* of a stream; longer messages are a veto */
+#define QUEUE_MAX (1u << 20)
+#define MESSAGES_MAX 4096
+
+static char piece_bytes[PIECE_BYTES] OURS;
+
+enum peeked { PEEKED_END, PEEKED_PIECE, PEEKED_TOO_LONG, PEEKED_DESCRIPTORS };
+
+static enum peeked peek(int fd, bool has_credentials, long *ret_len)
+{
+	char credentials[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec piece = {piece_bytes, sizeof(piece_bytes)};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+
+	if (has_credentials) { /* they come first, and take all the room */
+		message.msg_control = credentials;
+		message.msg_controllen = sizeof(credentials);
+	}
+	const long len = os_recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	if (len < 0)
+		return PEEKED_END;
+	if (message.msg_flags & MSG_CTRUNC)
+		return PEEKED_DESCRIPTORS;
+	*ret_len = len;
+	return message.msg_flags & MSG_TRUNC ? PEEKED_TOO_LONG : PEEKED_PIECE;
+}
+
+static void save_pieces(int fd, bool is_stream, bool has_credentials, struct ledger_writer *writer)
+{
+	uint64_t total = 0;
+	long len;
+
+	for (unsigned i = 0; i < MESSAGES_MAX && total < QUEUE_MAX; i++) {
+		switch (peek(fd, has_credentials, &len)) {
+		case PEEKED_END: return;
+		case PEEKED_DESCRIPTORS:
+			ledger_veto(writer, "descriptors on their way through a socket", NULL);
+			return;
+		case PEEKED_TOO_LONG:
+			ledger_veto(writer, "a message longer than is kept", NULL);
+			return;
+		case PEEKED_PIECE: break;
+		}
+		if (is_stream && len == 0)
+			return;
+		struct socket_record *kept =
+			ledger_put(writer, LEDGER_SOCKET, sizeof(*kept) + (size_t)len);
+		kept->fd = (uint32_t)fd;
+		kept->len = (uint32_t)len;
+		memcpy(kept->bytes, piece_bytes, (size_t)len);
+		total += (uint64_t)len;
+	}
+	ledger_veto(writer, "a socket with more in it than is kept", NULL);
+}
+
+void unix_save_queue(int fd, int type, struct ledger_writer *writer)
+{
+	const int from_start = 0;
+	int before = -1, passes = 0;
+	uint32_t len = sizeof(before);
+
+	if (type == SOCK_STREAM) { /* mostly empty, and that is told at once */
+		int waiting = 0;
+		if (os_ioctl(fd, FIONREAD, &waiting) >= 0 && waiting == 0)
+			return;
+	}
+	if (os_getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, &len) < 0 ||
+	    os_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from_start, sizeof(from_start)) < 0) {
+		ledger_veto(writer, "a socket whose queue cannot be looked at", NULL);
+		return;
+	}
+	len = sizeof(passes);
+	os_getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &passes, &len);
+	save_pieces(fd, type == SOCK_STREAM, passes != 0, writer);
+	os_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof(before));
+}
+
+int unix_fill_queue(int fd, int peer, const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct socket_record *kept;
+	size_t len;
+
+	while ((kept = ledger_next(&reader, LEDGER_SOCKET, &len))) {
+		if (kept->fd != (uint32_t)fd)
+			continue;
+		const long sent = os_sendto(peer, kept->bytes, kept->len,
+					    MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+		if (sent != (long)kept->len)
+			return sent < 0 ? (int)sent : -EAGAIN;
+	}
+	return 0;
+}
