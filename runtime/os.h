@@ -112,31 +112,3 @@ long os_futex_wake(uint32_t *word, int count);
 long os_write(int fd, const void *buffer, size_t len);
 int os_getrandom(void *buffer, size_t len);
 _Noreturn void os_exit_group(int status);
-
-/* ---- What the kernel keeps of a process and its threads (os-process.c) ---- */
-
-int os_prctl(int option, uint64_t a, uint64_t b);
-int os_get_fs(uint64_t *ret_fs, uint64_t *ret_gs);
-int os_set_fs(uint64_t fs);
-int os_set_gs(uint64_t gs);
-int os_get_robust_list(uint64_t *ret_head, uint64_t *ret_bytes);
-int os_set_robust_list(uint64_t head, uint64_t bytes);
-void os_set_tid_address(uint64_t address);
-/* os_rseq_register() - -EBUSY: it is registered, just so; -EINVAL: another area or size is */
-int os_rseq_register(uint64_t area, uint32_t bytes);
-int os_rseq_unregister(uint64_t area, uint32_t bytes);
-uint64_t os_sigpending(void); /* blocked ones that wait: this thread's and the process's */
-uint64_t os_sigmask(uint64_t mask); /* all of them, libc's own as well; returns the one before */
-int os_get_affinity(int tid, uint64_t *ret_mask, size_t bytes); /* bytes filled */
-int os_set_affinity(int tid, const uint64_t *mask, size_t bytes);
-struct os_scheduling { /* the kernel's struct sched_attr, first version */
-	uint32_t size;
-	uint32_t policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-};
-int os_get_scheduling(int tid, struct os_scheduling *ret_scheduling);
-_Noreturn void os_exit_thread(void); /* the calling one alone; others go on */
-int os_set_scheduling(int tid, const struct os_scheduling *scheduling);

@@ -118,11 +118,12 @@ static void prepare(void)
 	/* Threads run: what it misses, the cut's own look finds. */
 	follow_meet();
 	files_prepare();
+	settings_prepare();
 }
 
 static int stop(char why[192])
 {
-	return threads_stop(PATIENCE_NS, why);
+	return settings_allow_stop(why) ? threads_stop(PATIENCE_NS, why) : -EAGAIN;
 }
 
 const struct committer_memory process_memory = {

@@ -400,13 +400,13 @@ static void make_kernels_part(void)
 	int error = signals_make(image, &why);
 
 	if (!error)
-		error = timers_make(image, &why);
-	if (!error)
 		error = files_make(image, &why);
 	if (!error)
 		error = children_make(image, &why);
 	if (!error)
 		error = threads_make(image, &why);
+	if (!error)
+		error = timers_make(image, &why); /* their signals may be for a thread */
 	if (error)
 		fail("it", &why, error);
 }

@@ -3,21 +3,33 @@
  * (signals.c), interval and POSIX timers (timers.c), working directory, umask, limits, name,
  * controlling terminal, brk, ... (settings.c)
  *
- * save: on the committer's thread, all others stand. make: at a resume, no libc. check: nothing is
+ * settings_prepare(): while threads run, before each cut: what costs a file to read.
+ * save: on the committer's thread, all others stand. make: at a resume, no libc (settings_make()
+ * first, before any mapping is made: brk, limits). check: nothing is
  * changed yet: 0, or a status and why. make: 0, or -errno and why.
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "line.h"
 #include "say.h"
 #include "ledger.h"
 
+void settings_prepare(void);
+/* settings_allow_stop() - false: signals are not to be sent (a filter of system calls would kill
+ * whoever handles one), and why */
+bool settings_allow_stop(char why[192]);
 void settings_save(struct ledger_writer *writer);
 int settings_check(const struct ledger_reader *state, struct refusal *ret_why);
 int settings_make(const struct ledger_reader *state, struct line *why);
+
+/* settings_groups() - its supplementary groups, and how many */
+const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret_count);
 
 void signals_save(struct ledger_writer *writer);
 int signals_make(const struct ledger_reader *state, struct line *why);
 
 void timers_save(struct ledger_writer *writer);
+/* when all threads are there: signals of timers may be for one */
 int timers_make(const struct ledger_reader *state, struct line *why);

@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 
 #include "ours.h"
+#include "settings.h"
 
 #define STACK_BYTES 8192u /* of the few functions before the jump */
 #define PATIENCE_NS UINT64_C(10000000000)
@@ -28,6 +29,8 @@
 	 CLONE_SETTLS)
 
 static bool has_exact_tids OURS;
+static const uint32_t *groups OURS; /* supplementary ones, of the whole process */
+static unsigned group_count OURS;
 
 static const struct thread_record *next_record(struct ledger_reader *reader)
 {
@@ -94,9 +97,31 @@ static void tell_rseq(const struct thread_record *record)
 		area->cpu = UINT32_MAX - 1; /* "registration failed" */
 }
 
+/* To be told before anything that a change of ids takes back. Each thread has its own. What is not
+ * given up although it was, would be a hole: that ends it. */
+static void become_who_it_was(const struct thread_record *record)
+{
+	struct os_credentials now;
+	struct os_capabilities able;
+
+	os_get_credentials(&now);
+	os_set_groups(groups, group_count); /* refused: then they are as they were given to us */
+	if (memcmp(&now, &record->credentials, sizeof(now)) != 0 &&
+	    os_set_credentials(&record->credentials) != 0)
+		os_exit_group(1);
+	if (os_get_capabilities(&able) == 0 &&
+	    memcmp(&able, &record->capabilities, sizeof(able)) != 0)
+		os_set_capabilities(&record->capabilities);
+	if (record->parent_death_signal)
+		os_prctl(PR_SET_PDEATHSIG, record->parent_death_signal, 0);
+	if (record->flags & THREAD_HAS_NO_NEW_PRIVILEGES)
+		os_prctl(PR_SET_NO_NEW_PRIVS, 1, 0);
+}
+
 /* What is not allowed, or not there any more (a processor), is left out: it is about speed. */
 static void tell_kernel(const struct thread_record *record)
 {
+	become_who_it_was(record);
 	os_set_robust_list(record->robust_list, record->robust_bytes);
 	if (record->gs)
 		os_set_gs(record->gs);
@@ -196,6 +221,7 @@ int threads_make(const struct ledger_reader *state, struct line *why)
 {
 	int error = place_all(state);
 
+	groups = settings_groups(state, &group_count);
 	if (error)
 		return fail(why, ": its record is damaged: errno ", 0, error);
 	const uint32_t count = threads_shared.count - 1;
@@ -233,6 +259,8 @@ void threads_go(void)
 		os_set_fs(record->fs);
 		tell_kernel(record);
 	}
+	/* Changes of ids take it away. */
+	os_prctl(PR_SET_DUMPABLE, record->flags & THREAD_IS_DUMPABLE ? 1 : 0, 0);
 	__atomic_store_n(&threads_shared.may_go, 1, __ATOMIC_RELEASE);
 	os_futex_wake(&threads_shared.may_go, INT_MAX);
 	if (record->flags & THREAD_HAS_ENDED)

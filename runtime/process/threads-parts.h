@@ -9,7 +9,7 @@
 
 #include "frame-x86_64.h"
 #include "threads.h"
-#include "os.h"
+#include "task.h"
 
 #define THREADS_MAX 65536u
 #define THREAD_NAME_BYTES 16
@@ -20,6 +20,8 @@ enum thread_flags {
 	THREAD_HAS_ENDED = 2,    /* a main thread that called pthread_exit(): it stays, and is none */
 	THREAD_HAS_AFFINITY = 4, /* other than the process began with */
 	THREAD_HAS_SCHEDULING = 8,
+	THREAD_HAS_NO_NEW_PRIVILEGES = 16,
+	THREAD_IS_DUMPABLE = 32, /* of the process, to the kernel; told of the main thread */
 };
 
 /* LEDGER_THREAD: all of a thread that is not in its memory and not in the frame of its handler
@@ -33,7 +35,10 @@ struct thread_record {
 	uint64_t rseq;        /* its area; rseq_bytes 0: none */
 	uint32_t rseq_bytes;
 	uint32_t timer_slack_ns;
+	uint32_t parent_death_signal, reserved;
 	uint64_t pending;     /* signals sent to it alone, blocked by it */
+	struct os_credentials credentials;
+	struct os_capabilities capabilities;
 	struct frame frame;
 	char name[THREAD_NAME_BYTES];
 	uint64_t affinity[THREAD_CPU_WORDS];

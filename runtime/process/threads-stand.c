@@ -70,20 +70,36 @@ static void note_rare(struct thread_record *record)
 	os_prctl(PR_GET_TID_ADDRESS, (uintptr_t)&record->tid_address, 0);
 	record->timer_slack_ns = (uint32_t)os_prctl(PR_GET_TIMERSLACK, 0, 0);
 	record->flags = record->tid == (uint32_t)threads_shared.pid ? THREAD_IS_MAIN : 0;
+	if (os_prctl(PR_GET_NO_NEW_PRIVS, 0, 0) == 1)
+		record->flags |= THREAD_HAS_NO_NEW_PRIVILEGES;
+	if (record->flags & THREAD_IS_MAIN && os_prctl(PR_GET_DUMPABLE, 0, 0) == 1)
+		record->flags |= THREAD_IS_DUMPABLE;
+	os_prctl(PR_GET_PDEATHSIG, (uintptr_t)&record->parent_death_signal, 0);
+	os_get_capabilities(&record->capabilities);
 	note_rseq(record);
 	note_affinity(record);
 	note_scheduling(record);
 }
 
+/* A resume must never run with rights that were given up before the cut. */
+static bool note_credentials(struct thread_record *record)
+{
+	const struct os_credentials before = record->credentials;
+
+	os_get_credentials(&record->credentials);
+	return memcmp(&before, &record->credentials, sizeof(before)) != 0;
+}
+
 static void note(struct thread *self, uint32_t generation)
 {
 	struct thread_record *record = &self->record;
+	const bool is_somebody_else = note_credentials(record);
 
 	if (threads_shared.has_fsgsbase) {
 		record->fs = frame_fs();
 		record->gs = frame_gs();
 	}
-	if (ours_self.noted != self->birth || generation % RARELY == 0)
+	if (ours_self.noted != self->birth || is_somebody_else || generation % RARELY == 0)
 		note_rare(record);
 	ours_self.noted = self->birth;
 	memset(record->name, 0, sizeof(record->name));

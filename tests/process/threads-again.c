@@ -1,148 +1,27 @@
 /*
  * A process that dies and goes on in another, with all its threads, several times in a row.
  *
- * No memory is kept here: the new life is a copy made by fork, in a pid namespace of its own, of
- * which all threads but one are gone. That one makes them again, and they find everything as they
- * left it: numbers, names, masks, pending signals, locks held, alternate stacks, registers.
+ * They find everything as they left it: numbers, names, masks, pending signals, locks held,
+ * alternate stacks, registers.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <xmmintrin.h>
 
-#include "process/threads-parts.h"
-#include "os-x86_64.h"
-#include "os.h"
-#include "ours.h"
+#include "life.h"
 
 #define LIVES 4
 #define CROWD 100
-#define SKIPPED 77
-#define PATIENCE_NS UINT64_C(20000000000)
-#define STATE_BYTES (1 << 20)
 
-static uint32_t life;
 static _Atomic int ready_count;
-
-static void must_at(bool is_so, const char *what, int line)
-{
-	if (is_so)
-		return;
-	fprintf(stderr, "threads-again: life %u, line %d: %s\n", life, line, what);
-	_exit(1);
-}
-#define MUST(so) must_at(so, #so, __LINE__)
-
-/* ---- Another life ---- */
-
-static struct {
-	char *state;
-	size_t len;
-	int pid;
-} kept OURS;
-
-static void give_up(const char *what, const char *why, long error)
-{
-	char text[256];
-	struct line line = line_in(text, sizeof(text));
-
-	line_add(&line, "threads-again: ");
-	line_add(&line, what);
-	line_add(&line, why);
-	line_add(&line, ": ");
-	line_add_number(&line, (uint64_t)-error, 10);
-	line_add(&line, "\n");
-	os_write(2, text, line.len);
-	os_exit_group(1);
-}
-
-static void live_again(void *unused)
-{
-	const struct ledger_reader state = {kept.state, kept.len, 0};
-	char why[192];
-	struct line line = line_in(why, sizeof(why));
-
-	threads_strip();
-	int error = threads_check(&state, true, why);
-	if (!error)
-		error = threads_make(&state, &line);
-	if (error)
-		give_up("not made again: ", why, error);
-	life++;
-	os_futex_wake(&life, INT32_MAX);
-	threads_go();
-}
-
-static int wait_for(long pid)
-{
-	int status = 0;
-
-	while (os_syscall4(SYS_wait4, pid, (long)&status, 0, 0) == -EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* The first process of its namespace, with a /proc that shows that. */
-static void be_init(void *unused)
-{
-	const uint32_t pid = (uint32_t)kept.pid;
-	const struct frame_clone clone = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid,
-					  .set_tid_count = 1};
-
-	os_syscall6(SYS_mount, (long)"none", (long)"/", 0, MS_REC | MS_PRIVATE, 0, 0);
-	const long error = os_syscall6(SYS_mount, (long)"proc", (long)"/proc", (long)"proc", 0, 0, 0);
-	if (error < 0)
-		give_up("no /proc", "", error);
-	const long child = frame_clone(&clone, live_again, NULL);
-	if (child < 0)
-		give_up("no second life", "", child);
-	os_exit_group(wait_for(child));
-}
-
-/* On the stopper: a thread libc does not know. The old life ends as the new one does. */
-static void end_and_begin(void *unused)
-{
-	const struct frame_clone clone = {.flags = CLONE_NEWPID | CLONE_NEWNS,
-					  .exit_signal = SIGCHLD};
-	struct ledger_writer writer = {.bytes = kept.state, .capacity = STATE_BYTES};
-	char why[192] = "";
-
-	const int error = threads_stop(PATIENCE_NS, why);
-	if (error)
-		give_up("not stopped: ", why, error);
-	threads_save(&writer);
-	if (writer.veto[0])
-		give_up("vetoed: ", writer.veto, 0);
-	kept.len = writer.len;
-	const long init = frame_clone(&clone, be_init, NULL);
-	if (init == -EPERM)
-		os_exit_group(SKIPPED);
-	if (init < 0)
-		give_up("no namespace", "", init);
-	os_exit_group(wait_for(init));
-}
-
-static void die_and_live(void)
-{
-	uint32_t is_alive;
-	const uint32_t before = life;
-
-	MUST(os_thread_start(end_and_begin, NULL, 1 << 20, &is_alive) == 0);
-	while (__atomic_load_n(&life, __ATOMIC_ACQUIRE) == before)
-		os_futex_wait(&life, before, NULL);
-}
 
 /* ---- What is in a thread ---- */
 
@@ -361,12 +240,10 @@ int main(void)
 {
 	pthread_t threads[KINDS], waiting[4], crowd[CROWD], late;
 
+	const int pid = os_getpid();
+
 	alarm(100); /* it hangs */
-	ours_open_zone();
-	MUST(threads_open() == 0);
-	kept.pid = os_getpid();
-	kept.state = os_mmap(NULL, STATE_BYTES, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
-	MUST(!os_is_error(kept.state));
+	life_open();
 	make_mutexes();
 	MUST(pipe(to_reader) == 0);
 	for (size_t i = 0; i < KINDS; i++)
@@ -380,9 +257,9 @@ int main(void)
 	usleep(20000); /* they wait by now */
 
 	while (life < LIVES) {
-		die_and_live();
+		life_begin();
 		alarm(100);
-		MUST(os_getpid() == kept.pid && os_gettid() == kept.pid);
+		MUST(os_getpid() == pid && os_gettid() == pid);
 		MUST(is_registered());
 		MUST(pthread_create(&late, NULL, begin_late, NULL) == 0);
 		MUST(pthread_join(late, NULL) == 0);

@@ -1,0 +1,119 @@
+/*
+ * Signals: what the program does with each, and those that wait because everybody blocks them.
+ *
+ * The problem: the kernel tells which signals wait, not what came with them, and real-time signals
+ * carry values and queue. The trick: when every thread stands, those can be taken out of the queue,
+ * noted and put back in their order; nobody is there to see it. A waiting signal of the old kind
+ * comes back without its sender: programs that ask for one use sigwaitinfo() and lose that much.
+ *
+ * LEDGER_SIGNAL: one struct signals_record, then a siginfo_t for each real-time signal that waits.
+ */
+#include "settings.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "descriptor.h"
+#include "ours.h"
+#include "task.h"
+
+#define SIGNALS 64
+#define QUEUE_MAX 4096
+#define BIT(signal) (UINT64_C(1) << ((signal) - 1))
+#define REAL_TIME (~UINT64_C(0) << 33) /* from 34 on: libc uses 32 and 33 */
+
+struct signals_record {
+	struct os_sigaction actions[SIGNALS];
+	uint64_t pending; /* of the old kind */
+};
+
+static bool is_kept(int signal)
+{
+	return signal != SIGKILL && signal != SIGSTOP && signal != OURS_STOP_SIGNAL;
+}
+
+/* All that wait; true if they are all there again. The caller is the only thread that runs. */
+static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count)
+{
+	bool is_whole = true;
+	unsigned count = 0;
+
+	while (count < QUEUE_MAX && os_sigtake(wanted, &queue[count]) > 0)
+		count++;
+	for (unsigned i = 0; i < count; i++)
+		is_whole &= os_sigqueue(os_getpid(), queue[i].si_signo, &queue[i]) == 0;
+	*ret_count = count;
+	return is_whole && count < QUEUE_MAX;
+}
+
+static void save_queue(struct ledger_writer *writer, uint64_t waiting)
+{
+	static siginfo_t *queue OURS;
+	unsigned count;
+
+	if (!queue)
+		queue = os_mmap(NULL, QUEUE_MAX * sizeof(*queue), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (os_is_error(queue)) {
+		queue = NULL;
+		ledger_veto(writer, "no memory for the signals that wait", NULL);
+		return;
+	}
+	if (!look_at_queue(waiting, queue, &count))
+		ledger_veto(writer, "too many signals wait", NULL);
+	for (unsigned i = 0; i < count; i++)
+		memcpy(ledger_put(writer, LEDGER_SIGNAL, sizeof(siginfo_t)), &queue[i],
+		       sizeof(siginfo_t));
+}
+
+void signals_save(struct ledger_writer *writer)
+{
+	struct signals_record *record = ledger_put(writer, LEDGER_SIGNAL, sizeof(*record));
+	const uint64_t waiting = os_sigpending() & ~BIT(OURS_STOP_SIGNAL);
+
+	for (int signal = 1; signal <= SIGNALS; signal++)
+		if (is_kept(signal))
+			os_sigaction(signal, NULL, &record->actions[signal - 1]);
+	record->pending = waiting & ~REAL_TIME;
+	if (waiting & REAL_TIME)
+		save_queue(writer, waiting & REAL_TIME);
+}
+
+static int fail(struct line *why, int signal, int error)
+{
+	line_add(why, "signal ");
+	line_add_number(why, (unsigned)signal, 10);
+	line_add(why, ": errno ");
+	line_add_number(why, (unsigned)-error, 10);
+	return error;
+}
+
+int signals_make(const struct ledger_reader *state, struct line *why)
+{
+	struct ledger_reader reader = *state;
+	size_t len;
+	const struct signals_record *record = ledger_next(&reader, LEDGER_SIGNAL, &len);
+	int error;
+
+	if (!record || len != sizeof(*record))
+		return fail(why, 0, -EINVAL);
+	os_sigmask(~UINT64_C(0));
+	for (int signal = 1; signal <= SIGNALS; signal++) {
+		if (!is_kept(signal))
+			continue;
+		error = os_sigaction_set(signal, &record->actions[signal - 1]);
+		if (!error && record->pending & BIT(signal))
+			error = os_kill(os_getpid(), signal);
+		if (error)
+			return fail(why, signal, error);
+	}
+	const siginfo_t *info;
+	while ((info = ledger_next(&reader, LEDGER_SIGNAL, &len)) && len == sizeof(*info)) {
+		error = os_sigqueue(os_getpid(), info->si_signo, info);
+		if (error)
+			return fail(why, info->si_signo, error);
+	}
+	return 0;
+}
