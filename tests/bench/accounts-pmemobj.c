@@ -9,7 +9,7 @@
 #include "accounts.h"
 #include "micro/bench.h"
 
-#define POOL_BYTES ((size_t)4 << 30)
+#define POOL_BYTES ((size_t)512 << 20)
 #define TYPE_ACCOUNT 1
 
 struct kept_account {

@@ -7,7 +7,7 @@ import kept
 
 
 def first_malloc_us(build, settings):
-    told = subprocess.run(kept.STILL + [build.program('firstmalloc'), *settings], stdout=subprocess.PIPE,
+    told = subprocess.run([build.program('firstmalloc'), *settings], stdout=subprocess.PIPE,
                           stderr=sys.stderr, text=True, timeout=kept.WAIT_S).stdout
     if not told:
         raise kept.Failed('firstmalloc said nothing')
@@ -22,7 +22,7 @@ def drop_cache(path):
 
 
 def prepare(build, keeping, mib, log_mib):
-    done = subprocess.run(kept.STILL + [build.program('firstmalloc'), 'prepare', str(mib), str(log_mib)],
+    done = subprocess.run([build.program('firstmalloc'), 'prepare', str(mib), str(log_mib)],
                           env=build.environment(keeping), timeout=kept.WAIT_S)
     if done.returncode != (-9 if log_mib else 0):
         raise kept.Failed(f'cannot prepare {keeping.pool}: status {done.returncode}')
