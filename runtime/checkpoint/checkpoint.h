@@ -46,10 +46,10 @@ struct checkpoint_plan {
 #define CHECKPOINT_REGION_TABLE 2u
 #define CHECKPOINT_TABLE_PAGES 32u
 /* keep=process (runtime/process): pages of the address space outside the heap; which they are; what
- * the kernel knows. */
-#define CHECKPOINT_REGION_MEMORY 3u
-#define CHECKPOINT_REGION_DIRECTORY 4u
-#define CHECKPOINT_REGION_STATE 5u
+ * the kernel knows. Behind the numbers of the table's regions. */
+#define CHECKPOINT_REGION_MEMORY 259u
+#define CHECKPOINT_REGION_DIRECTORY 260u
+#define CHECKPOINT_REGION_STATE 261u
 #define CHECKPOINT_MEMORY_PAGES (UINT64_C(1) << 22) /* 16 GiB */
 #define CHECKPOINT_DIRECTORY_PAGES 256u
 #define CHECKPOINT_STATE_PAGES 1024u

@@ -4,6 +4,14 @@
  */
 #include "checkpoint.h"
 
+#include <assert.h>
+
+#include "region-layout.h"
+
+/* Else the first kept global would be taken for memory of keep=process. */
+static_assert(CHECKPOINT_REGION_MEMORY >= LAYOUT_TABLE_FIRST_ID + LAYOUT_TABLE_REGIONS,
+	      "numbers of regions are given once");
+
 static uint64_t add_region(struct region *ret_region, uint32_t id, uint64_t pages, uint64_t offset)
 {
 	*ret_region = (struct region){
