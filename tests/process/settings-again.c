@@ -12,7 +12,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "life.h"
+#include "next-life.h"
 
 #define LIVES 3
 #define MEMBARRIER_REGISTER_PRIVATE (1 << 4)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <xmmintrin.h>
 
-#include "life.h"
+#include "next-life.h"
 
 #define LIVES 4
 #define CROWD 100
