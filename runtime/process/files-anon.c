@@ -35,23 +35,34 @@ static bool eventfd_claims(const struct file_look *look)
 	return is_called(look, "[eventfd]");
 }
 
-static size_t eventfd_describe(const struct file_look *look, struct file_record *record)
+/* The text shows as well whether it still is one. */
+static bool eventfd_refresh(struct file_record *record, const struct stat *st)
 {
 	struct eventfd_part *part = (void *)record->part;
 	struct file_info info;
+	bool is_one = false;
 	const char *at;
 
+	(void)st;
 	memset(part, 0, sizeof(*part));
-	if (!file_info_open(&info, look->fd))
-		return sizeof(*part);
+	if (!file_info_open(&info, (int)record->fd))
+		return false;
 	while (file_info_next(&info)) {
-		if ((at = file_info_word(&info, "eventfd-count:")))
+		if ((at = file_info_word(&info, "eventfd-count:"))) {
 			part->count = file_number(&at, 16);
+			is_one = true;
+		}
 		if ((at = file_info_word(&info, "eventfd-semaphore:")))
 			part->is_semaphore = file_number(&at, 10);
 	}
 	file_info_close(&info);
-	return sizeof(*part);
+	return is_one;
+}
+
+static size_t eventfd_describe(const struct file_look *look, struct file_record *record)
+{
+	eventfd_refresh(record, &look->st);
+	return sizeof(struct eventfd_part);
 }
 
 static int eventfd_make(const struct file_record *record, const struct ledger_reader *state,
@@ -70,6 +81,8 @@ static int eventfd_make(const struct file_record *record, const struct ledger_re
 const struct file_kind file_eventfd = {
 	.claims = eventfd_claims,
 	.describe = eventfd_describe,
+	.refresh = eventfd_refresh,
+	.is_refreshed_whole = true,
 	.make = eventfd_make,
 };
 
@@ -103,14 +116,17 @@ static uint64_t read_time(const char *at)
 static bool timerfd_read(int fd, struct timerfd_part *part)
 {
 	struct file_info info;
+	bool is_one = false;
 	const char *at;
 
 	memset(part, 0, sizeof(*part));
 	if (!file_info_open(&info, fd))
 		return false;
 	while (file_info_next(&info)) {
-		if ((at = file_info_word(&info, "clockid:")))
+		if ((at = file_info_word(&info, "clockid:"))) {
 			part->clock = (uint32_t)file_number(&at, 10);
+			is_one = true;
+		}
 		if ((at = file_info_word(&info, "ticks:")))
 			part->ticks = file_number(&at, 10);
 		if ((at = file_info_word(&info, "settime flags:")))
@@ -123,7 +139,7 @@ static bool timerfd_read(int fd, struct timerfd_part *part)
 	file_info_close(&info);
 	if (part->left_ns)
 		part->expires_ns = part->left_ns + os_clock_ns((clockid_t)part->clock);
-	return true;
+	return is_one;
 }
 
 static size_t timerfd_describe(const struct file_look *look, struct file_record *record)
@@ -140,11 +156,9 @@ static bool is_near(uint64_t a, uint64_t b)
 static bool timerfd_refresh(struct file_record *record, const struct stat *st)
 {
 	struct timerfd_part *part = (void *)record->part, now;
-	char link[FILE_PATH_MAX];
 
 	(void)st;
-	file_link((int)record->fd, link);
-	if (strcmp(link, "anon_inode:[timerfd]") != 0 || !timerfd_read((int)record->fd, &now))
+	if (!timerfd_read((int)record->fd, &now))
 		return false;
 	if (!part->expires_ns == !now.expires_ns && is_near(part->expires_ns, now.expires_ns)) {
 		now.expires_ns = part->expires_ns;
@@ -205,20 +219,30 @@ static bool signalfd_claims(const struct file_look *look)
 	return is_called(look, "[signalfd]");
 }
 
-static size_t signalfd_describe(const struct file_look *look, struct file_record *record)
+static bool signalfd_refresh(struct file_record *record, const struct stat *st)
 {
 	uint64_t *mask = (void *)record->part;
 	struct file_info info;
+	bool is_one = false;
 	const char *at;
 
+	(void)st;
 	*mask = 0;
-	if (!file_info_open(&info, look->fd))
-		return sizeof(*mask);
+	if (!file_info_open(&info, (int)record->fd))
+		return false;
 	while (file_info_next(&info))
-		if ((at = file_info_word(&info, "sigmask:")))
+		if ((at = file_info_word(&info, "sigmask:"))) {
 			*mask = file_number(&at, 16);
+			is_one = true;
+		}
 	file_info_close(&info);
-	return sizeof(*mask);
+	return is_one;
+}
+
+static size_t signalfd_describe(const struct file_look *look, struct file_record *record)
+{
+	signalfd_refresh(record, &look->st);
+	return sizeof(uint64_t);
 }
 
 static int signalfd_make(const struct file_record *record, const struct ledger_reader *state,
@@ -231,6 +255,8 @@ static int signalfd_make(const struct file_record *record, const struct ledger_r
 const struct file_kind file_signalfd = {
 	.claims = signalfd_claims,
 	.describe = signalfd_describe,
+	.refresh = signalfd_refresh,
+	.is_refreshed_whole = true,
 	.make = signalfd_make,
 };
 

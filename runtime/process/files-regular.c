@@ -13,6 +13,7 @@
 
 #include "descriptor.h"
 #include "files-kind.h"
+#include "files-lock.h"
 #include "os.h"
 #include "ours.h"
 
@@ -106,6 +107,8 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 {
 	if (part_of(record)->is_deleted && !record->callers)
 		ledger_veto(writer, "an open file that has no name", part_of(record)->path);
+	if (!record->callers && !part_of(record)->is_made_up)
+		locks_save(record, writer);
 }
 
 /* ---- in a new process ---- */
@@ -247,6 +250,18 @@ static int adopt(const struct file_record *record, int fd, struct line *why)
 	return put_back(record, fd);
 }
 
+static int finish(const struct file_record *record, const struct ledger_reader *state,
+		  struct line *why)
+{
+	const int error = locks_make(record, state);
+
+	if (error) {
+		line_add(why, part_of(record)->path);
+		line_add(why, ": is locked by another process");
+	}
+	return error;
+}
+
 const struct file_kind file_regular = {
 	.claims = claims,
 	.describe = describe,
@@ -255,4 +270,5 @@ const struct file_kind file_regular = {
 	.check = check,
 	.make = make,
 	.adopt = adopt,
+	.finish = finish,
 };

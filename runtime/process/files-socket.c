@@ -166,12 +166,15 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 }
 
 /* A connection is dead at a resume, whatever becomes of it until then; of two that hang together
- * only what is in them changes, and that they end. All others are few, and are described again. */
+ * only what is in them changes, and that they end; who listens is done with being set up. All
+ * others are few, and are described again. */
 static bool refresh(struct file_record *record, const struct stat *st)
 {
 	struct socket_part *part = part_of(record);
 
 	(void)st;
+	if (part->state == SOCKET_LISTENING)
+		return option((int)record->fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
 	if (part->state == SOCKET_PAIRED)
 		part->is_shut = has_ended((int)record->fd);
 	return part->state == SOCKET_DEAD || part->state == SOCKET_PAIRED;

@@ -21,6 +21,7 @@
 
 #include "descriptor.h"
 #include "files-kind.h"
+#include "files-lock.h"
 #include "os.h"
 #include "ours.h"
 
@@ -40,6 +41,7 @@ static struct {
 	int directory; /* /proc/thread-self/fd; 0: not opened yet */
 	struct file *table; /* by number */
 	int *present;       /* numbers of the program's, ascending */
+	int *before;        /* the last time they were looked for */
 	int *sorted;        /* the same, by file and description */
 	int count;
 	int total;          /* with ours */
@@ -109,13 +111,14 @@ static bool memory_is_there(void)
 	if (self.arena)
 		return true;
 	void *table = os_mmap(NULL, TABLE_MAX * sizeof(*self.table), rw, flags, -1, 0);
-	void *numbers = os_mmap(NULL, 2 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
+	void *numbers = os_mmap(NULL, 3 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
 	void *arena = os_mmap(NULL, ARENA_BYTES, rw, flags, -1, 0);
 	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena))
 		return false;
 	self.table = table;
 	self.present = numbers;
 	self.sorted = self.present + TABLE_MAX;
+	self.before = self.sorted + TABLE_MAX;
 	self.arena = arena;
 	return true;
 }
@@ -169,18 +172,24 @@ static void note_present(const char *name)
 static bool enumerate(void)
 {
 	static char names[4096] __attribute__((aligned(8))) OURS;
+	int *const before = self.present;
+	const int count = self.count;
 	long len;
 
 	if (!directory_is_there() || os_lseek(self.directory, 0, SEEK_SET) < 0)
 		return false;
+	self.present = self.before;
+	self.before = before;
 	self.count = self.total = 0;
-	self.is_sorted = false;
 	while ((len = os_getdents(self.directory, names, sizeof(names))) > 0)
 		for (long at = 0; at < len;) {
 			const struct dirent_head *entry = (const void *)(names + at);
 			note_present(entry->name);
 			at += entry->len;
 		}
+	if (count != self.count ||
+	    memcmp(before, self.present, (size_t)count * sizeof(*before)) != 0)
+		self.is_sorted = false;
 	return len == 0;
 }
 
@@ -194,6 +203,7 @@ static bool is_same_file(const struct file_record *record, const struct stat *st
 
 static void forget_all(void)
 {
+	self.is_sorted = false;
 	for (int fd = 0; fd < TABLE_MAX; fd++)
 		if (self.table[fd].record)
 			self.table[fd] = (struct file){0};
@@ -213,6 +223,15 @@ static struct file_record *room_for(struct file *file, uint32_t part_len)
 	file->room = room;
 	self.arena_used += sizeof(struct file_record) + room;
 	return file->record;
+}
+
+/* What is the same file may be another description of it: that is found out by comparing. */
+static void note_sharing(const struct file *file, struct file_record *record)
+{
+	if (file->record && file->record->dev == record->dev && file->record->ino == record->ino)
+		record->shares = file->record->shares;
+	else
+		self.is_sorted = false;
 }
 
 /* false: it is gone, or there is no room */
@@ -235,6 +254,7 @@ static bool describe(int fd)
 	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
 	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
 	record->part_len = (uint32_t)file_kind_of(kind)->describe(&self.look, record);
+	note_sharing(file, record);
 	struct file_record *const kept = room_for(file, record->part_len);
 	if (!kept)
 		return false;
@@ -379,18 +399,16 @@ void files_prepare(void)
 		if (!describe(fd))
 			drop(i--);
 	}
-	find_shared();
+	if (!is_sharing_known())
+		find_shared();
 }
 
 static bool refresh_all(void)
 {
 	for (int i = 0; i < self.count; i++) {
 		const int fd = self.present[i];
-		if (refresh(fd))
-			continue;
-		if (!describe(fd))
+		if (!refresh(fd) && !describe(fd))
 			return false;
-		self.is_sorted = false;
 	}
 	return true;
 }
@@ -407,6 +425,7 @@ void files_save(struct ledger_writer *writer)
 	}
 	if (!is_sharing_known())
 		find_shared();
+	locks_look();
 	for (int i = 0; i < self.count; i++) {
 		const struct file_record *record = self.table[self.present[i]].record;
 		const size_t len = sizeof(*record) + record->part_len;

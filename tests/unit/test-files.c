@@ -242,6 +242,38 @@ Test(files, inotify_is_vetoed_by_descriptor_and_name)
 	refused(watches, "descriptor 3: anon_inode:inotify");
 }
 
+static void locks(void)
+{
+	struct flock range = {.l_type = F_WRLCK, .l_start = 5, .l_len = 10};
+
+	both->fd[0] = open(scratch_path("locked"), O_RDWR | O_CREAT, 0600);
+	both->fd[1] = open(scratch_path("locked"), O_RDWR);
+	both->fd[2] = open(scratch_path("whole"), O_RDWR | O_CREAT, 0600);
+	EXPECT(fcntl(both->fd[0], F_SETLK, &range) == 0);
+	range = (struct flock){.l_type = F_RDLCK, .l_start = 100};
+	EXPECT(fcntl(both->fd[1], F_OFD_SETLK, &range) == 0);
+	EXPECT(flock(both->fd[2], LOCK_EX) == 0);
+	save();
+}
+
+static void locks_hold(void)
+{
+	const int other = open(scratch_path("locked"), O_RDWR), whole = open(scratch_path("whole"), O_RDWR);
+	struct flock range = {.l_type = F_WRLCK, .l_len = 0};
+
+	EXPECT(fcntl(other, F_OFD_GETLK, &range) == 0 && range.l_type == F_WRLCK);
+	EXPECT(range.l_start == 5 && range.l_len == 10 && range.l_pid == getpid());
+	range = (struct flock){.l_type = F_WRLCK, .l_start = 50};
+	EXPECT(fcntl(other, F_OFD_GETLK, &range) == 0 && range.l_type == F_RDLCK);
+	EXPECT(range.l_start == 100 && range.l_len == 0 && range.l_pid == -1);
+	EXPECT(flock(whole, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK);
+}
+
+Test(files, locks_are_held_again)
+{
+	two_lives(locks, locks_hold);
+}
+
 /* ---- pipes ---- */
 
 static void has_pipes(void)

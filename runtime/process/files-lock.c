@@ -1,0 +1,157 @@
+/*
+ * Record locks (fcntl, of a process or of a description) and flock.
+ *
+ * The locks of the whole system are one short text, /proc/locks, so it is read once in the pause;
+ * only descriptors of files it names are asked for theirs. They are locked again when all
+ * descriptors are there: closing any descriptor of a file drops the process's locks on it.
+ */
+#include "files-lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "descriptor.h"
+#include "os.h"
+#include "ours.h"
+
+enum lock_kind { LOCK_OF_PROCESS = 1, LOCK_OF_DESCRIPTION, LOCK_WHOLE };
+
+/* LEDGER_LOCK: one lock, and a descriptor it can be had by. */
+struct lock_record {
+	uint32_t fd;
+	uint32_t kind;
+	uint32_t is_write;
+	uint32_t reserved;
+	uint64_t start;
+	uint64_t len; /* 0: to the end, however far that is */
+};
+
+#define LOCKED_MAX 1024
+static uint64_t locked[LOCKED_MAX] OURS; /* inodes of locked files, whoever locked them */
+static unsigned locked_count OURS;
+static bool has_all OURS;
+
+/* "1: POSIX  ADVISORY  WRITE 29099 fe:00:10952880 5 14"; "1: ->": waits for it */
+static bool parse(const char *at, struct lock_record *ret_lock, uint64_t *ret_ino)
+{
+	const char *const kind = strchr(at, ':') ? strchr(at, ':') + 1 : at;
+
+	*ret_lock = (struct lock_record){0};
+	if (strncmp(kind, " POSIX", 6) == 0)
+		ret_lock->kind = LOCK_OF_PROCESS;
+	else if (strncmp(kind, " OFDLCK", 7) == 0)
+		ret_lock->kind = LOCK_OF_DESCRIPTION;
+	else if (strncmp(kind, " FLOCK", 6) == 0)
+		ret_lock->kind = LOCK_WHOLE;
+	else
+		return false;
+	ret_lock->is_write = strstr(kind, " WRITE ") != NULL;
+	const char *ino = strrchr(kind, ':');
+	if (!ino)
+		return false;
+	ino++;
+	*ret_ino = file_number(&ino, 10);
+	ret_lock->start = file_number(&ino, 10);
+	while (*ino == ' ')
+		ino++;
+	if (*ino != 'E') /* EOF */
+		ret_lock->len = file_number(&ino, 10) - ret_lock->start + 1;
+	return true;
+}
+
+void locks_look(void)
+{
+	static struct file_info info OURS;
+	struct lock_record lock;
+	uint64_t ino;
+
+	locked_count = 0;
+	info.fd = os_open("/proc/locks", O_RDONLY | O_CLOEXEC, 0);
+	info.at = info.len = 0;
+	has_all = info.fd >= 0;
+	if (info.fd < 0)
+		return;
+	while (file_info_next(&info)) {
+		if (!parse(info.line, &lock, &ino))
+			continue;
+		if (locked_count == LOCKED_MAX)
+			has_all = false;
+		else
+			locked[locked_count++] = ino;
+	}
+	file_info_close(&info);
+}
+
+static bool may_be_locked(uint64_t ino)
+{
+	for (unsigned i = 0; i < locked_count; i++)
+		if (locked[i] == ino)
+			return true;
+	return !has_all;
+}
+
+void locks_save(const struct file_record *record, struct ledger_writer *writer)
+{
+	static struct file_info info OURS;
+	struct lock_record lock;
+	const char *at;
+	uint64_t ino;
+
+	if (!may_be_locked(record->ino) || !file_info_open(&info, (int)record->fd))
+		return;
+	while (file_info_next(&info)) {
+		if (!(at = file_info_word(&info, "lock:")) || !parse(at, &lock, &ino))
+			continue;
+		lock.fd = record->fd;
+		memcpy(ledger_put(writer, LEDGER_LOCK, sizeof(lock)), &lock, sizeof(lock));
+	}
+	file_info_close(&info);
+}
+
+static int lock_once(const struct lock_record *lock)
+{
+	struct flock range = {
+		.l_type = lock->is_write ? F_WRLCK : F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)lock->start,
+		.l_len = (off_t)lock->len,
+	};
+
+	switch (lock->kind) {
+	case LOCK_OF_PROCESS: return os_fcntl((int)lock->fd, F_SETLK, &range);
+	case LOCK_OF_DESCRIPTION: return os_fcntl((int)lock->fd, F_OFD_SETLK, &range);
+	case LOCK_WHOLE:
+		return os_flock((int)lock->fd, (lock->is_write ? LOCK_EX : LOCK_SH) | LOCK_NB);
+	default: return -EINVAL;
+	}
+}
+
+#define TRIES 40
+#define PAUSE_NS 50000000
+
+/* A child of the old process may still be dying. */
+static int lock_again(const struct lock_record *lock)
+{
+	int error = lock_once(lock);
+
+	for (int i = 1; i < TRIES && error == -EAGAIN; i++) {
+		os_sleep_ns(PAUSE_NS);
+		error = lock_once(lock);
+	}
+	return error;
+}
+
+int locks_make(const struct file_record *record, const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct lock_record *lock;
+	int error = 0;
+	size_t len;
+
+	while (!error && (lock = ledger_next(&reader, LEDGER_LOCK, &len)))
+		if (lock->fd == record->fd)
+			error = lock_again(lock);
+	return error < 0 ? error : 0;
+}
