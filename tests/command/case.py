@@ -130,4 +130,4 @@ def patch(path, offset, data):
 
 
 def main():
-    unittest.main(verbosity=2, argv=[sys.argv[0]])
+    unittest.main(verbosity=2)

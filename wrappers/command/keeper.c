@@ -48,16 +48,6 @@ static pid_t fork_into(int flags)
 	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
 }
 
-/* Each message wakes us even when we are stopped: what goes on inside is told by SIGCONT. */
-static int keeper_wake_by_messages(const struct keeper *keeper)
-{
-	if (fcntl(keeper->socket, F_SETSIG, SIGCONT) < 0 ||
-	    fcntl(keeper->socket, F_SETOWN, getpid()) < 0 ||
-	    fcntl(keeper->socket, F_SETFL, O_ASYNC) < 0)
-		return -errno;
-	return 0;
-}
-
 static int keeper_fork_init(struct keeper *keeper, int flags)
 {
 	int ends[2];
@@ -110,7 +100,7 @@ static int keeper_start(struct keeper *keeper)
 	if (!error) {
 		keeper_await_start(keeper);
 		if (!keeper->lacks_namespace)
-			return keeper_wake_by_messages(keeper);
+			return 0;
 		close(keeper->socket);
 		waitpid(keeper->init, NULL, 0);
 	}
@@ -121,43 +111,85 @@ static int keeper_start(struct keeper *keeper)
 	if (error)
 		return error;
 	keeper_await_start(keeper);
-	return keeper_wake_by_messages(keeper);
+	return 0;
+}
+
+/* ---- Signals ---- */
+
+static void keeper_pass_on(struct keeper *keeper)
+{
+	struct signalfd_siginfo got;
+
+	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got) || got.ssi_signo == SIGCHLD)
+		return;
+	struct message message = {.kind = MESSAGE_SIGNAL};
+	message.signal.si_signo = (int)got.ssi_signo;
+	message.signal.si_code = got.ssi_code;
+	message.signal.si_pid = (pid_t)got.ssi_pid;
+	message.signal.si_uid = got.ssi_uid;
+	message.signal.si_value.sival_ptr = (void *)(uintptr_t)got.ssi_ptr;
+	message_send(keeper->socket, &message);
 }
 
 /* ---- Stopped, and continued ---- */
 
-/*
- * The stop signal is raised while it is blocked. From then on whatever continues us, the caller's
- * SIGCONT or the one that comes with a message, takes it away again: so after one last look for
- * messages it may strike, and nothing that came in between is missed.
- */
-static void keeper_stop(struct keeper *keeper, int number)
+/* Who is stopped hears no messages: they come with SIGCONT then. Only then, for the kernel takes a
+ * stop signal that waits to be read away when it sends one. */
+static void keeper_wake_by_messages(const struct keeper *keeper, bool is_on)
 {
-	struct message message;
+	fcntl(keeper->socket, F_SETSIG, SIGCONT);
+	fcntl(keeper->socket, F_SETOWN, getpid());
+	fcntl(keeper->socket, F_SETFL, is_on ? O_ASYNC : 0);
+}
+
+static bool has_input(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+	return poll(&polled, 1, 0) > 0;
+}
+
+/* Here we stop, and here we go on. */
+static void stop_by_pending(int number)
+{
+	const struct sigaction standard = {.sa_handler = SIG_DFL};
+	struct sigaction callers;
 	sigset_t set;
 
-	if (number == SIGSTOP) { /* cannot be blocked */
-		kill(getpid(), SIGSTOP);
-		return;
-	}
-	kill(getpid(), number);
-	struct pollfd polled = {.fd = keeper->socket, .events = POLLIN};
-	if (poll(&polled, 1, 0) > 0) {
-		kill(getpid(), SIGCONT);
-		if (message_receive(keeper->socket, &message))
-			keeper_hear(keeper, &message);
-		return;
-	}
 	sigemptyset(&set);
 	sigaddset(&set, number);
-	struct sigaction standard = {.sa_handler = SIG_DFL}, callers;
 	sigaction(number, &standard, &callers);
-	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here we stop, and here we go on */
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigaction(number, &callers, NULL);
 }
 
-/* ---- What comes from both sides ---- */
+/*
+ * The stop signal is raised while it is blocked. From then on whatever continues us, the caller's
+ * SIGCONT or one that comes with a message, takes it away again: so after one last look for
+ * messages it may strike, and nothing that came in between is missed. SIGSTOP cannot be blocked.
+ * (A stop signal sent to us alone while we are being continued stops us alone.)
+ */
+static void keeper_stop(struct keeper *keeper, int number)
+{
+	while (has_input(keeper->signal_fd)) /* else one of these may be taken away with it */
+		keeper_pass_on(keeper);
+	if (has_input(keeper->socket)) /* outdated */
+		return;
+	keeper_wake_by_messages(keeper, true);
+	if (number != SIGSTOP) {
+		kill(getpid(), number);
+		if (has_input(keeper->socket))
+			kill(getpid(), SIGCONT);
+		else
+			stop_by_pending(number);
+	} else if (!has_input(keeper->socket)) {
+		kill(getpid(), SIGSTOP);
+	}
+	keeper_wake_by_messages(keeper, false);
+}
+
+/* ---- Messages ---- */
 
 static void keeper_hear(struct keeper *keeper, const struct message *message)
 {
@@ -178,21 +210,6 @@ static void keeper_hear(struct keeper *keeper, const struct message *message)
 	default:
 		break;
 	}
-}
-
-static void keeper_pass_on(struct keeper *keeper)
-{
-	struct signalfd_siginfo got;
-
-	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got) || got.ssi_signo == SIGCHLD)
-		return;
-	struct message message = {.kind = MESSAGE_SIGNAL};
-	message.signal.si_signo = (int)got.ssi_signo;
-	message.signal.si_code = got.ssi_code;
-	message.signal.si_pid = (pid_t)got.ssi_pid;
-	message.signal.si_uid = got.ssi_uid;
-	message.signal.si_value.sival_ptr = (void *)(uintptr_t)got.ssi_ptr;
-	message_send(keeper->socket, &message);
 }
 
 static void keeper_loop(struct keeper *keeper)
