@@ -14,7 +14,7 @@
 struct engine {
 	struct medium_dax medium;
 	struct checkpoint *checkpoint;
-	struct track track;
+	struct track *track;
 	struct region regions[CHECKPOINT_PLAN_REGIONS];
 	size_t region_count;
 	enum durability durability; /* in effect */

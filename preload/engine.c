@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "keep.h"
 #include "os.h"
@@ -100,13 +101,13 @@ int engine_attach(struct refusal *ret_why)
 			      "no space for its log: %s; make room", strerrordesc_np(-error));
 	if (error)
 		return engine_refuse_error(STATUS_CORRUPT, "cannot be written", error, ret_why);
-	track_open(&engine.track, TRACK_WP);
+	track_open(engine.track, TRACK_WP);
 	engine.regions[0].address = preload.window.base;
-	error = track_add(&engine.track, preload.window.base, preload.window.size_bytes);
+	error = track_add(engine.track, preload.window.base, preload.window.size_bytes);
 	if (preload.keep == KEEP_HEAP) /* else it is memory like any other */
 		engine.regions[1].address = (char *)&keep_table;
 	if (!error && engine.regions[1].address)
-		error = track_add(&engine.track, &keep_table, sizeof(keep_table));
+		error = track_add(engine.track, &keep_table, sizeof(keep_table));
 	return error ? engine_refuse_error(STATUS_FAILED, "cannot be followed", error, ret_why) : 0;
 }
 
@@ -116,7 +117,7 @@ int engine_start_committer(const struct config *config, const struct committer_m
 	const int error = committer_open(&(struct committer_plan){
 		.pool = &preload.pool,
 		.checkpoint = engine.checkpoint,
-		.track = &engine.track,
+		.track = engine.track,
 		.regions = engine.regions,
 		.region_count = engine.region_count,
 		.staging_bytes = STAGING_BYTES,
@@ -168,6 +169,11 @@ int engine_open_epoch(const struct config *config, struct refusal *ret_why)
 {
 	int status = 0;
 
+	engine.track = os_mmap(NULL, sizeof(*engine.track), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (os_is_error(engine.track))
+		return engine_refuse_error(STATUS_FAILED, "no memory to follow it",
+					   (int)(intptr_t)engine.track, ret_why);
 	decide_durability(config);
 	const int error = medium_dax_open(&engine.medium, &preload.pool, engine.durability);
 	if (error)

@@ -27,9 +27,9 @@ static void claim_descriptors(void)
 	ours_fd_add(&self.note_fd);
 	ours_fd_add(&preload.pool.fd);
 	ours_fd_add(&engine.medium.file.log_fd);
-	ours_fd_add((int *)&engine.track.uffd.number);
-	ours_fd_add((int *)&engine.track.pagemap.number);
-	ours_fd_add((int *)&engine.track.clear.number);
+	ours_fd_add((int *)&engine.track->uffd.number);
+	ours_fd_add((int *)&engine.track->pagemap.number);
+	ours_fd_add((int *)&engine.track->clear.number);
 }
 
 /* What the caller of this life wants; the environment is that of the first one. */
@@ -57,7 +57,7 @@ static int open_process(struct refusal *ret_why)
 {
 	const struct enter_arguments *arguments = &enter_arguments;
 	const int error = process_open(&(struct process_plan){
-		.track = &engine.track,
+		.track = engine.track,
 		.window = &preload.window,
 		.checkpoint = engine.checkpoint,
 		.pool = preload.pool.path,

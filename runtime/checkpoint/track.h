@@ -21,7 +21,7 @@
 
 enum track_kind { TRACK_WP, TRACK_SOFT_DIRTY, TRACK_COMPARE };
 
-#define TRACK_RANGE_MAX 1024
+#define TRACK_RANGE_MAX 8192
 #define TRACK_RUN_MAX 512
 
 struct track_range {

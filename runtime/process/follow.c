@@ -13,6 +13,7 @@
 
 #include "checkpoint/committer.h"
 #include "checkpoint/track.h"
+#include "line.h"
 #include "lock.h"
 #include "mappings.h"
 #include "os.h"
@@ -35,6 +36,7 @@ static struct {
 	unsigned note_count;
 	struct span notes[NOTES];
 	bool is_full;     /* there was no slot for a page */
+	struct span lost; /* what cannot be followed; nothing: empty */
 } self OURS;
 
 int follow_open(struct track *track)
@@ -70,11 +72,15 @@ static void forget(uint64_t start, uint64_t end)
 {
 	track_cut(self.track, (void *)(uintptr_t)start, end - start);
 	space_forget(start, end, committer_look_again);
+	if (self.lost.start >= start && self.lost.start < end)
+		self.lost = (struct span){0};
 }
 
-static int follow(uint64_t start, uint64_t end)
+/* What the kernel does not tell of (memory of a device, say) is a veto until it is gone. */
+static void follow(uint64_t start, uint64_t end)
 {
-	return track_add(self.track, (void *)(uintptr_t)start, end - start);
+	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 && !self.lost.end)
+		self.lost = (struct span){start, end};
 }
 
 /* What of [at, end) in `of` has the same bytes in `other`, from `at` on: *ret_is_same tells, and
@@ -110,68 +116,61 @@ static void forget_gone(const struct mappings *before, const struct mappings *af
 	}
 }
 
-static int follow_new(const struct mappings *before, const struct mappings *after)
+static void follow_new(const struct mappings *before, const struct mappings *after)
 {
-	int error = 0;
 	bool is_same;
 
 	for (size_t i = 0; i < after->count; i++) {
 		const struct mapping *mapping = &after->list[i];
-		for (uint64_t at = mapping->start, end;
-		     mapping->is_kept && at < mapping->end && !error; at = end) {
+		for (uint64_t at = mapping->start, end; mapping->is_kept && at < mapping->end; at = end) {
 			end = compare(mapping, at, before, &is_same);
 			if (!is_same)
-				error = follow(at, end);
+				follow(at, end);
 		}
 	}
-	return error;
 }
 
 /* Forgotten and followed anew, as far as it is there. */
-static int renew(const struct span *span)
+static void renew(const struct span *span)
 {
-	int error = 0;
-
 	forget(span->start, span->end);
-	for (size_t i = 0; i < now()->count && !error; i++) {
+	for (size_t i = 0; i < now()->count; i++) {
 		const struct mapping *mapping = &now()->list[i];
 		const uint64_t start = mapping->start > span->start ? mapping->start : span->start;
 		const uint64_t end = mapping->end < span->end ? mapping->end : span->end;
 		if (mapping->is_kept && start < end)
-			error = follow(start, end);
+			follow(start, end);
 	}
-	return error;
 }
 
-static int take_notes(void)
+static void take_notes(void)
 {
 	struct span notes[NOTES];
-	int error = 0;
 
 	lock_acquire(&self.lock);
 	const unsigned count = self.note_count;
 	memcpy(notes, self.notes, count * sizeof(*notes));
 	self.note_count = 0;
 	lock_release(&self.lock);
-	for (unsigned i = 0; i < count && !error; i++)
-		error = renew(&notes[i]);
-	return error;
+	for (unsigned i = 0; i < count; i++)
+		renew(&notes[i]);
 }
 
 int follow_meet(void)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
-	int error = mappings_read(next, now());
+	const int status = mappings_read(next, now());
 
-	if (error)
-		return error;
-	forget_gone(now(), next);
-	error = follow_new(now(), next);
-	self.newest = 1 - self.newest;
-	if (!error)
-		error = take_notes();
+	if (status < 0)
+		return status;
+	if (status != MAPPINGS_SAME) {
+		forget_gone(now(), next);
+		follow_new(now(), next);
+		self.newest = 1 - self.newest;
+	}
+	take_notes();
 	track_join(self.track);
-	return error;
+	return 0;
 }
 
 /* ---- Pages ---- */
@@ -207,9 +206,22 @@ char *follow_address(uint64_t page)
 	return (char *)(uintptr_t)space_address(page); /* NOLINT(performance-no-int-to-ptr) */
 }
 
+static void veto_lost(struct ledger_writer *writer)
+{
+	const struct mapping *mapping = mappings_find(now(), self.lost.start);
+	char place[20];
+	struct line line = line_in(place, sizeof(place));
+
+	line_add_number(&line, self.lost.start, 16);
+	ledger_veto(writer, "memory that cannot be followed",
+		    mapping && mapping->path[0] ? mapping->path : place);
+}
+
 void follow_save(struct ledger_writer *writer)
 {
 	mappings_save(now(), writer);
+	if (self.lost.end)
+		veto_lost(writer);
 	if (self.is_full)
 		ledger_veto(writer, "more than 16 GiB of memory outside the heap", NULL);
 }

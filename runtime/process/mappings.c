@@ -234,9 +234,17 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before)
 
 	if (error)
 		return error;
-	now->text[now->text_len] = 0;
+	if (before && before->text_len == now->text_len &&
+	    memcmp(before->text, now->text, now->text_len) == 0)
+		return MAPPINGS_SAME;
+	if (now->parsed_capacity < now->text_capacity)
+		error = grow((void **)&now->parsed, &now->parsed_capacity, now->text_capacity, 0);
+	if (error)
+		return error;
+	memcpy(now->parsed, now->text, now->text_len);
+	now->parsed[now->text_len] = 0;
 	now->count = 0;
-	for (char *at = now->text, *end = at + now->text_len; at < end;) {
+	for (char *at = now->parsed, *end = at + now->text_len; at < end;) {
 		if (now->count == now->capacity / sizeof(struct mapping))
 			error = grow((void **)&now->list, &now->capacity,
 				     now->capacity + TEXT_STEP, now->capacity);

@@ -44,13 +44,17 @@ struct mappings {
 	struct mapping *list; /* ascending */
 	size_t count;
 	size_t capacity;
-	char *text; /* what it was made from; paths lie in it */
+	char *text; /* what it was made from */
 	size_t text_len;
 	size_t text_capacity;
+	char *parsed; /* the same, in pieces; paths lie in it */
+	size_t parsed_capacity;
 };
 
 /* mappings_read() - what is there now, after what was there before (NULL: nothing), from which
- * facts that cost time are taken over. 0 or -errno */
+ * facts that cost time are taken over. 0; MAPPINGS_SAME: nothing has changed, ret_now is
+ * no list; -errno */
+#define MAPPINGS_SAME 1
 int mappings_read(struct mappings *ret_now, const struct mappings *before);
 
 /* mappings_find() - the one that holds the address, or the next one behind it; NULL: none */

@@ -94,10 +94,10 @@ class Refusals(unittest.TestCase):
         self.assertEqual(self.run_program(other),
                          (5, "", f"heapsake: refused: {self.pool}: {line}\n"))
 
-    def test_a_keep_that_is_not_there_yet(self):
+    def test_a_process_without_a_keeper(self):
         env = self.environment(**self.pool_variables(KEEP="process"))
-        self.assert_refused(2, 'HEAPSAKE_KEEP: "process", which this version does not keep; '
-                            "set it to heap or none", env)
+        self.assert_refused(2, 'HEAPSAKE_KEEP: "process" needs a keeper; start the program '
+                            "with 'heapsake run'", env)
 
     def test_unknown_variables(self):
         known = {"POOl": "POOL", "KEP": "KEEP", "QUITE": "QUIET"}
