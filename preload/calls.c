@@ -5,6 +5,11 @@
  * the tracker sees it as it sees any store. Calls that libc makes for itself (stdio's) come by
  * another way, and are handled as running. A file opened with O_DIRECT is read by a device, which
  * the tracker does not see: READING() has those pages dirtied afterwards.
+ *
+ * Under keep=process nobody is parked. The kernel restarts most of these calls, but not on sockets
+ * with a timeout, nor System V's; and of what is written to a pipe or a stream, or waited for all
+ * of it, it may have come to a part when our stop signal came: that is no reason for the caller to
+ * see a part (undisturbed.h).
  */
 #undef _FILE_OFFSET_BITS /* pread and pread64 are two names, and we stand in for both */
 #include <fcntl.h>
@@ -19,23 +24,42 @@
 
 #include "checkpoint/committer.h"
 #include "park.h"
+#include "undisturbed.h"
 
 /* As glibc declares them: unions of pointers to all kinds of addresses. */
 #define SA __SOCKADDR_ARG
 #define CONST_SA __CONST_SOCKADDR_ARG
 
-#define READING(buffer, call)                                                                      \
+#define RECEIVING(fd, call) PARKED(UNDISTURBED_SOCKET(fd, SO_RCVTIMEO, call))
+#define SENDING(fd, call) PARKED(UNDISTURBED_SOCKET(fd, SO_SNDTIMEO, call))
+
+/* What was not sent because of our stop signal alone is sent by rest(); an error then is for the
+ * caller's next call. Of the first `call`: the count, or -1. */
+#define WHOLE(len, call, rest)                                                                     \
+	({                                                                                         \
+		const struct undisturbed whole_before = undisturbed_begin();                       \
+		const size_t whole_len = len;                                                      \
+		ssize_t whole_count = call;                                                        \
+		if (unlikely(whole_count > 0 && (size_t)whole_count < whole_len &&                 \
+			     undisturbed_but_for_us(whole_before))) {                              \
+			const ssize_t rest_count = rest;                                           \
+			whole_count += rest_count > 0 ? rest_count : 0;                            \
+		}                                                                                  \
+		whole_count;                                                                       \
+	})
+
+#define READING(fd, buffer, call)                                                                  \
 	({                                                                                         \
 		const uint32_t scans = committer_scans();                                          \
-		const ssize_t read_count = PARKED(call);                                           \
+		const ssize_t read_count = RECEIVING(fd, call);                                    \
 		if (read_count > 0)                                                                \
 			committer_note_stored(scans, buffer, (size_t)read_count);                  \
 		read_count;                                                                        \
 	})
-#define READING_VECTOR(vector, vector_count, call)                                                 \
+#define READING_VECTOR(fd, vector, vector_count, call)                                             \
 	({                                                                                         \
 		const uint32_t scans = committer_scans();                                          \
-		const ssize_t read_count = PARKED(call);                                           \
+		const ssize_t read_count = RECEIVING(fd, call);                                    \
 		note_vector(scans, vector, vector_count, read_count);                              \
 		read_count;                                                                        \
 	})
@@ -51,42 +75,73 @@ static void note_vector(uint32_t scans, const struct iovec *vector, int count, s
 
 INTERPOSE ssize_t read(int fd, void *buffer, size_t len)
 {
-	return READING(buffer, REAL(read)(fd, buffer, len));
+	return READING(fd, buffer, REAL(read)(fd, buffer, len));
 }
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *vector, int count)
 {
-	return READING_VECTOR(vector, count, REAL(readv)(fd, vector, count));
+	return READING_VECTOR(fd, vector, count, REAL(readv)(fd, vector, count));
 }
 
 INTERPOSE ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
-	return READING(buffer, REAL(pread)(fd, buffer, len, offset));
+	return READING(fd, buffer, REAL(pread)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t pread64(int fd, void *buffer, size_t len, off64_t offset)
 {
-	return READING(buffer, REAL(pread64)(fd, buffer, len, offset));
+	return READING(fd, buffer, REAL(pread64)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset)
 {
-	return READING_VECTOR(vector, count, REAL(preadv)(fd, vector, count, offset));
+	return READING_VECTOR(fd, vector, count, REAL(preadv)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_t offset)
 {
-	return READING_VECTOR(vector, count, REAL(preadv64)(fd, vector, count, offset));
+	return READING_VECTOR(fd, vector, count, REAL(preadv64)(fd, vector, count, offset));
 }
 
 INTERPOSE ssize_t write(int fd, const void *buffer, size_t len)
 {
-	return PARKED(REAL(write)(fd, buffer, len));
+	return WHOLE(len, SENDING(fd, REAL(write)(fd, buffer, len)),
+		     write(fd, (const char *)buffer + whole_count, len - (size_t)whole_count));
+}
+
+static size_t vector_len(const struct iovec *vector, size_t count)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; unlikely(process_is_kept) && i < count; i++)
+		len += vector[i].iov_len;
+	return len;
+}
+
+/* One behind the other, from the byte at `done`; flags -1: not by send(). */
+static ssize_t write_rest(int fd, const struct iovec *vector, size_t count, size_t done, int flags)
+{
+	ssize_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const size_t skipped = done < vector[i].iov_len ? done : vector[i].iov_len;
+		const char *at = (const char *)vector[i].iov_base + skipped;
+		const size_t len = vector[i].iov_len - skipped;
+		done -= skipped;
+		if (len == 0)
+			continue;
+		const ssize_t written = flags == -1 ? write(fd, at, len) : send(fd, at, len, flags);
+		sum += written > 0 ? written : 0;
+		if (written < (ssize_t)len)
+			break;
+	}
+	return sum;
 }
 
 INTERPOSE ssize_t writev(int fd, const struct iovec *vector, int count)
 {
-	return PARKED(REAL(writev)(fd, vector, count));
+	return WHOLE(vector_len(vector, (size_t)count), SENDING(fd, REAL(writev)(fd, vector, count)),
+		     write_rest(fd, vector, (size_t)count, (size_t)whole_count, -1));
 }
 
 INTERPOSE ssize_t pwrite(int fd, const void *buffer, size_t len, off_t offset)
@@ -99,62 +154,81 @@ INTERPOSE ssize_t pwrite64(int fd, const void *buffer, size_t len, off64_t offse
 	return PARKED(REAL(pwrite64)(fd, buffer, len, offset));
 }
 
+/* Only who waits for all gets no less; of a datagram there is no rest. */
+static size_t whole_of(int fd, size_t len, int flags)
+{
+	int type = 0;
+	socklen_t type_len = sizeof(type);
+
+	if (likely(!process_is_kept) || !(flags & MSG_WAITALL) || flags & MSG_PEEK ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 || type != SOCK_STREAM)
+		return 0;
+	return len;
+}
+
 INTERPOSE ssize_t recv(int fd, void *buffer, size_t len, int flags)
 {
-	return PARKED(REAL(recv)(fd, buffer, len, flags));
+	return WHOLE(whole_of(fd, len, flags), RECEIVING(fd, REAL(recv)(fd, buffer, len, flags)),
+		     recv(fd, (char *)buffer + whole_count, len - (size_t)whole_count, flags));
 }
 
 INTERPOSE ssize_t recvfrom(int fd, void *buffer, size_t len, int flags, SA from,
 			   socklen_t *from_len)
 {
-	return PARKED(REAL(recvfrom)(fd, buffer, len, flags, from, from_len));
+	return WHOLE(whole_of(fd, len, flags),
+		     RECEIVING(fd, REAL(recvfrom)(fd, buffer, len, flags, from, from_len)),
+		     recv(fd, (char *)buffer + whole_count, len - (size_t)whole_count, flags));
 }
 
 INTERPOSE ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	return PARKED(REAL(recvmsg)(fd, message, flags));
+	return RECEIVING(fd, REAL(recvmsg)(fd, message, flags));
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 		       struct timespec *timeout)
 {
-	return PARKED(REAL(recvmmsg)(fd, messages, count, flags, timeout));
+	return RECEIVING(fd, REAL(recvmmsg)(fd, messages, count, flags, timeout));
 }
 
 INTERPOSE ssize_t send(int fd, const void *buffer, size_t len, int flags)
 {
-	return PARKED(REAL(send)(fd, buffer, len, flags));
+	return WHOLE(len, SENDING(fd, REAL(send)(fd, buffer, len, flags)),
+		     send(fd, (const char *)buffer + whole_count, len - (size_t)whole_count, flags));
 }
 
 INTERPOSE ssize_t sendto(int fd, const void *buffer, size_t len, int flags, CONST_SA to,
 			 socklen_t to_len)
 {
-	return PARKED(REAL(sendto)(fd, buffer, len, flags, to, to_len));
+	return WHOLE(len, SENDING(fd, REAL(sendto)(fd, buffer, len, flags, to, to_len)),
+		     send(fd, (const char *)buffer + whole_count, len - (size_t)whole_count, flags));
 }
 
 INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	return PARKED(REAL(sendmsg)(fd, message, flags));
+	return WHOLE(vector_len(message->msg_iov, message->msg_iovlen),
+		     SENDING(fd, REAL(sendmsg)(fd, message, flags)),
+		     write_rest(fd, message->msg_iov, message->msg_iovlen, (size_t)whole_count, flags));
 }
 
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-	return PARKED(REAL(sendmmsg)(fd, messages, count, flags));
+	return SENDING(fd, REAL(sendmmsg)(fd, messages, count, flags));
 }
 
 INTERPOSE int accept(int fd, SA address, socklen_t *len)
 {
-	return PARKED(REAL(accept)(fd, address, len));
+	return RECEIVING(fd, REAL(accept)(fd, address, len));
 }
 
 INTERPOSE int accept4(int fd, SA address, socklen_t *len, int flags)
 {
-	return PARKED(REAL(accept4)(fd, address, len, flags));
+	return RECEIVING(fd, REAL(accept4)(fd, address, len, flags));
 }
 
 INTERPOSE int connect(int fd, CONST_SA address, socklen_t len)
 {
-	return PARKED(REAL(connect)(fd, address, len));
+	return SENDING(fd, REAL(connect)(fd, address, len));
 }
 
 INTERPOSE ssize_t sendfile(int to, int from, off_t *offset, size_t len)
@@ -195,23 +269,26 @@ INTERPOSE int lockf(int fd, int command, off_t len)
 
 INTERPOSE int msgsnd(int queue, const void *message, size_t len, int flags)
 {
-	return PARKED(REAL(msgsnd)(queue, message, len, flags));
+	return PARKED(UNDISTURBED(REAL(msgsnd)(queue, message, len, flags)));
 }
 
 INTERPOSE ssize_t msgrcv(int queue, void *message, size_t len, long type, int flags)
 {
-	return PARKED(REAL(msgrcv)(queue, message, len, type, flags));
+	return PARKED(UNDISTURBED(REAL(msgrcv)(queue, message, len, type, flags)));
 }
 
 INTERPOSE int semop(int set, struct sembuf *operations, size_t count)
 {
-	return PARKED(REAL(semop)(set, operations, count));
+	return PARKED(UNDISTURBED(REAL(semop)(set, operations, count)));
 }
 
 INTERPOSE int semtimedop(int set, struct sembuf *operations, size_t count,
 			 const struct timespec *timeout)
 {
-	return PARKED(REAL(semtimedop)(set, operations, count, timeout));
+	struct timeout left = timeout_of_time(timeout);
+
+	return PARKED(UNDISTURBED_TIMED(&left,
+		REAL(semtimedop)(set, operations, count, TIME_LEFT(&left, timeout))));
 }
 
 INTERPOSE int lockf64(int fd, int command, off64_t len)
@@ -259,26 +336,26 @@ ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 
 INTERPOSE ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 {
-	return READING(buffer, REAL(__read_chk)(fd, buffer, len, size));
+	return READING(fd, buffer, REAL(__read_chk)(fd, buffer, len, size));
 }
 
 INTERPOSE ssize_t __pread_chk(int fd, void *buffer, size_t len, off_t offset, size_t size)
 {
-	return READING(buffer, REAL(__pread_chk)(fd, buffer, len, offset, size));
+	return READING(fd, buffer, REAL(__pread_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __pread64_chk(int fd, void *buffer, size_t len, off64_t offset, size_t size)
 {
-	return READING(buffer, REAL(__pread64_chk)(fd, buffer, len, offset, size));
+	return READING(fd, buffer, REAL(__pread64_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags)
 {
-	return PARKED(REAL(__recv_chk)(fd, buffer, len, size, flags));
+	return RECEIVING(fd, REAL(__recv_chk)(fd, buffer, len, size, flags));
 }
 
 INTERPOSE ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 				 SA from, socklen_t *from_len)
 {
-	return PARKED(REAL(__recvfrom_chk)(fd, buffer, len, size, flags, from, from_len));
+	return RECEIVING(fd, REAL(__recvfrom_chk)(fd, buffer, len, size, flags, from, from_len));
 }

@@ -5,6 +5,11 @@
  * when the thread is not parked any more, after the gate if need be. A handler that never comes
  * back (siglongjmp) leaves the thread unparked.
  *
+ * Under keep=process no thread is ever parked; there they are counted on the thread they run on,
+ * for calls that are interrupted by us (undisturbed.h). And one that comes while its thread is
+ * stopped in a call finds that the kernel is about to restart it, for our signal's sake. If that is
+ * not what the program wants after this one (no SA_RESTART), the call ends with EINTR here.
+ *
  * Programs are shown their own handlers. Without epochs, and for what is no function, everything is
  * libc's business alone; so a child of vfork, which shares our table, may still reset its signals.
  */
@@ -12,7 +17,11 @@
 #include <stdint.h>
 
 #include "checkpoint/cut.h"
+#include "os.h"
+#include "ours.h"
+#include "process/process.h"
 #include "real.h"
+#include "restarted-x86_64.h"
 
 #ifndef _NSIG
 #define _NSIG 65
@@ -22,11 +31,24 @@
 typedef void handler(int number, siginfo_t *info, void *context);
 static handler *handlers[_NSIG];
 
+static void end_restarted(int number, ucontext_t *at)
+{
+	struct os_sigaction now;
+
+	ours_self.stopped_at = 0;
+	if (restarted_is_call(at) && os_sigaction(number, NULL, &now) == 0 &&
+	    !(now.flags & SA_RESTART))
+		restarted_end(at);
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
 	handler *const fn = __atomic_load_n(&handlers[number], __ATOMIC_ACQUIRE);
 	const struct cut_interrupted interrupted = cut_handler_enter();
 
+	ours_self.handlers++;
+	if (unlikely(restarted_at(context) == ours_self.stopped_at && process_is_kept))
+		end_restarted(number, context);
 	fn(number, info, context);
 	cut_handler_leave(interrupted);
 }
@@ -38,7 +60,7 @@ static bool is_function(const void *fn)
 
 static bool is_ours(int number, const void *fn)
 {
-	return cut_is_on && number > 0 && number < _NSIG && is_function(fn);
+	return (cut_is_on || process_is_kept) && number > 0 && number < _NSIG && is_function(fn);
 }
 
 /* Before the kernel knows: from then on it may come. */
@@ -97,4 +119,23 @@ sighandler_t __sysv_signal(int number, sighandler_t fn);
 INTERPOSE sighandler_t __sysv_signal(int number, sighandler_t fn)
 {
 	return set(REAL(__sysv_signal), number, fn);
+}
+
+sighandler_t bsd_signal(int number, sighandler_t fn);
+INTERPOSE sighandler_t bsd_signal(int number, sighandler_t fn)
+{
+	return set(REAL(bsd_signal), number, fn);
+}
+
+sighandler_t ssignal(int number, sighandler_t fn);
+INTERPOSE sighandler_t ssignal(int number, sighandler_t fn)
+{
+	return set(REAL(ssignal), number, fn);
+}
+
+/* In the header it is deprecated. */
+sighandler_t preload_sigset(int number, sighandler_t fn) __asm__("sigset");
+INTERPOSE sighandler_t preload_sigset(int number, sighandler_t fn)
+{
+	return set((sighandler_t (*)(int, sighandler_t))foreign_symbol("sigset"), number, fn);
 }

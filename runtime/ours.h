@@ -62,6 +62,7 @@ struct ours_thread {
 	/* Counted, so that a call that was interrupted can tell by whom (preload/undisturbed.h): */
 	uint32_t stops;    /* stop signals that came to it */
 	uint32_t handlers; /* handlers of the program's that ran on it */
+	uintptr_t stopped_at; /* the instruction the last stop signal will return to */
 };
 #define OURS_STOP_SIGNAL 33
 extern _Thread_local struct ours_thread ours_self __attribute__((tls_model("initial-exec")));

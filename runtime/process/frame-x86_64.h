@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 
 /* The kernel's struct clone_args, up to set_tid. */
 struct frame_clone {
@@ -72,6 +73,12 @@ static __attribute__((naked, noinline, unused)) void frame_jump(const struct fra
 		"mov 48(%rdi), %rsp\n\t"
 		"mov %rsi, %rax\n\t"
 		"jmp *56(%rdi)");
+}
+
+/* Where a handler with this context returns to. */
+static inline uintptr_t frame_return(const void *context)
+{
+	return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 }
 
 /* Where a machine has it for programs too (AT_HWCAP2), this is all it takes. */

@@ -146,6 +146,7 @@ static void handle(int number, siginfo_t *info, void *context)
 		return;
 	}
 	ours_self.stops++;
+	ours_self.stopped_at = frame_return(context);
 	if (ours_self.depth != 0) {
 		ours_self.put_off = (uintptr_t)value;
 		return;

@@ -7,7 +7,7 @@ set -u
 export LC_ALL=C
 exported="_Exit _Fork __libc_start_main __longjmp_chk __poll_chk __ppoll_chk __pread64_chk __pread_chk
 __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp _setjmp accept
-accept4 aligned_alloc calloc cfree clock_nanosleep clone cnd_broadcast cnd_signal cnd_timedwait
+accept4 aligned_alloc bsd_signal calloc cfree clock_nanosleep clone cnd_broadcast cnd_signal cnd_timedwait
 cnd_wait connect dlopen epoll_pwait epoll_pwait2 epoll_wait execl execle execlp execv execve
 execveat execvp execvpe exit fcntl fcntl64 fdatasync fexecve flock fork free fsync hsk_abort
 hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info hsk_keep_register hsk_resumed hsk_root
@@ -25,7 +25,7 @@ pthread_rwlock_unlock pthread_rwlock_wrlock pthread_spin_lock pthread_spin_trylo
 pthread_spin_unlock pthread_timedjoin_np pvalloc pwrite pwrite64 quick_exit read readv realloc
 reallocarray recv recvfrom recvmmsg recvmsg select sem_clockwait sem_timedwait sem_wait semop
 semtimedop send sendfile sendfile64 sendmmsg sendmsg sendto setjmp sigaction siglongjmp signal
-sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice syscall system sysv_signal thrd_join
+sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice ssignal syscall system sysv_signal thrd_join
 thrd_sleep usleep valloc wait wait3 wait4 waitid waitpid write writev"
 status=0
 
