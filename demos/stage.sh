@@ -65,6 +65,17 @@ kill_9() {
 	(($? == 137))
 }
 
+# kill_program KEEPER: the program it keeps; false if it had ended by itself
+kill_program() {
+	local pid=$1
+	for _ in 1 2; do
+		pid=$(cat "/proc/$pid/task/$pid/children") && pid=${pid%% *} && [[ $pid ]] || return 1
+	done 2>/dev/null
+	kill -9 "$pid" 2>/dev/null
+	wait "$1" 2>/dev/null
+	(($? == 137))
+}
+
 # has_epoch POOL: something of it would survive a kill now
 has_epoch() {
 	[[ $(heapsake info --json "$1") =~ \"epoch\":\ *[1-9] ]]

@@ -14,6 +14,11 @@
 #include "say.h"
 
 enum keep { KEEP_UNSET = 0, KEEP_NONE = 1, KEEP_HEAP = 2, KEEP_PROCESS = 3 };
+/* Does a pool of this keep have epochs? */
+static inline bool keep_has_epochs(enum keep keep)
+{
+	return keep == KEEP_HEAP || keep == KEEP_PROCESS;
+}
 enum durability { DURABILITY_MEDIA = 0, DURABILITY_CACHE = 1 }; /* survives power loss; kill -9 */
 enum stats_form { STATS_OFF, STATS_TEXT, STATS_JSON };
 

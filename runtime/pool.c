@@ -106,7 +106,7 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 	if (!status)
 		status = superblock_load(pool->fd, (uint64_t)st->st_size, pool->path, &pool->sb,
 					 &pool->newest_slot, ret_why);
-	if (!status && pool->access == POOL_OWN && pool->sb.keep != KEEP_HEAP)
+	if (!status && pool->access == POOL_OWN && !keep_has_epochs((enum keep)pool->sb.keep))
 		status = pool_refuse_views(pool, ret_why);
 	if (status || pool->access == POOL_CHECK)
 		return status;

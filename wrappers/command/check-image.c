@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "checking.h"
+#include "past.h"
 #include "checkpoint/region-table.h"
 #include "os.h"
 #include "region-list.h"
@@ -169,6 +170,21 @@ static void check_heap(struct check *check, struct image *image)
 	view_close(&view);
 }
 
+static void scrub_process(struct check *check, struct image *image)
+{
+	scrub_region(check, image, "process state", CHECKPOINT_REGION_STATE, CHECKPOINT_STATE_PAGES);
+	scrub_region(check, image, "directory", CHECKPOINT_REGION_DIRECTORY,
+		     CHECKPOINT_DIRECTORY_PAGES);
+	scrub_region(check, image, "memory", CHECKPOINT_REGION_MEMORY, CHECKPOINT_MEMORY_PAGES);
+}
+
+/* Not of keep=process: an epoch of that may find the allocator in the middle of its work. */
+static void check_rest(struct check *check, struct image *image)
+{
+	check_regions(check, image);
+	check_heap(check, image);
+}
+
 int check_image(struct check *check, struct pool *pool, struct refusal *ret_why)
 {
 	static struct image image;
@@ -181,10 +197,13 @@ int check_image(struct check *check, struct pool *pool, struct refusal *ret_why)
 		scrub_region(check, &image, "region table", CHECKPOINT_REGION_TABLE,
 			     CHECKPOINT_TABLE_PAGES);
 	}
-	if (image.info.epoch) {
-		check_regions(check, &image);
-		check_heap(check, &image);
-	}
+	const bool is_process = pool->sb.keep == KEEP_PROCESS;
+	if (check->is_deep && is_process)
+		scrub_process(check, &image);
+	if (image.info.epoch && is_process)
+		status = past_check(&image, ret_why);
+	else if (image.info.epoch)
+		check_rest(check, &image);
 	image_close(&image);
-	return 0;
+	return status;
 }

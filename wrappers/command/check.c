@@ -53,7 +53,7 @@ static int check_pool(struct check *check, const char *path, struct refusal *ret
 	check->fd = pool.fd;
 	check->file_bytes = os_fstat(pool.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	check_head(check);
-	if (pool.sb.keep == KEEP_HEAP)
+	if (keep_has_epochs((enum keep)pool.sb.keep))
 		status = check_image(check, &pool, ret_why);
 	pool_close(&pool);
 	if (status == STATUS_FAILED)

@@ -18,6 +18,7 @@
 #include "image.h"
 #include "os.h"
 #include "owner.h"
+#include "past.h"
 #include "region-list.h"
 
 enum info_state { INFO_EMPTY, INFO_OK, INFO_DEGRADED, INFO_VETOED, INFO_CORRUPT };
@@ -38,6 +39,7 @@ struct info {
 	uint64_t used_bytes, log_bytes;
 	uint64_t disk_bytes; /* what the file takes */
 	bool is_findable;    /* a root or a global leads to what is kept */
+	char command[KEEPER_COMMAND_BYTES]; /* keep=process: what comes back */
 	struct region_list regions;
 	char uuid[40];
 };
@@ -83,6 +85,18 @@ static void info_take_page(struct info *info)
 
 /* ---- The newest epoch on media ---- */
 
+static int info_read_process(struct info *info, struct image *image, struct refusal *ret_why)
+{
+	struct past past = {.epoch = info->epoch};
+	const int status = past_read_image(&past, image, ret_why);
+
+	if (status)
+		return status;
+	info->is_findable = past.kind == PAST_RUNNING;
+	snprintf(info->command, sizeof(info->command), "%s", past.launched.command);
+	return 0;
+}
+
 static int info_read_image(void *context, struct image *image, struct refusal *ret_why)
 {
 	struct info *info = context;
@@ -95,9 +109,9 @@ static int info_read_image(void *context, struct image *image, struct refusal *r
 	info->used_bytes = 0;
 	info->is_findable = false;
 	region_list_begin(&info->regions, image->pool);
-	if (!head || !info->epoch) {
+	if (!head || !info->epoch || info->pool->sb.keep == KEEP_PROCESS) {
 		free(head);
-		return 0;
+		return info->epoch ? info_read_process(info, image, ret_why) : 0;
 	}
 	int status = image_pages(image, CHECKPOINT_REGION_HEAP, 0, pages, head, ret_why);
 	if (!status && *head) /* else nothing but globals has ever been kept */
@@ -142,6 +156,8 @@ static void info_explain(struct info *info)
 		why = "forked children of its last owner still use its memory";
 	else if (!info->owner.is_there && info->pool->sb.keep == KEEP_NONE)
 		why = "keep none: what its last program stored does not come back";
+	else if (info->state == INFO_EMPTY && info->epoch && info->pool->sb.keep == KEEP_PROCESS)
+		why = "its program has ended; the next run starts afresh";
 	else if (info->state == INFO_EMPTY && info->epoch)
 		why = "no root and no kept global leads to what it holds; the next run starts empty";
 	if (why)
@@ -158,9 +174,9 @@ static int info_gather(struct info *info, struct pool *pool, struct refusal *ret
 	owner_look(&info->owner, pool);
 	region_list_begin(&info->regions, pool);
 	info->state = info->owner.is_there ? INFO_OK : INFO_EMPTY;
-	if (pool->sb.keep == KEEP_HEAP && info->owner.is_known)
+	if (keep_has_epochs((enum keep)pool->sb.keep) && info->owner.is_known)
 		info_take_page(info);
-	else if (pool->sb.keep == KEEP_HEAP)
+	else if (keep_has_epochs((enum keep)pool->sb.keep))
 		status = info_take_media(info, pool, ret_why);
 	if (info->owner.is_known) /* a heap of keep none is gone with its owner */
 		info->used_bytes = info->owner.page.open_bytes;
@@ -223,7 +239,9 @@ static void info_print_text(const struct info *info)
 	else
 		text_print_field("used by", "%s",
 				 info->owner.is_there ? "an unknown process" : "nobody");
-	if (sb->keep == KEEP_HEAP)
+	if (info->is_findable && info->command[0])
+		text_print_field("goes on", "%s", info->command);
+	if (keep_has_epochs((enum keep)sb->keep))
 		info_print_epochs(info);
 	info_print_size("size", sb->size_bytes);
 	info_print_size("used", info->used_bytes);
@@ -266,7 +284,7 @@ static void info_print_json(const struct info *info)
 
 	text_add_json(object, "uuid", info->uuid);
 	text_add_json(object, "keep", config_keep_name((enum keep)sb->keep));
-	if (sb->keep == KEEP_HEAP)
+	if (keep_has_epochs((enum keep)sb->keep))
 		info_add_epochs(object, info);
 	if (info->owner.is_known) {
 		text_add_number(object, "pid", (uint64_t)info->owner.page.owner.pid);

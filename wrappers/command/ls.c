@@ -116,7 +116,7 @@ int ls_main(int argc, char **argv)
 	if (pool_open(&pool, path, POOL_READ, &why) != 0)
 		return text_say_refusal(&why);
 	region_list_begin(&listing.regions, &pool);
-	status = pool.sb.keep == KEEP_HEAP ? image_read(&pool, ls_read, &listing, &why) : 0;
+	status = keep_has_epochs((enum keep)pool.sb.keep) ? image_read(&pool, ls_read, &listing, &why) : 0;
 	if (!status && is_json)
 		ls_print_json(&pool, &listing);
 	else if (!status)

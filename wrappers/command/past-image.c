@@ -9,7 +9,7 @@
 #include "image.h"
 #include "pool.h"
 
-static int read_state(struct past *past, struct image *image, struct refusal *ret_why)
+int past_read_image(struct past *past, struct image *image, struct refusal *ret_why)
 {
 	const uint64_t bytes = CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES;
 
@@ -27,6 +27,15 @@ static int read_state(struct past *past, struct image *image, struct refusal *re
 	return 0;
 }
 
+int past_check(struct image *image, struct refusal *ret_why)
+{
+	struct past past = {.epoch = image->info.epoch};
+	const int status = past_read_image(&past, image, ret_why);
+
+	free(past.state);
+	return status;
+}
+
 static int read_epoch(struct past *ret_past, struct pool *pool, int64_t epoch,
 		      struct refusal *ret_why)
 {
@@ -39,7 +48,7 @@ static int read_epoch(struct past *ret_past, struct pool *pool, int64_t epoch,
 		status = checkpoint_choose(image.checkpoint, pool->path, epoch, &ret_past->epoch,
 					   ret_why);
 	if (!status && image.info.epoch)
-		status = read_state(ret_past, &image, ret_why);
+		status = past_read_image(ret_past, &image, ret_why);
 	image_close(&image);
 	return status;
 }

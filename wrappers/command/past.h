@@ -28,6 +28,11 @@ struct past {
  * newest, else as --epoch. The pool need not be there. 0 or a status with *ret_why */
 int past_read(struct past *ret_past, const char *path, int64_t epoch, struct refusal *ret_why);
 
+/* past_read_image() - of the selected epoch of an image; past_check() - can it be read? */
+struct image;
+int past_read_image(struct past *past, struct image *image, struct refusal *ret_why);
+int past_check(struct image *image, struct refusal *ret_why);
+
 /* past_parse() - the same from the bytes of an epoch's state; false: they make no sense */
 bool past_parse(struct past *ret_past, struct ledger_reader state);
 
