@@ -1,10 +1,6 @@
 /*
- * Files without a name or a place: eventfd, timerfd, signalfd, epoll. They share one inode, so only
- * /proc tells them apart and what they hold; it is read in the pause.
- *
- * Entries of an epoll hang on a description and the number it was entered by. They are entered
- * again when all descriptors are there; an entry whose number means something else by now is
- * entered through a description of the same file, put under that number for the moment.
+ * Files without a name or a place: eventfd, timerfd, signalfd. They share one inode, so only /proc
+ * tells them apart and what they hold; it is read in the pause.
  */
 #include <asm/ioctl.h>
 #include <errno.h>
@@ -18,11 +14,6 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-static bool is_called(const struct file_look *look, const char *name)
-{
-	return file_text_begins(look->link, "anon_inode:") && strcmp(look->link + 11, name) == 0;
-}
-
 /* ---- eventfd ---- */
 
 struct eventfd_part {
@@ -32,7 +23,7 @@ struct eventfd_part {
 
 static bool eventfd_claims(const struct file_look *look)
 {
-	return is_called(look, "[eventfd]");
+	return file_is_called(look, "anon_inode:[eventfd]");
 }
 
 /* The text shows as well whether it still is one. */
@@ -103,7 +94,7 @@ struct timerfd_part {
 
 static bool timerfd_claims(const struct file_look *look)
 {
-	return is_called(look, "[timerfd]");
+	return file_is_called(look, "anon_inode:[timerfd]");
 }
 
 static uint64_t read_time(const char *at)
@@ -216,7 +207,7 @@ const struct file_kind file_timerfd = {
 
 static bool signalfd_claims(const struct file_look *look)
 {
-	return is_called(look, "[signalfd]");
+	return file_is_called(look, "anon_inode:[signalfd]");
 }
 
 static bool signalfd_refresh(struct file_record *record, const struct stat *st)
@@ -258,138 +249,4 @@ const struct file_kind file_signalfd = {
 	.refresh = signalfd_refresh,
 	.is_refreshed_whole = true,
 	.make = signalfd_make,
-};
-
-/* ---- epoll ---- */
-
-/* LEDGER_EPOLL: one entry. */
-struct epoll_record {
-	uint32_t epoll;
-	uint32_t fd; /* it was entered by */
-	uint64_t data;
-	uint64_t ino; /* of what was entered */
-	uint32_t events;
-	uint32_t reserved;
-};
-
-static bool epoll_claims(const struct file_look *look)
-{
-	return is_called(look, "[eventpoll]");
-}
-
-static size_t epoll_describe(const struct file_look *look, struct file_record *record)
-{
-	(void)look, (void)record;
-	return 0;
-}
-
-static void epoll_save(const struct file_record *record, struct ledger_writer *writer)
-{
-	struct file_info info;
-	const char *at;
-
-	if (!file_info_open(&info, (int)record->fd)) {
-		ledger_veto(writer, "an epoll descriptor that /proc does not show", NULL);
-		return;
-	}
-	while (file_info_next(&info)) {
-		if (!(at = file_info_word(&info, "tfd:")))
-			continue;
-		struct epoll_record *entry = ledger_put(writer, LEDGER_EPOLL, sizeof(*entry));
-		entry->epoll = record->fd;
-		entry->fd = (uint32_t)file_number(&at, 10);
-		if ((at = file_info_word(&info, "events:")))
-			entry->events = (uint32_t)file_number(&at, 16);
-		if ((at = file_info_word(&info, "data:")))
-			entry->data = file_number(&at, 16);
-		if ((at = file_info_word(&info, "ino:")))
-			entry->ino = file_number(&at, 16);
-	}
-	file_info_close(&info);
-}
-
-static int epoll_make(const struct file_record *record, const struct ledger_reader *state,
-		      struct line *why)
-{
-	(void)record, (void)state, (void)why;
-	return os_epoll_create(O_CLOEXEC);
-}
-
-/* The descriptor under which what was entered is to be found now; -1: it is gone, and with it the
- * entry. */
-static int target_of(const struct epoll_record *entry, const struct ledger_reader *state)
-{
-	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
-	const struct file_record *file;
-	int other = -1;
-	size_t len;
-
-	while ((file = ledger_next(&reader, LEDGER_FILE, &len))) {
-		if (file->ino != entry->ino)
-			continue;
-		if (file->fd == entry->fd)
-			return (int)file->fd;
-		if (other < 0 && (file->mode & S_IFMT))
-			other = (int)file->fd;
-	}
-	return other;
-}
-
-static int enter(const struct epoll_record *entry, int fd)
-{
-	struct epoll_event event = {.events = entry->events, .data = {.u64 = entry->data}};
-	const int error = os_epoll_ctl((int)entry->epoll, EPOLL_CTL_ADD, fd, &event);
-
-	return error == -EEXIST ? 0 : error;
-}
-
-/* By a number that means something else, or nothing, now. */
-static int enter_by(const struct epoll_record *entry, int target)
-{
-	const int number = (int)entry->fd;
-	const int flags = os_fcntl(number, F_GETFD, NULL);
-	const int aside = flags < 0 ? -1 : os_fcntl(number, F_DUPFD_CLOEXEC, NULL);
-	int error = os_dup3(target, number, O_CLOEXEC);
-
-	if (error >= 0)
-		error = enter(entry, number);
-	if (aside >= 0) {
-		os_dup3(aside, number, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-		os_close(aside);
-	} else {
-		os_close(number);
-	}
-	return error;
-}
-
-/* Whether the caller's 0-2 can be waited for is the caller's business: a file cannot. */
-static int epoll_finish(const struct file_record *record, const struct ledger_reader *state,
-			struct line *why)
-{
-	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
-	const struct epoll_record *entry;
-	size_t len;
-	int error = 0;
-
-	while (!error && (entry = ledger_next(&reader, LEDGER_EPOLL, &len))) {
-		if (entry->epoll != record->fd)
-			continue;
-		const int target = target_of(entry, state);
-		if (target < 0)
-			continue;
-		error = target == (int)entry->fd ? enter(entry, target) : enter_by(entry, target);
-		if (error == -EPERM)
-			error = 0;
-	}
-	if (error)
-		line_add(why, "an entry of an epoll descriptor");
-	return error;
-}
-
-const struct file_kind file_epoll = {
-	.claims = epoll_claims,
-	.describe = epoll_describe,
-	.save = epoll_save,
-	.make = epoll_make,
-	.finish = epoll_finish,
 };

@@ -91,6 +91,7 @@ enum file_kind_number file_kind_find(const struct file_look *look);
 /* ---- for kinds ---- */
 
 bool file_text_begins(const char *text, const char *with);
+bool file_is_called(const struct file_look *look, const char *link);
 /* file_look_at() - false: there is no such descriptor */
 bool file_look_at(int fd, struct file_look *ret_look);
 /* file_link() - what /proc says of a descriptor; its length */
@@ -119,6 +120,7 @@ int file_place(int made, int fd, bool is_cloexec);
 int file_reopen(int fd, int flags);
 /* file_notice() - one line for people, on the caller's stderr, unless this life is quiet */
 extern bool file_is_quiet;
+extern uint64_t file_life_began_ns; /* CLOCK_REALTIME of files_open() */
 void file_notice(const char *object, const char *fact);
 /* file_tail_path() - where what is cut off of descriptor fd's file is saved */
-void file_tail_path(struct line *path, int fd);
+void file_tail_path(struct line *path, unsigned fd);

@@ -17,6 +17,11 @@ bool file_text_begins(const char *text, const char *with)
 	return true;
 }
 
+bool file_is_called(const struct file_look *look, const char *link)
+{
+	return strcmp(look->link, link) == 0;
+}
+
 static struct line path_of(char *text, size_t size, const char *directory, int fd)
 {
 	struct line path = line_in(text, size);

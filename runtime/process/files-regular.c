@@ -3,8 +3,8 @@
  *
  * Output appears exactly once: what a program has written after the last epoch it writes again
  * after a resume. So a file that is written at its end (O_APPEND, or the offset is the size) is cut
- * back to the size it had; what is cut off is saved beside the pool. A file written in place is not
- * rolled back, and that is said.
+ * back to the size it had (files-output.c). A file written in place is not rolled back, and that is
+ * said.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,8 @@
 #include "descriptor.h"
 #include "files-kind.h"
 #include "files-lock.h"
+#include "files-nameless.h"
+#include "files-output.h"
 #include "os.h"
 #include "ours.h"
 
@@ -22,9 +24,10 @@ struct regular_part {
 	uint64_t mtime_ns;
 	uint64_t birth_ns; /* 0: the file system does not say */
 	uint8_t is_output; /* written at its end */
-	uint8_t is_deleted;
+	uint8_t is_nameless;
+	uint8_t is_renamed; /* deleted under this name, but has another */
 	uint8_t is_made_up; /* the kernel's texts: no identity, no size */
-	uint8_t reserved[5];
+	uint8_t reserved[4];
 	char path[];
 };
 
@@ -81,12 +84,26 @@ static bool refresh(struct file_record *record, const struct stat *st)
 	record->offset = offset < 0 ? 0 : offset;
 	if (part->is_made_up)
 		return true;
-	part->is_deleted |= st->st_nlink == 0;
+	part->is_nameless = st->st_nlink == 0;
 	part->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 	part->mtime_ns = is_writable(record) ? mtime_ns(st) : 0;
 	part->is_output = is_writable(record) && ((record->status & O_APPEND) ||
 						  record->offset == st->st_size);
 	return true;
+}
+
+/* Once in a life is enough. */
+static void warn_of_writing_in_place(const struct file_record *record, const struct stat *st)
+{
+	static bool is_said OURS;
+	const struct regular_part *part = part_of(record);
+
+	if (is_said || record->callers || part->is_nameless || part->is_output ||
+	    !is_writable(record) || !S_ISREG(st->st_mode) || mtime_ns(st) < file_life_began_ns)
+		return;
+	is_said = true;
+	file_notice(part->path, "is written in place; what is written after the last epoch is not "
+		    "rolled back when the program is killed");
 }
 
 static size_t describe(const struct file_look *look, struct file_record *record)
@@ -97,18 +114,25 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 	memset(part, 0, sizeof(*part));
 	memcpy(part->path, look->link, len);
 	part->is_made_up = is_made_up(look->fd);
-	part->is_deleted = !part->is_made_up && is_marked_deleted(look->link);
+	part->is_renamed = !part->is_made_up && look->st.st_nlink > 0 &&
+			   is_marked_deleted(look->link);
 	part->birth_ns = part->is_made_up ? 0 : os_birth_ns(look->fd);
 	refresh(record, &look->st);
+	warn_of_writing_in_place(record, &look->st);
 	return sizeof(*part) + len;
 }
 
 static void save(const struct file_record *record, struct ledger_writer *writer)
 {
-	if (part_of(record)->is_deleted && !record->callers)
-		ledger_veto(writer, "an open file that has no name", part_of(record)->path);
-	if (!record->callers && !part_of(record)->is_made_up)
-		locks_save(record, writer);
+	const struct regular_part *part = part_of(record);
+
+	if (record->callers || part->is_made_up)
+		return;
+	if (part->is_nameless && S_ISREG(record->mode))
+		nameless_save(record, part->path, part->size, writer);
+	else if (part->is_nameless || part->is_renamed)
+		ledger_veto(writer, "an open file or directory that was deleted", part->path);
+	locks_save(record, writer);
 }
 
 /* ---- in a new process ---- */
@@ -136,10 +160,12 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 		 struct refusal *ret_why)
 {
 	const struct regular_part *part = part_of(record);
-	const int fd = open_again(record);
 	struct stat st;
 
 	(void)state;
+	if (part->is_nameless)
+		return 0;
+	const int fd = open_again(record);
 	if (fd == -ENOENT)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
 			      "descriptor %u of the program, is missing; put it back, or --new",
@@ -155,41 +181,16 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 			      "is another file than the program had open (descriptor %u, inode %lu, "
 			      "now %lu); put the old one back, or --new",
 			      record->fd, (unsigned long)record->ino, (unsigned long)st.st_ino);
+	if (part->is_output)
+		output_look(part->path, st.st_dev, st.st_ino);
 	return 0;
 }
 
-static int save_tail(const char *from_path, int fd, int number, uint64_t from, uint64_t to)
+static int seek(int fd, int64_t offset)
 {
-	static char bytes[1 << 16] OURS;
-	char name[FILE_PATH_MAX];
-	struct line path = line_in(name, sizeof(name));
-	const int in = file_reopen(fd, O_RDONLY);
-	int error = in < 0 ? in : 0;
+	const int64_t at = os_lseek(fd, offset, SEEK_SET);
 
-	file_tail_path(&path, number);
-	const int out = os_open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (!error && out < 0)
-		error = out;
-	for (uint64_t at = from; !error && at < to;) {
-		const size_t piece = to - at < sizeof(bytes) ? to - at : sizeof(bytes);
-		error = os_pread_all(in, bytes, piece, at);
-		if (!error)
-			error = os_pwrite_all(out, bytes, piece, at - from);
-		at += piece;
-	}
-	if (in >= 0)
-		os_close(in);
-	if (out >= 0)
-		os_close(out);
-
-	char text[FILE_PATH_MAX + 128];
-	struct line fact = line_in(text, sizeof(text));
-	line_add_number(&fact, to - from, 10);
-	line_add(&fact, " bytes written after the epoch ");
-	line_add(&fact, error ? "remain, as they cannot be saved in " : "are moved to ");
-	line_add(&fact, name);
-	file_notice(from_path, text);
-	return error;
+	return at < 0 ? (int)at : 0;
 }
 
 /* The file is as long as it was, and the description stands where it stood. */
@@ -201,13 +202,15 @@ static int put_back(const struct file_record *record, int fd)
 	int error = os_fstat(fd, &st);
 
 	if (error || part->is_made_up || !S_ISREG(st.st_mode))
-		return error ? error : (int)os_lseek(fd, offset, SEEK_SET) < 0 ? -ESPIPE : 0;
-	const uint64_t size = (uint64_t)st.st_size;
+		return error ? error : seek(fd, offset);
+	uint64_t size = (uint64_t)st.st_size;
 	if (part->is_output && size > part->size) {
-		if (save_tail(part->path, fd, (int)record->fd, part->size, size) == 0)
-			error = os_ftruncate(fd, part->size);
-		else
-			offset = (int64_t)size;
+		if (output_is_shared(st.st_dev, st.st_ino))
+			file_notice(part->path, "another process writes it, too; what was written "
+				    "after the epoch remains, and comes again");
+		else if (output_cut_back(part->path, fd, record->fd, part->size, size))
+			size = part->size;
+		offset = (int64_t)size;
 	} else if (part->is_output && size < part->size) {
 		file_notice(part->path, "is shorter than at the epoch; output goes on at its end");
 		offset = (int64_t)size;
@@ -216,20 +219,20 @@ static int put_back(const struct file_record *record, int fd)
 		file_notice(part->path,
 			    "was written in place after the epoch, which is not rolled back");
 	}
-	const int64_t at = error ? 0 : os_lseek(fd, offset, SEEK_SET);
-	return error ? error : at < 0 ? (int)at : 0;
+	return error ? error : seek(fd, offset);
 }
 
 static int make(const struct file_record *record, const struct ledger_reader *state,
 		struct line *why)
 {
-	const int fd = open_again(record);
+	const bool is_nameless = part_of(record)->is_nameless;
+	const int fd = is_nameless ? nameless_make(record, part_of(record)->path, state) :
+				     open_again(record);
 
-	(void)state;
 	line_add(why, part_of(record)->path);
 	if (fd < 0 || (record->status & O_PATH))
 		return fd;
-	const int error = put_back(record, fd);
+	const int error = is_nameless ? seek(fd, record->offset) : put_back(record, fd);
 	if (error) {
 		os_close(fd);
 		return error;

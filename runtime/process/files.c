@@ -7,10 +7,6 @@
  * asked for again. Whether there are descriptors nobody has described is told by their count, which
  * is the size of /proc/self/fd.
  *
- * Which descriptors share one description (offset, flags): the kernel has an order of descriptions
- * (kcmp). Sorted by file and that order, sharing ones are neighbours; in the pause the neighbours
- * are compared once more, and sorted again only if an answer has changed.
- *
  * All of this runs on the committer's thread alone: no libc, memory of the zone.
  */
 #include "files.h"
@@ -22,6 +18,7 @@
 #include "descriptor.h"
 #include "files-kind.h"
 #include "files-lock.h"
+#include "files-share.h"
 #include "os.h"
 #include "ours.h"
 
@@ -33,19 +30,15 @@
 struct file {
 	struct file_record *record; /* in the arena; NULL: not described */
 	uint32_t room;              /* for its part */
-	int below; /* what kcmp said of it and its neighbour below in `sorted`; NO_NEIGHBOUR */
 };
-#define NO_NEIGHBOUR (-1000)
 
 static struct {
 	int directory; /* /proc/thread-self/fd; 0: not opened yet */
 	struct file *table; /* by number */
 	int *present;       /* numbers of the program's, ascending */
 	int *before;        /* the last time they were looked for */
-	int *sorted;        /* the same, by file and description */
 	int count;
 	int total;          /* with ours */
-	bool is_sorted;
 	unsigned slice;
 	char *arena;
 	uint64_t arena_used;
@@ -54,19 +47,20 @@ static struct {
 		uint64_t dev, ino, rdev;
 		bool is_open;
 	} callers[3];
-	/* a description under construction */
 	struct file_look look;
-	struct file_record record __attribute__((aligned(8)));
-	char part[FILE_PART_MAX];
+	char record[sizeof(struct file_record) + FILE_PART_MAX] /* under construction */
+		__attribute__((aligned(8)));
 } self OURS;
 
 bool file_is_quiet OURS;
+uint64_t file_life_began_ns OURS;
 
 void files_open(const char *pool)
 {
 	struct stat st;
 	size_t len = strlen(pool);
 
+	file_life_began_ns = os_clock_ns(CLOCK_REALTIME);
 	file_is_quiet = !say_has_level(SAY_WARN);
 	if (len < sizeof(self.pool))
 		memcpy(self.pool, pool, len + 1);
@@ -78,11 +72,11 @@ void files_open(const char *pool)
 	}
 }
 
-void file_tail_path(struct line *path, int fd)
+void file_tail_path(struct line *path, unsigned fd)
 {
 	line_add(path, self.pool);
 	line_add(path, ".tail-");
-	line_add_number(path, (uint64_t)fd, 10);
+	line_add_number(path, fd, 10);
 }
 
 static bool is_callers(int i, const struct stat *st)
@@ -111,14 +105,13 @@ static bool memory_is_there(void)
 	if (self.arena)
 		return true;
 	void *table = os_mmap(NULL, TABLE_MAX * sizeof(*self.table), rw, flags, -1, 0);
-	void *numbers = os_mmap(NULL, 3 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
+	void *numbers = os_mmap(NULL, 2 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
 	void *arena = os_mmap(NULL, ARENA_BYTES, rw, flags, -1, 0);
 	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena))
 		return false;
 	self.table = table;
 	self.present = numbers;
-	self.sorted = self.present + TABLE_MAX;
-	self.before = self.sorted + TABLE_MAX;
+	self.before = self.present + TABLE_MAX;
 	self.arena = arena;
 	return true;
 }
@@ -189,7 +182,7 @@ static bool enumerate(void)
 		}
 	if (count != self.count ||
 	    memcmp(before, self.present, (size_t)count * sizeof(*before)) != 0)
-		self.is_sorted = false;
+		share_forget();
 	return len == 0;
 }
 
@@ -203,7 +196,7 @@ static bool is_same_file(const struct file_record *record, const struct stat *st
 
 static void forget_all(void)
 {
-	self.is_sorted = false;
+	share_forget();
 	for (int fd = 0; fd < TABLE_MAX; fd++)
 		if (self.table[fd].record)
 			self.table[fd] = (struct file){0};
@@ -231,13 +224,13 @@ static void note_sharing(const struct file *file, struct file_record *record)
 	if (file->record && file->record->dev == record->dev && file->record->ino == record->ino)
 		record->shares = file->record->shares;
 	else
-		self.is_sorted = false;
+		share_forget();
 }
 
 /* false: it is gone, or there is no room */
 static bool describe(int fd)
 {
-	struct file_record *const record = &self.record;
+	struct file_record *const record = (void *)self.record;
 	struct file *file = &self.table[fd];
 
 	if (!file_look_at(fd, &self.look))
@@ -276,97 +269,9 @@ static bool refresh(int fd)
 	return kind->refresh && kind->refresh(record, &st);
 }
 
-/* ---- who shares ---- */
-
-static int compare(int a, int b)
+static struct file_record *record_of(int fd)
 {
-	const struct file_record *x = self.table[a].record, *y = self.table[b].record;
-
-	if (x->dev != y->dev)
-		return x->dev < y->dev ? -1 : 1;
-	if (x->ino != y->ino)
-		return x->ino < y->ino ? -1 : 1;
-	switch (os_compare_descriptions(a, b)) {
-	case 0: return 0;
-	case 1: return -1;
-	case 2: return 1;
-	default: /* forbidden: those that look alike are taken for one, but for nameless kinds */
-		return x->status == y->status && (x->mode & S_IFMT) ? 0 : a < b ? -1 : 1;
-	}
-}
-
-static bool are_neighbours(int a, int b)
-{
-	const struct file_record *x = self.table[a].record, *y = self.table[b].record;
-
-	return x->dev == y->dev && x->ino == y->ino;
-}
-
-static void sift(int *heap, int at, int count)
-{
-	for (;;) {
-		int child = 2 * at + 1;
-		if (child >= count)
-			return;
-		if (child + 1 < count && compare(heap[child], heap[child + 1]) < 0)
-			child++;
-		if (compare(heap[at], heap[child]) >= 0)
-			return;
-		int low = heap[at];
-		heap[at] = heap[child];
-		heap[child] = low;
-		at = child;
-	}
-}
-
-static void sort(void)
-{
-	int *const heap = self.sorted;
-
-	memcpy(heap, self.present, (size_t)self.count * sizeof(*heap));
-	for (int i = self.count / 2; i-- > 0;)
-		sift(heap, i, self.count);
-	for (int left = self.count - 1; left > 0; left--) {
-		int highest = heap[0];
-		heap[0] = heap[left];
-		heap[left] = highest;
-		sift(heap, 0, left);
-	}
-}
-
-/* Each run of equals shares with its lowest number. */
-static void find_shared(void)
-{
-	sort();
-	for (int i = 0, start = 0; i < self.count; i++) {
-		struct file *file = &self.table[self.sorted[i]];
-		file->below = i && are_neighbours(self.sorted[i - 1], self.sorted[i]) ?
-				      compare(self.sorted[i - 1], self.sorted[i]) :
-				      NO_NEIGHBOUR;
-		if (file->below != 0)
-			start = i;
-		uint32_t lowest = (uint32_t)self.sorted[i];
-		for (int k = start; k < i; k++)
-			if ((uint32_t)self.sorted[k] < lowest)
-				lowest = (uint32_t)self.sorted[k];
-		for (int k = start; k <= i; k++)
-			self.table[self.sorted[k]].record->shares = lowest;
-	}
-	self.is_sorted = true;
-}
-
-static bool is_sharing_known(void)
-{
-	if (!self.is_sorted)
-		return false;
-	for (int i = 1; i < self.count; i++) {
-		const struct file *file = &self.table[self.sorted[i]];
-		if (are_neighbours(self.sorted[i - 1], self.sorted[i]) ?
-			    file->below != compare(self.sorted[i - 1], self.sorted[i]) :
-			    file->below != NO_NEIGHBOUR)
-			return false;
-	}
-	return true;
+	return self.table[fd].record;
 }
 
 /* ---- an epoch ---- */
@@ -378,7 +283,7 @@ static void drop(int index)
 		(size_t)(self.count - index - 1) * sizeof(*self.present));
 	self.count--;
 	self.total = -1;
-	self.is_sorted = false;
+	share_forget();
 }
 
 void files_prepare(void)
@@ -399,8 +304,7 @@ void files_prepare(void)
 		if (!describe(fd))
 			drop(i--);
 	}
-	if (!is_sharing_known())
-		find_shared();
+	share_find(self.present, self.count, record_of);
 }
 
 static bool refresh_all(void)
@@ -423,8 +327,8 @@ void files_save(struct ledger_writer *writer)
 		ledger_veto(writer, "more descriptors than there is room for", NULL);
 		return;
 	}
-	if (!is_sharing_known())
-		find_shared();
+	if (!share_find(self.present, self.count, record_of))
+		ledger_veto(writer, "no memory to look at its descriptors", NULL);
 	locks_look();
 	for (int i = 0; i < self.count; i++) {
 		const struct file_record *record = self.table[self.present[i]].record;

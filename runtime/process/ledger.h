@@ -30,6 +30,7 @@ enum ledger_kind {
 	LEDGER_SETTINGS, /* settings.c: cwd, umask, limits, ... */
 	LEDGER_CHILD,    /* children.c */
 	LEDGER_ENDED,    /* the program has ended: never resumed. Status */
+	LEDGER_CONTENTS, /* files-nameless.c: of files that have no name */
 };
 
 struct ledger_writer {

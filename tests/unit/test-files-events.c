@@ -1,0 +1,88 @@
+/* Counters, timers, signals, and entries of an epoll, in two lives. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#include "two-lives.h"
+
+TestSuite(events, .init = scratch_open, .fini = scratch_close);
+
+static void has_events(void)
+{
+	const struct itimerspec in_50_ms = {{0, 50000000}, {0, 50000000}}, in_an_hour = {{0, 0}, {3600, 0}};
+	sigset_t mask;
+	struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = 0xabcdef0123}};
+
+	both->fd[0] = eventfd(7, EFD_SEMAPHORE | EFD_NONBLOCK);
+	both->fd[1] = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	EXPECT(timerfd_settime(both->fd[1], 0, &in_50_ms, NULL) == 0);
+	both->fd[2] = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
+	EXPECT(timerfd_settime(both->fd[2], 0, &in_an_hour, NULL) == 0);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	both->fd[3] = signalfd(-1, &mask, SFD_NONBLOCK);
+	both->fd[4] = epoll_create1(EPOLL_CLOEXEC);
+	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, both->fd[0], &event) == 0);
+	/* entered by a number that is closed since, of an open pipe */
+	int ends[2];
+	EXPECT(pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
+	const int by = dup(ends[0]);
+	event.data.u64 = 99;
+	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, by, &event) == 0);
+	close(by);
+	both->fd[5] = dup(both->fd[0]);
+	save();
+}
+
+static void events_come(void)
+{
+	struct epoll_event events[4];
+	struct pollfd poll_timer = {.fd = both->fd[1], .events = POLLIN};
+	struct itimerspec left;
+	uint64_t value;
+	sigset_t mask;
+
+	EXPECT(epoll_wait(both->fd[4], events, 4, 0) == 2);
+	const uint64_t sum = events[0].data.u64 + events[1].data.u64;
+	EXPECT(sum == 0xabcdef0123 + 99);
+	EXPECT(fcntl(both->fd[4], F_GETFD) == FD_CLOEXEC);
+	for (int i = 0; i < 7; i++)
+		EXPECT(read(both->fd[i % 2 ? 0 : 5], &value, 8) == 8 && value == 1);
+	EXPECT(read(both->fd[0], &value, 8) == -1 && errno == EAGAIN);
+	EXPECT(poll(&poll_timer, 1, 10000) == 1 && read(both->fd[1], &value, 8) == 8);
+	EXPECT(timerfd_gettime(both->fd[1], &left) == 0 && left.it_interval.tv_nsec == 50000000);
+	EXPECT(timerfd_gettime(both->fd[2], &left) == 0 && left.it_value.tv_sec > 3000 &&
+	       left.it_value.tv_sec <= 3600);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	struct signalfd_siginfo info;
+	kill(getpid(), SIGUSR2);
+	EXPECT(read(both->fd[3], &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGUSR2);
+}
+
+Test(events, counters_timers_and_entries_of_an_epoll_come_back)
+{
+	two_lives(has_events, events_come);
+}
+
+static void saves_twice(void)
+{
+	static char before[1 << 16];
+
+	has_events();
+	const size_t len = both->writer.len;
+	EXPECT(len < sizeof(before));
+	memcpy(before, both->bytes, len);
+	save();
+	EXPECT(both->writer.len == len && memcmp(before, both->bytes, len) == 0);
+}
+
+Test(events, what_has_not_changed_gives_the_same_bytes)
+{
+	first_lives(saves_twice);
+}

@@ -1,0 +1,166 @@
+/* Sockets in two lives: those a process has alone, and pairs of which it has both ends. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "process/socket-unix.h"
+#include "two-lives.h"
+
+TestSuite(sockets, .init = scratch_open, .fini = scratch_close);
+
+static void bind_loopback(int fd, struct sockaddr_in *ret_in)
+{
+	socklen_t len = sizeof(*ret_in);
+
+	*ret_in = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	EXPECT(bind(fd, (void *)ret_in, sizeof(*ret_in)) == 0);
+	EXPECT(getsockname(fd, (void *)ret_in, &len) == 0);
+}
+
+static void has_sockets(void)
+{
+	const int one = 1, bytes = 50000;
+	struct sockaddr_in in;
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	both->fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	setsockopt(both->fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(both->fd[0], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	bind_loopback(both->fd[0], &in);
+	EXPECT(listen(both->fd[0], 77) == 0);
+	both->word = in.sin_port;
+	both->fd[1] = socket(AF_INET, SOCK_STREAM, 0); /* connected: dead in the next life */
+	EXPECT(connect(both->fd[1], (void *)&in, sizeof(in)) == 0);
+	both->fd[2] = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", scratch_path("socket"));
+	EXPECT(bind(both->fd[2], (void *)&un, sizeof(un)) == 0 && listen(both->fd[2], 5) == 0);
+	EXPECT(chmod(un.sun_path, 0600) == 0);
+	both->fd[3] = socket(AF_INET, SOCK_DGRAM, 0);
+	bind_loopback(both->fd[3], &in);
+	both->fd[5] = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT(connect(both->fd[5], (void *)&in, sizeof(in)) == 0);
+	both->fd[4] = socket(AF_INET6, SOCK_STREAM, 0); /* fresh */
+	setsockopt(both->fd[4], IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	save();
+}
+
+static struct stat st_of(int fd)
+{
+	struct stat st;
+
+	EXPECT(fstat(fd, &st) == 0);
+	return st;
+}
+
+static void sockets_go_on(void)
+{
+	struct unix_answer answer;
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_port = (in_port_t)both->word};
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	struct stat st;
+	int value;
+	char c;
+
+	EXPECT(fcntl(both->fd[0], F_GETFL) & O_NONBLOCK);
+	EXPECT(getsockopt(both->fd[0], IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_sacked == 77);
+	len = sizeof(value);
+	EXPECT(getsockopt(both->fd[0], IPPROTO_TCP, TCP_NODELAY, &value, &len) == 0 && value == 1);
+	EXPECT(getsockopt(both->fd[0], SOL_SOCKET, SO_RCVBUF, &value, &len) == 0 && value == 100000);
+	EXPECT(getsockopt(both->fd[0], SOL_SOCKET, SO_REUSEADDR, &value, &len) == 0 && value == 0);
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	EXPECT(connect(client, (void *)&in, sizeof(in)) == 0 && accept(both->fd[0], NULL, NULL) >= 0);
+	EXPECT(read(both->fd[1], &c, 1) == 0);
+	EXPECT(send(both->fd[1], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+	EXPECT(setsockopt(both->fd[1], IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", scratch_path("socket"));
+	EXPECT(stat(un.sun_path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	unix_ask(st_of(both->fd[2]).st_ino, &answer);
+	EXPECT(answer.backlog == 5);
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	EXPECT(connect(client, (void *)&un, sizeof(un)) == 0 && accept(both->fd[2], NULL, NULL) >= 0);
+	len = sizeof(in);
+	EXPECT(getsockname(both->fd[3], (void *)&in, &len) == 0 && in.sin_port != 0);
+	EXPECT(sendto(both->fd[3], "x", 1, 0, (void *)&in, len) == 1 && read(both->fd[3], &c, 1) == 1);
+	EXPECT(send(both->fd[5], "x", 1, 0) == 1 && read(both->fd[3], &c, 1) == 1);
+	len = sizeof(value);
+	EXPECT(getsockopt(both->fd[4], IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value == 1);
+}
+
+Test(sockets, sockets_listen_again_and_connections_are_closed)
+{
+	two_lives(has_sockets, sockets_go_on);
+}
+
+static void has_pairs(void)
+{
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	EXPECT(write(ends[0], "to one", 6) == 6 && write(ends[1], "to zero", 7) == 7);
+	EXPECT(shutdown(ends[0], SHUT_WR) == 0);
+	both->fd[0] = ends[0];
+	both->fd[1] = ends[1];
+	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) == 0);
+	EXPECT(write(ends[0], "a", 1) == 1 && write(ends[0], "bcd", 3) == 3);
+	both->fd[2] = ends[0];
+	both->fd[3] = fcntl(ends[1], F_DUPFD, 40);
+	close(ends[1]);
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && write(ends[1], "last", 4) == 4);
+	close(ends[1]);
+	both->fd[4] = ends[0];
+	save();
+	char bytes[8];
+	EXPECT(read(both->fd[1], bytes, 8) == 6); /* nothing was taken */
+}
+
+static void pairs_go_on(void)
+{
+	char bytes[16];
+
+	EXPECT(fcntl(both->fd[0], F_GETFD) == FD_CLOEXEC && fcntl(both->fd[1], F_GETFD) == FD_CLOEXEC);
+	EXPECT(read(both->fd[1], bytes, 16) == 6 && memcmp(bytes, "to one", 6) == 0);
+	EXPECT(read(both->fd[1], bytes, 16) == 0);
+	EXPECT(read(both->fd[0], bytes, 16) == 7 && memcmp(bytes, "to zero", 7) == 0);
+	EXPECT(write(both->fd[1], "more", 4) == 4 && read(both->fd[0], bytes, 16) == 4);
+	EXPECT(send(both->fd[0], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+	EXPECT(read(both->fd[3], bytes, 16) == 1 && bytes[0] == 'a');
+	EXPECT(read(both->fd[3], bytes, 16) == 3 && memcmp(bytes, "bcd", 3) == 0);
+	EXPECT(read(both->fd[3], bytes, 16) == -1 && errno == EAGAIN);
+	EXPECT(write(both->fd[3], "e", 1) == 1 && read(both->fd[2], bytes, 16) == 1);
+	EXPECT(read(both->fd[4], bytes, 16) == 4 && memcmp(bytes, "last", 4) == 0);
+	EXPECT(read(both->fd[4], bytes, 16) == 0);
+}
+
+Test(sockets, socketpairs_hang_together_with_what_is_in_them)
+{
+	two_lives(has_pairs, pairs_go_on);
+}
+
+static void sends_a_descriptor(void)
+{
+	char room[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec piece = {(char[]){'x'}, 1};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = room,
+				 .msg_controllen = sizeof(room)};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	*head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+				 .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(head), &ends[0], sizeof(int));
+	EXPECT(sendmsg(ends[0], &message, 0) == 1);
+	const int before = dup(0);
+	save();
+	EXPECT(dup(0) == before + 1); /* and it was not received */
+}
+
+Test(sockets, descriptor_on_its_way_is_vetoed)
+{
+	refused(sends_a_descriptor, "on their way");
+}
+
