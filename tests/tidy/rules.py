@@ -19,7 +19,7 @@ CODE = (".c", ".h", ".cpp", ".hpp")
 COLUMNS = 100  # a tab counts as one: clang-format counts them properly and is a proposal only
 # Folders of many small programs, each named by what it shows rather than by a noun of its own.
 COLLECTIONS = ("demos/", "tests/api/", "tests/bench/", "tests/conformance/", "tests/command/", "tests/demos/",
-               "tests/programs/", "tests/storm/")
+               "tests/process/", "tests/programs/", "tests/storm/")
 REPEATED = ("meson.build", "README.md", "run")
 # Spelled so that this file keeps its own rules.
 FOREIGN_PATH = re.compile(r"(?<![\w.}/-])/(?:%s)/\w" % "|".join(("home", "work", "root", "tmp-build")))

@@ -1,0 +1,197 @@
+"""A place where one program lives again and again: its files, its pool, its lives.
+
+A life is one `heapsake run`; it ends because it was killed, or by itself. The pid that is killed is
+found as the keeper's only grandchild, so nothing else can be hit.
+"""
+import os
+import pwd
+import re
+import resource
+import signal
+import subprocess
+import time
+
+LIMIT_S = 100
+INTERVALS = ("5ms", "20ms", "100ms")
+STARTED = re.compile(rb"^heapsake: .*(?:keep process;|resumed .* at epoch (\d+))", re.M)
+REFUSED = re.compile(rb"^heapsake: refused: .*", re.M)
+
+
+class Failure(Exception):
+    is_wrong_output = False
+
+
+class WrongOutput(Failure):
+    is_wrong_output = True
+
+
+def wait_until(is_done, what, limit_s=LIMIT_S):
+    deadline = time.monotonic() + limit_s
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not within {limit_s} s")
+        time.sleep(0.003)
+
+
+def child_of(pid):
+    """The only child of a process, or None."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            words = file.read().split()
+    except OSError:
+        return None
+    return int(words[0]) if words else None
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+class Restarted(Failure):
+    """It began from its beginning. Right only where it had ended, or had not begun: a kill may come
+    after the end has been noted, or before the first epoch."""
+
+
+class Life:
+    """One `heapsake run`, from the exec to its end."""
+
+    def __init__(self, place, argv, stdin=None):
+        self.place = place
+        self.error_path = os.path.join(place.directory, f"stderr.{len(place.lives)}")
+        line = [place.options.command, "run", "-k", "process", "-p", place.pool, "-s", "1G", "-i",
+                place.interval, "--", *argv]
+        with open(place.path("out"), "ab") as out, open(self.error_path, "wb") as errors:
+            self.process = subprocess.Popen(
+                line, cwd=place.directory, env=place.env, stdin=stdin or subprocess.DEVNULL,
+                stdout=out, stderr=errors, **place.identity())
+        self.is_counted = False
+
+    def said(self):
+        return read(self.error_path)
+
+    def has_started(self):
+        found = STARTED.search(self.said())
+        if found and not self.is_counted:
+            self.is_counted = True
+            self.place.note_start(found[1] and int(found[1]))
+        return bool(found)
+
+    def has_ended(self):
+        return self.process.poll() is not None
+
+    def wait_start(self):
+        wait_until(lambda: self.has_started() or self.has_ended(), "start")
+        if not self.has_started():
+            raise Failure(f"it did not start: status {self.process.returncode}\n{self.tail()}")
+
+    def program_pid(self):
+        init = child_of(self.process.pid)
+        return init and child_of(init)
+
+    def kill(self, is_keeper=False):
+        """kill -9; False if it has ended by itself before."""
+        pid = self.process.pid if is_keeper else self.program_pid()
+        if self.has_ended():
+            return False
+        if not pid:  # not begun yet
+            pid = self.process.pid
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def bury(self, limit_s=LIMIT_S):
+        """Wait for the end; its status."""
+        wait_until(self.has_ended, "its end", limit_s)
+        self.has_started()
+        return self.process.returncode
+
+    def tail(self):
+        return self.said().decode(errors="replace")[-2000:]
+
+    def portrait(self):
+        """Where its threads stand, for whoever reads the failure."""
+        lines = []
+        for pid in filter(None, (self.process.pid, child_of(self.process.pid), self.program_pid())):
+            try:
+                tasks = sorted(os.listdir(f"/proc/{pid}/task"), key=int)
+            except OSError:
+                continue
+            for task in tasks[:12]:
+                parts = [read(f"/proc/{pid}/task/{task}/{name}").decode().strip()
+                         for name in ("comm", "wchan", "syscall")]
+                lines.append(f"  {pid}/{task} " + " ".join(parts))
+        return "\n".join(lines)
+
+
+class Place:
+    def __init__(self, options, directory, user, dice):
+        self.options, self.directory, self.user, self.dice = options, directory, user, dice
+        self.pool = os.path.join(directory, "zoo.pool")
+        self.interval = dice.choice(INTERVALS)
+        self.lives = []
+        self.kills = self.resumes = self.epochs = 0
+        self.newest = self.starts = self.said_bytes = 0
+        self.env = {key: value for key, value in os.environ.items()
+                    if not key.startswith(("HEAPSAKE_", "LD_"))}
+        self.env.update(LC_ALL="C", HOME=directory)
+        if user:
+            os.chmod(directory, 0o755)
+            os.chown(directory, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+
+    def identity(self):
+        limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))}
+        if not self.user:
+            return limits
+        entry = pwd.getpwnam(self.user)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], **limits}
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        os.chmod(self.path(name), 0o755)
+
+    def start(self, argv, stdin=None):
+        self.lives.append(Life(self, argv, stdin))
+        return self.lives[-1]
+
+    def note_start(self, epoch):
+        self.starts += 1
+        if epoch is None:
+            if self.starts > 1:
+                raise Restarted("it began afresh")
+            return
+        self.resumes += 1
+        if epoch < self.newest:
+            raise Failure(f"it came back at epoch {epoch} after one at {self.newest}")
+        self.epochs += epoch - self.newest
+        self.newest = epoch
+
+    def kill(self, life, is_keeper=False):
+        """Kill it; False if it was faster."""
+        if not life.kill(is_keeper):
+            return False
+        self.kills += 1
+        self.said_bytes = len(read(self.path("out")))
+        return True
+
+    def expect_killed(self, life):
+        status = life.bury()
+        if status not in (-signal.SIGKILL, 0) or REFUSED.search(life.said()):
+            raise Failure(f"killed, it ended with status {status}\n{life.tail()}")
+        return status == 0
+
+    def end(self):
+        for life in self.lives:
+            if not life.has_ended():
+                life.kill()
+                life.process.kill()
+                life.process.wait()
