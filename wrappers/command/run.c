@@ -142,20 +142,14 @@ static int run_set_default_pool(const char *name, struct refusal *ret_why)
 	return 0;
 }
 
-/* Nobody has chosen: a program that is linked with us was written for keep=heap. The default of
- * all others would be keep=process, which is not there yet. */
-static int run_choose_keep(struct config *config, const struct script_command *command,
-			   const struct program_traits *traits, struct refusal *ret_why)
+/* Nobody has chosen: a program that is linked with us was written for keep=heap, all others know
+ * nothing of us. */
+static void run_choose_keep(struct config *config, const struct program_traits *traits)
 {
 	if (config->keep != KEEP_UNSET)
-		return 0;
-	if (!traits->is_linked)
-		return refuse(ret_why, STATUS_USAGE, command->path,
-			      "is not linked with libheapsake, so what to keep is to be said; "
-			      "give -k heap or -k none");
-	config->keep = KEEP_HEAP;
-	setenv("HEAPSAKE_KEEP", config_keep_name(KEEP_HEAP), 1);
-	return 0;
+		return;
+	config->keep = traits->is_linked ? KEEP_HEAP : KEEP_PROCESS;
+	setenv("HEAPSAKE_KEEP", config_keep_name(config->keep), 1);
 }
 
 /* What the heap holds of code addresses (function pointers, vtables) is right again when modules
@@ -186,10 +180,9 @@ static int run_prepare(struct config *config, struct script_command *command,
 	status = script_skip_env(command, ret_why);
 	if (!status)
 		status = program_check(command->path, &traits, ret_why);
-	if (!status)
-		status = run_choose_keep(config, command, &traits, ret_why);
 	if (status)
 		return status;
+	run_choose_keep(config, &traits);
 	if (traits.warning && !config->is_quiet)
 		say(SAY_WARN, command->path, "%s", traits.warning);
 	if (config->keep == KEEP_HEAP)
