@@ -12,7 +12,7 @@
 
 int maps_open(struct maps *ret_maps)
 {
-	ret_maps->fd = os_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	ret_maps->fd = os_open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
 	ret_maps->at = ret_maps->len = 0;
 	return ret_maps->fd < 0 ? ret_maps->fd : 0;
 }

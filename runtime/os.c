@@ -308,7 +308,7 @@ int os_read_memory(void *to, const void *from, size_t len)
 
 	if (count == (long)len)
 		return 0;
-	const int fd = os_open("/proc/self/mem", O_RDONLY | O_CLOEXEC, 0);
+	const int fd = os_open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC, 0);
 	const int error = fd < 0 ? fd : os_pread_all(fd, to, len, (uintptr_t)from);
 
 	if (fd >= 0)

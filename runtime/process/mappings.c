@@ -44,9 +44,10 @@ static int grow(void **memory, size_t *bytes, size_t wanted, size_t used)
 	return 0;
 }
 
+/* Not /proc/self: a main thread that has ended has no memory, whatever others have. */
 static int read_text(struct mappings *now)
 {
-	const int fd = os_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	const int fd = os_open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
 	int error = fd < 0 ? fd : 0;
 	long count = 1;
 

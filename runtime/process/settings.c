@@ -102,7 +102,7 @@ static uint64_t brk_start_now(void)
 {
 	char text[1024];
 
-	return read_text("/proc/self/stat", text, sizeof(text)) ? (uint64_t)field(text, 47) : 0;
+	return read_text("/proc/thread-self/stat", text, sizeof(text)) ? (uint64_t)field(text, 47) : 0;
 }
 
 /* ---- Saving ---- */
@@ -131,7 +131,7 @@ static void look_at_root(void)
 	struct line line = line_in(before.veto, sizeof(before.veto));
 	char root[2];
 
-	if (os_readlinkat(AT_FDCWD, "/proc/self/root", root, sizeof(root)) != 1)
+	if (os_readlinkat(AT_FDCWD, "/proc/thread-self/root", root, sizeof(root)) != 1)
 		line_add(&line, "it has changed its root directory");
 }
 
@@ -144,7 +144,7 @@ void settings_prepare(void)
 		look_at_root();
 	if (read_text("/proc/self/oom_score_adj", text, sizeof(text)))
 		before.oom_score_adj = (int32_t)number_at(text);
-	if (read_text("/proc/self/stat", text, sizeof(text))) {
+	if (read_text("/proc/thread-self/stat", text, sizeof(text))) {
 		before.brk_start = (uint64_t)field(text, 47);
 		before.is_foreground = field(text, 5) > 0 && field(text, 5) == field(text, 8);
 	}

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Ends of a process that is kept (DESIGN 2.9): after an exit by any status the next run starts
+afresh; after death by a signal it goes on. Of children neither is an end.
+
+usage: finishes.py COMMAND PROGRAM
+"""
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+COMMAND, PROGRAM = map(os.path.abspath, sys.argv[1:3])
+# Way -> status of the first run, what it told; the same of the second if it is to go on.
+ENDED = {way: 7 for way in ("exit", "quick_exit", "_exit", "_Exit", "exit_group", "thread")}
+ENDED["last-thread"] = 0
+GOES_ON = {
+    "abort": (-signal.SIGABRT, [], -signal.SIGABRT, []),
+    "terminated": (-signal.SIGTERM, [], 7, ["done"]),
+    "killed": (-signal.SIGKILL, [], 7, ["done"]),
+    "children": (-signal.SIGKILL, [], 7, ["done"]),
+    "handler": (-signal.SIGKILL, ["done", "handler"], 7, ["handled"]),
+}
+
+
+class Runs:
+    def __init__(self, way, directory):
+        self.way, self.directory = way, directory
+
+    def run(self, status, told, is_resumed):
+        done = subprocess.run([COMMAND, "run", "-k", "process", "-i", "10ms", "-p", "pool", PROGRAM,
+                               self.way], cwd=self.directory, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        found = (done.returncode, done.stdout.split("\n")[:-1], "heapsake: resumed" in done.stderr)
+        if found != (status, told, is_resumed):
+            sys.exit(f"{self.way}: found {found}, expected {(status, told, is_resumed)}\n"
+                     f"{done.stderr}")
+
+
+def main():
+    for way, status in ENDED.items():
+        with tempfile.TemporaryDirectory() as directory:
+            for _ in range(2):
+                Runs(way, directory).run(status, ["begun"], False)
+    for way, (status, told, next_status, next_told) in GOES_ON.items():
+        with tempfile.TemporaryDirectory() as directory:
+            runs = Runs(way, directory)
+            runs.run(status, ["begun"] + told, False)
+            runs.run(next_status, next_told, True)
+            if next_status >= 0:
+                runs.run(next_status, ["begun"] + told + next_told, False)
+    print(f"{len(ENDED)} ends, {len(GOES_ON)} deaths")
+
+
+main()
