@@ -54,6 +54,22 @@ uint64_t annals_find(const struct annals *annals, uint64_t key, uint64_t seq)
 	return number;
 }
 
+void annals_expect(const struct annals *annals, uint64_t key, unsigned steps)
+{
+	if (steps >= 3) {
+		index_expect(&annals->pages, key);
+		return;
+	}
+	const struct index_entry *page = index_find(&annals->pages, key);
+	if (!page)
+		return;
+	const struct annals_entry *entry = annals_at(annals, page->value);
+	if (steps == 2)
+		__builtin_prefetch(entry);
+	else if (entry->linesums != LINESUMS_NONE)
+		linesums_expect(&annals->linesums, entry->linesums);
+}
+
 /* ---- Entering ---- */
 
 static int add_chunk(struct annals *annals)
@@ -84,7 +100,8 @@ static void give_sums(struct annals *annals, struct annals_entry *entry)
 int annals_push(struct annals *annals, const struct annals_entry *entry)
 {
 	const uint64_t number = annals->end;
-	const uint64_t last = annals_find(annals, entry->key, ANNALS_NEWEST);
+	const struct index_entry *page = index_find(&annals->pages, entry->key);
+	const uint64_t last = page ? page->value : ANNALS_NONE;
 	int error = 0;
 
 	if ((number - annals->chunk_first) / CHUNK_ENTRIES == annals->chunk_count)

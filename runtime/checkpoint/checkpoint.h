@@ -36,7 +36,8 @@ struct checkpoint_plan {
 	const struct region *regions; /* the first: 1, the heap, and 2, the table of all others */
 	size_t region_count;
 	uint64_t segment_bytes; /* of a pool that kept nothing yet; 0: 8 MiB */
-	uint64_t log_bytes;     /* longer only when merging does not help; 0: 64 MiB */
+	uint64_t log_bytes;     /* merged when it is that long; twice that only when merging does not
+				 * help; 0: 64 MiB */
 	uint64_t bulk_pages;    /* zeros before, that an epoch may log; more go home first; 0: 512 */
 	uint64_t step_pages;    /* merged in one step, besides its 5 ms; 0: 4096 */
 };
@@ -144,6 +145,11 @@ int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
  * again with the one after. */
 int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page);
 
+/* checkpoint_expect() - the page will be drafted or committed, as the one after `steps` others: 3, 2
+ * and 1. What is known of it then comes nearer, without waiting; it may be left out */
+void checkpoint_expect(const struct checkpoint *checkpoint, uint32_t region, uint64_t index,
+		       unsigned steps);
+
 /* checkpoint_hold() - what must be left alone from now on. RETAIN: the epoch attached to, and the
  * one before (the first seconds after an attach); STILL: home, down to pages nobody counts on
  * (processes live that were forked from ours and see it), so that the log grows meanwhile. */
@@ -162,7 +168,7 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
 int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoch);
 
 /* checkpoint_tend() - a piece of housekeeping, some 5 ms of it, while nobody waits: have space
- * ready for the next records; merge when half of the wanted log is used. CHECKPOINT_MORE: call
+ * ready for the next records; merge when the log is as long as it was wanted. CHECKPOINT_MORE: call
  * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again */
 int checkpoint_tend(struct checkpoint *checkpoint);
 /* checkpoint_finish() - a clean end, after the last epoch: what the next attach would have to look

@@ -39,14 +39,3 @@ void delta_apply(void *page, uint64_t mask, uint64_t wanted, const void *lines)
 		from += LAYOUT_LINE_BYTES;
 	}
 }
-
-void delta_copy(void *page, uint64_t mask, const void *from)
-{
-	for (; mask; mask &= mask - 1) {
-		const size_t at = (unsigned)__builtin_ctzll(mask) * LAYOUT_LINE_BYTES;
-		if (from)
-			memcpy((char *)page + at, (const char *)from + at, LAYOUT_LINE_BYTES);
-		else
-			memset((char *)page + at, 0, LAYOUT_LINE_BYTES);
-	}
-}

@@ -14,8 +14,6 @@ uint64_t delta_mask(const uint64_t sums[LAYOUT_LINES], const uint64_t others[LAY
 /* Lines out of a page, ascending, packed; and those of them back that `wanted` names. */
 void delta_pack(void *ret_lines, const void *page, uint64_t mask);
 void delta_apply(void *page, uint64_t mask, uint64_t wanted, const void *lines);
-/* delta_copy() - lines from one page into another; NULL: zeros */
-void delta_copy(void *page, uint64_t mask, const void *from);
 
 static inline size_t delta_bytes(uint64_t mask)
 {

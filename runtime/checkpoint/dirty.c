@@ -200,6 +200,21 @@ static void stage_memory(char *start, size_t len)
 	}
 }
 
+/* A page will be looked at, most of which is waiting for memory. Only of the heap, which may have
+ * many. */
+static void stage_soon(const char *start, unsigned steps)
+{
+	const struct region *heap = &self.regions[0];
+	const uint64_t at = (uint64_t)(start - heap->address);
+
+	if (at >= region_bytes(heap))
+		return;
+	if (!self.is_stopped)
+		checkpoint_expect(self.plan.checkpoint, heap->id, at / LAYOUT_BLOCK_BYTES, steps);
+	for (unsigned i = 0; steps == 1 && i < LAYOUT_BLOCK_BYTES; i += LAYOUT_LINE_BYTES)
+		__builtin_prefetch(start + i, 0, 2);
+}
+
 /* A run of the tracker's pages may touch several regions. */
 static void stage_run(void *context, char *start, size_t len)
 {
@@ -213,8 +228,11 @@ static void stage_run(void *context, char *start, size_t len)
 		uint64_t first;
 		const uint64_t count = region_pages_at(region, start, len, &first);
 		is_region = true;
-		for (uint64_t page = first; page < first + count; page++)
+		for (uint64_t page = first; page < first + count; page++) {
+			for (unsigned steps = 1; steps <= 3 && page + steps < first + count; steps++)
+				stage_soon(region->address + (page + steps) * LAYOUT_BLOCK_BYTES, steps);
 			stage_page(region, page);
+		}
 	}
 	if (!is_region && self.plan.memory)
 		stage_memory(start, len);
@@ -340,6 +358,7 @@ int dirty_open(const struct dirty_plan *plan)
 	for (size_t i = 0; i < plan->region_count; i++)
 		self.regions[i] = plan->regions[i];
 	self.region_count = plan->region_count;
+	plan->track->soon = stage_soon;
 	staging_open(&self.staging, plan->staging_bytes);
 	const uint64_t pages = self.regions[0].page_count +
 			       (plan->memory ? CHECKPOINT_MEMORY_PAGES : 0);

@@ -44,6 +44,12 @@ int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page
 	return checkpoint->draft_error;
 }
 
+void checkpoint_expect(const struct checkpoint *checkpoint, uint32_t region, uint64_t index,
+		       unsigned steps)
+{
+	annals_expect(&checkpoint->annals, region_key(region, index), steps);
+}
+
 /* The cut has been taken: from here on the number stands for it. */
 static int epoch_cut(struct checkpoint *checkpoint)
 {
@@ -81,9 +87,13 @@ int checkpoint_commit(struct checkpoint *checkpoint, const struct checkpoint_pag
 {
 	int error = epoch_cut(checkpoint);
 
-	for (size_t i = 0; !error && i < page_count; i++)
+	for (size_t i = 0; !error && i < page_count; i++) {
+		for (unsigned steps = 1; steps <= 3 && i + steps < page_count; steps++)
+			checkpoint_expect(checkpoint, pages[i + steps].region, pages[i + steps].index,
+					  steps);
 		error = stage_page(checkpoint, region_key(pages[i].region, pages[i].index),
 				   pages[i].bytes);
+	}
 	return epoch_end(checkpoint, error, ret_epoch);
 }
 

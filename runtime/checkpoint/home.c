@@ -69,11 +69,6 @@ static int look(struct home *home, uint64_t place, size_t len, void *buffer, con
 	return medium_read(home->medium, buffer, len, place);
 }
 
-int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page)
-{
-	return look(home, place_of(home, key, false), LAYOUT_BLOCK_BYTES, buffer, ret_page);
-}
-
 /* ---- Reading ---- */
 
 static int verify(struct home *home, uint64_t key, uint64_t expected, const void *page,
@@ -103,42 +98,63 @@ static int apply_lines(struct home *home, const struct annals_entry *entry, uint
 	return error;
 }
 
-/* Newest first, so that of each line only the last value is read. *left: lines no entry named. */
-static int apply_entries(struct home *home, uint64_t number, void *page, uint64_t *left)
+/* From this entry of a page back to the oldest that counts: lines that none names are... */
+enum rest { REST_NONE, REST_ZEROS, REST_HOME };
+
+static enum rest rest_of(const struct home *home, uint64_t number)
 {
+	uint64_t left = UINT64_MAX;
+
+	for (; number != ANNALS_NONE; number = annals_before(home->annals, number)) {
+		const struct annals_entry *entry = annals_at(home->annals, number);
+		left &= ~entry->mask;
+		if (!left)
+			return REST_NONE;
+		if (entry->kind != LAYOUT_ENTRY_LINES)
+			return entry->kind == LAYOUT_ENTRY_ZERO ? REST_ZEROS : REST_HOME;
+	}
+	return REST_HOME;
+}
+
+/* Newest first, so that of each line only the last value is read. */
+static int apply_entries(struct home *home, uint64_t number, void *page)
+{
+	uint64_t left = UINT64_MAX;
 	int error = 0;
 
-	*left = UINT64_MAX;
-	for (; !error && *left && number != ANNALS_NONE; number = annals_before(home->annals, number)) {
+	for (; !error && left && number != ANNALS_NONE; number = annals_before(home->annals, number)) {
 		const struct annals_entry *entry = annals_at(home->annals, number);
-		error = apply_lines(home, entry, *left, page);
-		*left &= ~entry->mask;
-		if (entry->kind == LAYOUT_ENTRY_HOME)
+		error = apply_lines(home, entry, left, page);
+		left &= ~entry->mask;
+		if (entry->kind != LAYOUT_ENTRY_LINES)
 			break;
-		if (entry->kind == LAYOUT_ENTRY_ZERO) {
-			delta_copy(page, *left, NULL);
-			*left = 0;
-		}
 	}
+	return error;
+}
+
+/* Home's page as it is. */
+static int read_page(struct home *home, uint64_t key, void *ret_page)
+{
+	const void *page;
+	int error = look(home, place_of(home, key, false), LAYOUT_BLOCK_BYTES, ret_page, &page);
+
+	if (!error && page != ret_page)
+		memcpy(ret_page, page, LAYOUT_BLOCK_BYTES);
 	return error;
 }
 
 static int image_at_rest(struct home *home, uint64_t key, void *ret_page,
 			 uint64_t ret_lines[LAYOUT_LINES])
 {
-	const void *page;
 	uint64_t expected;
 	int error = home_sum(home, key, &expected);
 
 	if (!error && expected)
-		error = home_look(home, key, ret_page, &page);
+		error = read_page(home, key, ret_page);
 	if (error)
 		return error;
-	if (expected) {
-		if (page != ret_page)
-			memcpy(ret_page, page, LAYOUT_BLOCK_BYTES);
+	if (expected)
 		return verify(home, key, expected, ret_page, ret_lines);
-	}
 	memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
 	memcpy(ret_lines, home->zero_lines, sizeof(home->zero_lines));
 	return 0;
@@ -147,19 +163,18 @@ static int image_at_rest(struct home *home, uint64_t key, void *ret_page,
 int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 	       uint64_t ret_lines[LAYOUT_LINES])
 {
-	char buffer[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	const uint64_t number = annals_find(home->annals, key, seq);
-	const void *page;
-	uint64_t left;
+	int error = 0;
 
 	if (number == ANNALS_NONE)
 		return image_at_rest(home, key, ret_page, ret_lines);
-	int error = apply_entries(home, number, ret_page, &left);
-	if (!error && left) {
-		error = home_look(home, key, buffer, &page);
-		if (!error)
-			delta_copy(ret_page, left, page);
-	}
+	const enum rest rest = rest_of(home, number);
+	if (rest == REST_HOME)
+		error = read_page(home, key, ret_page);
+	else if (rest == REST_ZEROS)
+		memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
+	if (!error)
+		error = apply_entries(home, number, ret_page);
 	return error ? error : verify(home, key, annals_at(home->annals, number)->sum, ret_page,
 				      ret_lines);
 }

@@ -35,9 +35,6 @@ void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 /* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 
-/* home_look() - home's page as it is, where it is or in `buffer`; until the next call */
-int home_look(struct home *home, uint64_t key, void *buffer, const void **ret_page);
-
 /* home_image() - the page as the records up to `seq` have it, verified; and the sums of its lines.
  * 0, HOME_E_DAMAGED, -errno */
 int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,

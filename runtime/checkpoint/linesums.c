@@ -26,6 +26,14 @@ uint64_t *linesums_at(const struct linesums *store, uint32_t number)
 	return store->chunks[number / CHUNK_PAGES][number % CHUNK_PAGES];
 }
 
+void linesums_expect(const struct linesums *store, uint32_t number)
+{
+	const char *at = (const char *)linesums_at(store, number);
+
+	for (size_t i = 0; i < LAYOUT_LINES * sizeof(uint64_t); i += 64)
+		__builtin_prefetch(at + i);
+}
+
 static int add_chunk(struct linesums *store)
 {
 	if (store->chunk_count == store->chunk_capacity) {

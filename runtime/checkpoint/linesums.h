@@ -25,4 +25,5 @@ struct linesums {
 void linesums_deinit(struct linesums *store);
 int linesums_take(struct linesums *store, uint32_t *ret_number); /* -ENOMEM */
 void linesums_give(struct linesums *store, uint32_t number);
+void linesums_expect(const struct linesums *store, uint32_t number); /* a prefetch */
 uint64_t *linesums_at(const struct linesums *store, uint32_t number);

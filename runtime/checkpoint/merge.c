@@ -13,6 +13,7 @@
 #include "merge.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "delta.h"
 #include "memory.h"
@@ -42,8 +43,8 @@ void merge_abandon(struct merge *merge)
 
 /* ---- Which pages ---- */
 
-/* Once through the part of the log that is about to be looked at here and there: then it is in the
- * page cache, and what of it cannot be read is an error here and not a signal there. */
+/* Once through the part of the log that is about to be looked at here and there: then it is in
+ * memory, and what of it cannot be read is an error here and not a signal there. */
 static int read_ahead(struct merge *merge, struct log *log, const struct annals_entry *entry)
 {
 	const uint64_t end = entry->lines + delta_bytes(entry->mask);
@@ -54,7 +55,11 @@ static int read_ahead(struct merge *merge, struct log *log, const struct annals_
 	const uint64_t segment_end = segment_start(log, segment_of(log, from) + 1);
 	merge->read_from = from;
 	merge->read_end = from + READ_BYTES < segment_end ? from + READ_BYTES : segment_end;
-	return medium_read(log->medium, log->buffer, merge->read_end - from, log_file_place(log, from));
+	const uint64_t len = merge->read_end - from;
+	const void *view = medium_view(log->medium, len, log_file_place(log, from));
+	if (view && os_madvise((void *)(uintptr_t)view, len, MADV_POPULATE_READ) == 0)
+		return 0;
+	return medium_read(log->medium, log->buffer, len, log_file_place(log, from));
 }
 
 static int collect(struct merge *merge, struct home *home, struct log *log)

@@ -13,6 +13,7 @@
 #include "chain.h"
 #include "record.h"
 
+#define PUSH_MANY 32u /* at once: most of their time is waiting for memory */
 #define DAMAGED "look at the disk; --epoch takes an older epoch"
 
 static int refuse_chain(struct log *log, uint64_t file_offset, struct refusal *ret_why)
@@ -23,25 +24,40 @@ static int refuse_chain(struct log *log, uint64_t file_offset, struct refusal *r
 		      (unsigned long long)log->tail.seq + 1);
 }
 
+static int push_entries(struct annals *annals, const struct annals_entry *entries, unsigned count)
+{
+	int error = 0;
+
+	for (unsigned steps = 3; steps >= 2; steps--)
+		for (unsigned i = 0; i < count; i++)
+			annals_expect(annals, entries[i].key, steps);
+	for (unsigned i = 0; !error && i < count; i++)
+		error = annals_push(annals, &entries[i]);
+	return error;
+}
+
 /* 0, -EILSEQ or -ENOMEM. Those of an epoch that never became whole go when another begins. */
 static int enter_entries(struct annals *annals, const struct layout_record *record, bool is_new)
 {
-	struct annals_entry entry;
+	struct annals_entry entries[PUSH_MANY];
 	uint64_t at = 0, count = 0;
-	int more;
+	int more, error = 0;
 
 	if (is_new)
 		annals_rollback(annals);
-	while ((more = record_next_entry(record, &at, &entry)) == 1) {
-		int error = annals_push(annals, &entry);
-		if (error)
-			return error;
-		count++;
-	}
+	do {
+		unsigned i = 0;
+		while ((more = record_next_entry(record, &at, &entries[i])) == 1 && ++i < PUSH_MANY)
+			;
+		error = push_entries(annals, entries, i);
+		count += i;
+	} while (!error && more == 1);
 	annals_settle(annals, record->seq, record->offset);
-	if (more == 0 && record->flags & LAYOUT_RECORD_COMMIT)
+	if (error || more || count != record->entry_count)
+		return error ? error : -EILSEQ;
+	if (record->flags & LAYOUT_RECORD_COMMIT)
 		annals_commit(annals);
-	return more == 0 && count != record->entry_count ? -EILSEQ : more;
+	return 0;
 }
 
 int recover_chain(struct log *log, struct annals *annals, struct refusal *ret_why)

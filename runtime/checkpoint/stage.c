@@ -191,8 +191,10 @@ static int stage_changed(struct checkpoint *checkpoint, const struct told_page *
 int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
 {
 	static const char zeros[LAYOUT_BLOCK_BYTES];
-	struct told_page page = {.key = key, .bytes = bytes ? bytes : zeros};
+	struct told_page page; /* not made zeros first: that takes as long as the rest */
 
+	page.key = key;
+	page.bytes = bytes ? bytes : zeros;
 	sum_lines(page.bytes, checkpoint->home.seed, page.lines);
 	page.sum = sum_page(page.bytes, page.lines);
 	if (bulk_has(&checkpoint->bulk, key))

@@ -81,7 +81,7 @@ int checkpoint_merge(struct checkpoint *checkpoint)
 
 static bool wants_merge(const struct checkpoint *checkpoint)
 {
-	return log_live_bytes(&checkpoint->log) * 2 >= checkpoint->plan.log_bytes;
+	return log_live_bytes(&checkpoint->log) >= checkpoint->plan.log_bytes;
 }
 
 void checkpoint_finish(struct checkpoint *checkpoint)

@@ -105,6 +105,13 @@ struct pagemap_query track_there(const struct track *track)
 /* In slices, so that a mapping call waits for one and not for the walk of a terabyte. */
 #define SLICE_BYTES (UINT64_C(1) << 30)
 
+static void announce(const struct track *track, const struct pagemap_run *run)
+{
+	for (unsigned steps = 1; track->soon && steps <= 3; steps++)
+		if (run + steps < track->runs + TRACK_RUN_MAX && run[steps].end)
+			track->soon((const char *)(uintptr_t)run[steps].start, steps);
+}
+
 int track_scan(struct track *track, const struct pagemap_query *query, uint64_t *at, uint64_t end,
 	       track_visit *visit, void *context)
 {
@@ -116,6 +123,7 @@ int track_scan(struct track *track, const struct pagemap_query *query, uint64_t 
 		count = pagemap_scan(track->pagemap.number, query, *at, slice_end, track->runs,
 				     TRACK_RUN_MAX);
 		for (; run < track->runs + TRACK_RUN_MAX && run->end; run++) {
+			announce(track, run);
 			visit(context, (char *)(uintptr_t)run->start, run->end - run->start);
 			*at = run->end;
 		}

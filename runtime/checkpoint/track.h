@@ -48,6 +48,8 @@ struct track {
 	struct track_fd uffd;    /* WP */
 	struct track_fd pagemap; /* /proc/self/pagemap; of all kinds */
 	struct track_fd clear;   /* SOFT_DIRTY: /proc/self/clear_refs */
+	void (*soon)(const char *start, unsigned steps); /* NULL, or told of each run before it is
+							  * visited, 3, 2 and 1 runs earlier */
 	unsigned range_count;
 	struct track_range ranges[TRACK_RANGE_MAX];
 	struct pagemap_run runs[TRACK_RUN_MAX];

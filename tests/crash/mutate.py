@@ -22,7 +22,7 @@ MUTANTS = {
         'home_image(&checkpoint->home, key, 0, page, ret_base->room);'),
     # Of two entries of a page the older one has the last word.
     'older-line-counts': ('checkpoint/home.c',
-        'error = apply_lines(home, entry, *left, page);',
+        'error = apply_lines(home, entry, left, page);',
         'error = apply_lines(home, entry, UINT64_MAX, page);'),
     # What failed is taken for what was.
     'not-rolled-back': ('checkpoint/epoch.c',
