@@ -47,8 +47,8 @@ uint64_t annals_find(const struct annals *annals, uint64_t key, uint64_t seq);
 /* annals_before() - the page's entry before this one, or ANNALS_NONE */
 uint64_t annals_before(const struct annals *annals, uint64_t number);
 
-/* annals_expect() - the page will be looked for soon: prefetches, which rely on each other, so `steps`
- * before: 3, 2, 1 */
+/* annals_expect() - the page will be looked for soon: prefetches that rely on each other, so when
+ * there are 3 `steps` to go, 2, and 1 */
 void annals_expect(const struct annals *annals, uint64_t key, unsigned steps);
 
 /* annals_push() - an entry of the record under way: key, kind, mask, sum, and its lines' offset in

@@ -5,9 +5,11 @@
  * record carries 24 bytes a page, saying that home is right. The guarantee: a record never names
  * bytes that are not on media, and never finds others than it named.
  *
- * The second half of that is less obvious. An append that failed may be found by a recovery all the
- * same, until another segment continues the chain in its place; so before home is written to again,
- * one does (log_settle()).
+ * Pages side by side are written together, 64 at most: a page alone takes as long as ten of them.
+ *
+ * The second half of the guarantee is less obvious. An append that failed may be found by a
+ * recovery all the same, until another segment continues the chain in its place; so before home is
+ * written to again, one does (log_settle()).
  *
  * Bytes that no record came to name stay behind: nobody sees them, but for those who map home as it
  * is. Before the first of them the superblocks say so, and the next writer makes zeros of them
@@ -16,6 +18,11 @@
 #include "bulk.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "memory.h"
+
+#define RUN_BYTES (BULK_RUN_PAGES * LAYOUT_BLOCK_BYTES)
 
 int bulk_flag(struct anchor *anchor, uint32_t bulk)
 {
@@ -38,6 +45,39 @@ static int begin(struct bulk *bulk, struct home *home)
 	return error;
 }
 
+void bulk_deinit(struct bulk *bulk)
+{
+	index_deinit(&bulk->drafts);
+	memory_free(bulk->run_pages, bulk->run_pages ? RUN_BYTES : 0);
+	bulk->run_pages = NULL;
+	bulk->run_count = 0;
+}
+
+static int write_run(struct bulk *bulk, struct home *home)
+{
+	const unsigned count = bulk->run_count;
+
+	bulk->run_count = 0;
+	return count ? home_draft(home, bulk->run_key, count, bulk->run_pages) : 0;
+}
+
+static int add_to_run(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes)
+{
+	int error = 0;
+
+	if (bulk->run_count == BULK_RUN_PAGES || key != bulk->run_key + bulk->run_count ||
+	    !home_run(home, bulk->run_key, bulk->run_count + 1))
+		error = write_run(bulk, home);
+	if (!bulk->run_pages)
+		bulk->run_pages = memory_new(RUN_BYTES);
+	if (error || !bulk->run_pages)
+		return error ? error : -ENOMEM;
+	if (!bulk->run_count)
+		bulk->run_key = key;
+	memcpy(bulk->run_pages[bulk->run_count++], bytes, LAYOUT_BLOCK_BYTES);
+	return 0;
+}
+
 int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *bytes, uint64_t sum)
 {
 	const struct index_entry *known = index_find(&bulk->drafts, key);
@@ -49,13 +89,24 @@ int bulk_write(struct bulk *bulk, struct home *home, uint64_t key, const void *b
 		error = begin(bulk, home);
 	if (!error)
 		error = index_put(&bulk->drafts, key, sum);
-	return error ? error : home_draft(home, key, sum ? bytes : NULL);
+	if (error)
+		return error;
+	if (known && key - bulk->run_key < bulk->run_count) {
+		memcpy(bulk->run_pages[key - bulk->run_key], bytes, LAYOUT_BLOCK_BYTES);
+		return 0;
+	}
+	if (known)
+		return home_draft(home, key, 1, sum ? bytes : NULL);
+	return add_to_run(bulk, home, key, bytes);
 }
 
-int bulk_sync(struct bulk *bulk, struct medium *medium)
+int bulk_sync(struct bulk *bulk, struct home *home)
 {
-	/* The record to come names these pages' checksums. */
-	int error = medium_sync(medium);
+	struct medium *medium = home->medium;
+	int error = write_run(bulk, home);
+
+	if (!error) /* the record to come names these pages' checksums */
+		error = medium_sync(medium);
 
 	/* Somebody else's failed sync may have been told of our pages. */
 	return error ? error : medium->failures != bulk->failures ? -EIO : 0;
@@ -67,7 +118,7 @@ void bulk_forget(struct bulk *bulk, bool is_durable, uint64_t epochs)
 		return;
 	bulk->has_leftovers = bulk->has_leftovers || !is_durable;
 	bulk->last_epochs = epochs;
-	index_reset(&bulk->drafts);
+	bulk_deinit(bulk);
 }
 
 int bulk_calm(struct bulk *bulk, struct anchor *anchor, uint64_t epochs, uint64_t calm_epochs)

@@ -95,7 +95,7 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, struct medium *medium,
 void checkpoint_close(struct checkpoint *checkpoint)
 {
 	annals_deinit(&checkpoint->annals);
-	index_deinit(&checkpoint->bulk.drafts);
+	bulk_deinit(&checkpoint->bulk);
 	merge_abandon(&checkpoint->merge);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)

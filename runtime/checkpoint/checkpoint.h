@@ -145,8 +145,8 @@ int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region);
  * again with the one after. */
 int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page *page);
 
-/* checkpoint_expect() - the page will be drafted or committed, as the one after `steps` others: 3, 2
- * and 1. What is known of it then comes nearer, without waiting; it may be left out */
+/* checkpoint_expect() - the page will be drafted or committed, 3 `steps` from now, 2 and 1: what is
+ * known of it comes nearer, without waiting. May be left out */
 void checkpoint_expect(const struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		       unsigned steps);
 

@@ -181,14 +181,14 @@ int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 
 /* ---- Writing ---- */
 
-int home_draft(struct home *home, uint64_t key, const void *page)
+int home_draft(struct home *home, uint64_t key, unsigned count, const void *pages)
 {
 	uint64_t place = place_of(home, key, false);
 
 	if (!place)
 		return -ERANGE;
-	return page ? medium_write(home->medium, page, LAYOUT_BLOCK_BYTES, place)
-		    : medium_punch(home->medium, place, LAYOUT_BLOCK_BYTES);
+	return pages ? medium_write(home->medium, pages, count * LAYOUT_BLOCK_BYTES, place)
+		     : medium_punch(home->medium, place, count * LAYOUT_BLOCK_BYTES);
 }
 
 bool home_run(const struct home *home, uint64_t key, unsigned count)

@@ -40,11 +40,11 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 	       uint64_t ret_lines[LAYOUT_LINES]);
 
-/* home_draft() - the page alone, NULL: zeros; nothing says that it is there */
-int home_draft(struct home *home, uint64_t key, const void *page);
-
 /* home_run() - are the homes of these pages, and their sums, each in one piece? */
 bool home_run(const struct home *home, uint64_t key, unsigned count);
+
+/* home_draft() - a run of pages alone, NULL: zeros; nothing says that they are there */
+int home_draft(struct home *home, uint64_t key, unsigned count, const void *pages);
 
 /* home_write() - a run of pages and their checksums; NULL: they are there already, or, if their
  * checksums are 0, zeros. Durable after the next sync */

@@ -38,15 +38,6 @@ void index_deinit(struct index *index)
 	*index = (struct index){0};
 }
 
-void index_reset(struct index *index)
-{
-	if (index->capacity > CAPACITY_KEPT)
-		index_deinit(index);
-	for (size_t i = 0; index->count && i < index->capacity; i++)
-		index->entries[i].key = 0;
-	index->count = 0;
-}
-
 const struct index_entry *index_find(const struct index *index, uint64_t key)
 {
 	const struct index_entry *entry = index->count ? find_place(index, key) : NULL;

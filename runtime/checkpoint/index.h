@@ -21,8 +21,6 @@ struct index {
 };
 
 void index_deinit(struct index *index);
-/* index_reset() - empty; a large one gives its memory back */
-void index_reset(struct index *index);
 const struct index_entry *index_find(const struct index *index, uint64_t key);
 /* index_expect() - soon it will be looked for: a prefetch */
 void index_expect(const struct index *index, uint64_t key);

@@ -209,7 +209,7 @@ int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
 int stage_bulk(struct checkpoint *checkpoint)
 {
 	const struct index *drafts = &checkpoint->bulk.drafts;
-	int error = drafts->count ? bulk_sync(&checkpoint->bulk, checkpoint->anchor.medium) : 0;
+	int error = drafts->count ? bulk_sync(&checkpoint->bulk, &checkpoint->home) : 0;
 
 	for (size_t i = 0; !error && drafts->count && i < drafts->capacity; i++) {
 		const struct index_entry *draft = &drafts->entries[i];

@@ -81,8 +81,8 @@ MUTANTS = {
         'return true;'),
     # An epoch names pages in home that are not on media.
     'bulk-not-synced': ('checkpoint/bulk.c',
-        'int error = medium_sync(medium);',
-        'int error = 0;'),
+        'error = medium_sync(medium);',
+        'error = 0;'),
     # Their sync had failed for somebody else.
     'bulk-sync-believed': ('checkpoint/bulk.c',
         'medium->failures != bulk->failures ? -EIO : 0',
