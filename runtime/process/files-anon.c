@@ -43,8 +43,10 @@ static bool eventfd_refresh(struct file_record *record, const struct stat *st)
 			part->count = file_number(&at, 16);
 			is_one = true;
 		}
-		if ((at = file_info_word(&info, "eventfd-semaphore:")))
+		if ((at = file_info_word(&info, "eventfd-semaphore:"))) {
 			part->is_semaphore = file_number(&at, 10);
+			break; /* nothing of use behind it */
+		}
 	}
 	file_info_close(&info);
 	return is_one;
@@ -182,14 +184,15 @@ static int timerfd_make(const struct file_record *record, const struct ledger_re
 {
 	const struct timerfd_part *part = (const void *)record->part;
 	const int fd = os_timerfd_create((int)part->clock, O_CLOEXEC);
+	const struct itimerspec at_once = {.it_value.tv_nsec = 1};
 	uint64_t ticks = part->ticks;
 
 	(void)state, (void)why;
 	if (fd < 0)
 		return fd;
 	int error = part->expires_ns ? timerfd_start(part, fd) : 0;
-	if (!error && ticks)
-		os_ioctl(fd, TIMERFD_SET_TICKS, &ticks);
+	if (!error && ticks && os_ioctl(fd, TIMERFD_SET_TICKS, &ticks) < 0 && !part->expires_ns)
+		error = os_timerfd_settime(fd, 0, &at_once); /* one, at least */
 	if (error)
 		os_close(fd);
 	return error ? error : fd;

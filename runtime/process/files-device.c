@@ -66,10 +66,24 @@ static int node_make(const struct file_record *record, const struct ledger_reade
 	return fd;
 }
 
+static int node_check(const struct file_record *record, const struct ledger_reader *state,
+		      struct refusal *ret_why)
+{
+	struct stat st;
+
+	(void)state;
+	if (os_stat(record->part, &st) == 0 && st.st_rdev == record->rdev)
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, record->part,
+		      "descriptor %u of the program, is not that device now; make it, or --new",
+		      record->fd);
+}
+
 const struct file_kind file_node = {
 	.claims = node_claims,
 	.describe = path_describe,
 	.refresh = nothing_changes,
+	.check = node_check,
 	.make = node_make,
 };
 
@@ -141,13 +155,15 @@ static int vanished_tty(void)
 	return slave;
 }
 
-/* Not the caller's: /dev/tty, which is whatever terminal the session has now, or another one. */
+/* /dev/tty is whatever terminal the session has now, and a line has a name for good; but the number
+ * of a pseudo terminal may be anybody's by now, so the caller's takes its place. */
 static int tty_make(const struct file_record *record, const struct ledger_reader *state,
 		    struct line *why)
 {
 	struct tty_part *part = tty_of(record);
 	const int flags = ((int)record->status & (O_ACCMODE | O_NONBLOCK)) | O_NOCTTY | O_CLOEXEC;
-	int fd = os_open(part->path, flags, 0);
+	const bool is_pseudo = file_text_begins(part->path, "/dev/pts/");
+	int fd = is_pseudo ? file_callers_terminal(flags) : os_open(part->path, flags, 0);
 
 	(void)state, (void)why;
 	if (fd < 0)
@@ -180,6 +196,42 @@ static bool refused_claims(const struct file_look *look)
 	return true;
 }
 
+/* What people call it; else its link. */
+static const char *name_of(const char *link)
+{
+	static const struct {
+		const char *link, *name;
+	} names[] = {
+		{"anon_inode:inotify", "an inotify instance"},
+		{"anon_inode:[fanotify]", "a fanotify group"},
+		{"anon_inode:[io_uring]", "an io_uring"},
+		{"anon_inode:[perf_event]", "a perf event"},
+		{"anon_inode:[userfaultfd]", "a userfaultfd"},
+		{"anon_inode:[pidfd]", "a pidfd"},
+		{"pidfd:", "a pidfd"},
+		{"anon_inode:bpf-", "a BPF object"},
+		{"anon_inode:kvm-", "a virtual machine"},
+		{"anon_inode:seccomp notify", "a seccomp listener"},
+		{"/memfd:", "a memfd"},
+		{"/dmabuf:", "a DMA buffer"},
+		{"/dev/ptmx", "a pseudo terminal's master"},
+		{"/dev/pts/ptmx", "a pseudo terminal's master"},
+		{"/dev/nvidia", "a GPU"},
+		{"/dev/dri/", "a GPU"},
+		{"/dev/kfd", "a GPU"},
+		{"/dev/kvm", "a virtual machine"},
+		{"mnt:", "a namespace"},
+		{"net:", "a namespace"},
+		{"pid:", "a namespace"},
+		{"user:", "a namespace"},
+	};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (file_text_begins(link, names[i].link))
+			return names[i].name;
+	return link;
+}
+
 static void refused_save(const struct file_record *record, struct ledger_writer *writer)
 {
 	char text[32];
@@ -189,7 +241,7 @@ static void refused_save(const struct file_record *record, struct ledger_writer 
 		return; /* whatever it is, it will be the next caller's */
 	line_add(&line, "descriptor ");
 	line_add_number(&line, record->fd, 10);
-	ledger_veto(writer, text, record->part);
+	ledger_veto(writer, text, name_of(record->part));
 }
 
 static int refused_make(const struct file_record *record, const struct ledger_reader *state,

@@ -44,6 +44,10 @@ struct file_record {
 	uint32_t callers; /* 1-3: is, or was made of, what the caller gave as 0-2; 0: neither */
 	uint32_t mode;
 	uint32_t part_len;
+	int32_t owner;      /* of O_ASYNC: who is sent owner_signal; a thread, process or group */
+	int32_t owner_kind;
+	int32_t owner_signal;
+	uint32_t reserved;
 	uint64_t dev;
 	uint64_t ino;
 	uint64_t rdev;
@@ -94,6 +98,8 @@ bool file_text_begins(const char *text, const char *with);
 bool file_is_called(const struct file_look *look, const char *link);
 /* file_look_at() - false: there is no such descriptor */
 bool file_look_at(int fd, struct file_look *ret_look);
+/* file_links() - /proc/thread-self/fd, of the committer; it stays open */
+int file_links(void);
 /* file_link() - what /proc says of a descriptor; its length */
 size_t file_link(int fd, char link[FILE_PATH_MAX]);
 
@@ -118,6 +124,8 @@ const struct file_record *file_first(const struct ledger_reader *state, uint32_t
 int file_place(int made, int fd, bool is_cloexec);
 /* file_reopen() - another description of what an open descriptor stands for */
 int file_reopen(int fd, int flags);
+/* file_callers_terminal() - another description of it, or -errno: the caller has none */
+int file_callers_terminal(int flags);
 /* file_notice() - one line for people, on the caller's stderr, unless this life is quiet */
 extern bool file_is_quiet;
 extern uint64_t file_life_began_ns; /* CLOCK_REALTIME of files_open() */

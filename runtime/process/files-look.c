@@ -8,6 +8,7 @@
 #include "descriptor.h"
 #include "files-kind.h"
 #include "os.h"
+#include "ours.h"
 
 bool file_text_begins(const char *text, const char *with)
 {
@@ -22,21 +23,43 @@ bool file_is_called(const struct file_look *look, const char *link)
 	return strcmp(look->link, link) == 0;
 }
 
-static struct line path_of(char *text, size_t size, const char *directory, int fd)
-{
-	struct line path = line_in(text, size);
+/* The way through /proc is most of the cost, so the committer keeps the directories open. */
+static int links OURS, infos OURS;
 
-	line_add(&path, directory);
-	line_add_number(&path, (uint64_t)fd, 10);
-	return path;
+static int directory(int *holder, const char *path)
+{
+	if (*holder > 0 && ours_fd_has(*holder))
+		return *holder;
+	const int fd = os_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	const int moved = fd < 0 ? fd : os_fd_move(fd);
+	if (moved < 0) {
+		if (fd >= 0)
+			os_close(fd);
+		return moved;
+	}
+	*holder = moved;
+	ours_fd_add(holder);
+	return moved;
+}
+
+int file_links(void)
+{
+	return directory(&links, "/proc/thread-self/fd");
+}
+
+static const char *name_of(int fd, char text[16])
+{
+	struct line line = line_in(text, 16);
+
+	line_add_number(&line, (uint64_t)fd, 10);
+	return text;
 }
 
 size_t file_link(int fd, char link[FILE_PATH_MAX])
 {
-	char path[40];
+	char name[16];
+	int len = os_readlinkat(file_links(), name_of(fd, name), link, FILE_PATH_MAX - 1);
 
-	path_of(path, sizeof(path), "/proc/thread-self/fd/", fd);
-	int len = os_readlinkat(AT_FDCWD, path, link, FILE_PATH_MAX - 1);
 	link[len < 0 ? 0 : len] = 0;
 	return len < 0 ? 0 : (size_t)len;
 }
@@ -47,20 +70,23 @@ bool file_look_at(int fd, struct file_look *ret_look)
 	return os_fstat(fd, &ret_look->st) == 0 && file_link(fd, ret_look->link) > 0;
 }
 
+/* Also where no committer is yet. */
 int file_reopen(int fd, int flags)
 {
-	char path[40];
+	char text[40];
+	struct line path = line_in(text, sizeof(text));
 
-	path_of(path, sizeof(path), "/proc/thread-self/fd/", fd);
-	return os_open(path, flags | O_CLOEXEC | O_NOCTTY, 0);
+	line_add(&path, "/proc/thread-self/fd/");
+	line_add_number(&path, (uint64_t)fd, 10);
+	return os_open(text, flags | O_CLOEXEC | O_NOCTTY, 0);
 }
 
 bool file_info_open(struct file_info *info, int fd)
 {
-	char path[44];
+	char name[16];
 
-	path_of(path, sizeof(path), "/proc/thread-self/fdinfo/", fd);
-	info->fd = os_open(path, O_RDONLY | O_CLOEXEC, 0);
+	info->fd = os_openat(directory(&infos, "/proc/thread-self/fdinfo"), name_of(fd, name),
+			     O_RDONLY | O_CLOEXEC);
 	info->at = info->len = 0;
 	return info->fd >= 0;
 }

@@ -9,6 +9,8 @@
  */
 #include "files.h"
 
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #include "ours.h"
 
 /* Flags that F_SETFL sets; the others were given at the open. */
-#define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+#define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC)
 
 /* The caller's 0-2, put aside; -1: there was none. */
 static int callers[3] OURS = {-1, -1, -1};
@@ -56,10 +58,25 @@ int file_place(int made, int fd, bool is_cloexec)
 	return error < 0 ? error : 0;
 }
 
+/* While descriptors are made, stderr may be a file that is yet to be cut back: lines wait. */
+static struct {
+	bool is_waiting;
+	size_t len;
+	char text[4 * FILE_PATH_MAX];
+} notices OURS;
+
+static void write_notices(void)
+{
+	notices.is_waiting = false;
+	if (notices.len)
+		os_write(2, notices.text, notices.len);
+	notices.len = 0;
+}
+
 void file_notice(const char *object, const char *fact)
 {
-	char text[FILE_PATH_MAX + 512];
-	struct line line = line_in(text, sizeof(text));
+	const size_t before = notices.len;
+	struct line line = {notices.text, sizeof(notices.text), notices.len};
 
 	if (file_is_quiet)
 		return;
@@ -68,7 +85,9 @@ void file_notice(const char *object, const char *fact)
 	line_add(&line, ": ");
 	line_add(&line, fact);
 	line_add(&line, "\n");
-	os_write(callers[2] >= 0 ? callers[2] : 2, text, line.len);
+	notices.len = line.len + 1 < line.size ? line.len : before;
+	if (!notices.is_waiting)
+		write_notices();
 }
 
 int files_check(const struct ledger_reader *state, struct refusal *ret_why)
@@ -167,21 +186,52 @@ static int make_room(const struct ledger_reader *state)
 
 static int set_status(const struct file_record *record, int fd)
 {
+	const struct f_owner_ex owner = {record->owner_kind, record->owner};
 	const int now = os_fcntl(fd, F_GETFL, NULL);
 	const int wanted = (now & ~SETTABLE) | ((int)record->status & SETTABLE);
 
 	if (now < 0 || now == wanted || (record->status & O_PATH))
 		return now < 0 ? now : 0;
+	if (record->status & O_ASYNC) {
+		os_fcntl(fd, F_SETOWN_EX, (void *)(uintptr_t)&owner);
+		os_fcntl(fd, F_SETSIG, (void *)(intptr_t)record->owner_signal);
+	}
 	return os_fcntl(fd, F_SETFL, (void *)(intptr_t)wanted);
+}
+
+static bool is_terminal(int fd)
+{
+	struct termios termios;
+
+	return fd >= 0 && os_ioctl(fd, TCGETS, &termios) >= 0;
+}
+
+int file_callers_terminal(int flags)
+{
+	for (int i = 0; i < 3; i++)
+		if (is_terminal(callers[i]))
+			return file_reopen(callers[i], flags);
+	return -ENXIO;
+}
+
+/* The caller's own description; but a terminal the program had opened another way, it opens so. */
+static int take_callers(const struct file_record *record, int from)
+{
+	const int access = (int)record->status & O_ACCMODE;
+
+	if (from < 0)
+		return os_open("/dev/null", O_RDWR | O_CLOEXEC, 0);
+	if (record->fd > 2 && record->kind == FILE_TTY && is_terminal(from) &&
+	    (os_fcntl(from, F_GETFL, NULL) & O_ACCMODE) != access)
+		return file_reopen(from, access);
+	return os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
 }
 
 /* The caller's own way of opening it stays (>>), but for what the program waits by. */
 static int adopt(const struct file_record *record, struct line *why)
 {
 	const struct file_kind *kind = file_kind_of(record->kind);
-	const int from = callers[record->callers - 1];
-	int made = from < 0 ? os_open("/dev/null", O_RDWR | O_CLOEXEC, 0) :
-			      os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
+	const int made = take_callers(record, callers[record->callers - 1]);
 
 	if (made < 0)
 		return made;
@@ -234,6 +284,7 @@ int files_make(const struct ledger_reader *state, struct line *why)
 	const struct file_record *record;
 	int error = make_room(state);
 
+	notices.is_waiting = true;
 	if (error) {
 		line_add(why, "descriptors cannot be moved");
 		return error;
@@ -252,5 +303,6 @@ int files_make(const struct ledger_reader *state, struct line *why)
 		if (callers[i] >= 0)
 			os_close(callers[i]);
 	callers[0] = callers[1] = callers[2] = -1;
+	write_notices();
 	return 0;
 }

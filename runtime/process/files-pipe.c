@@ -135,6 +135,20 @@ static bool is_of(const struct pipe_record *kept, const struct file_record *pipe
 	return false;
 }
 
+/* Whoever writes it decides, and it is a flag of that description. */
+static bool has_packets(const struct file_record *pipe, const struct ledger_reader *state)
+{
+	struct ledger_reader files = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *file;
+	size_t len;
+
+	while ((file = ledger_next(&files, LEDGER_FILE, &len)))
+		if (file->kind == FILE_PIPE && file->ino == pipe->ino && file->dev == pipe->dev &&
+		    (file->status & O_DIRECT))
+			return true;
+	return false;
+}
+
 /* The pieces of one descriptor; a second one that reads the same pipe saw the same. */
 static int fill(const struct file_record *record, const struct ledger_reader *state, int fd)
 {
@@ -146,6 +160,8 @@ static int fill(const struct file_record *record, const struct ledger_reader *st
 
 	if (capacity)
 		os_fcntl(fd, F_SETPIPE_SZ, (void *)(uintptr_t)capacity);
+	if (has_packets(record, state))
+		os_fcntl(fd, F_SETFL, (void *)(intptr_t)(O_NONBLOCK | O_DIRECT));
 	while ((kept = ledger_next(&reader, LEDGER_PIPE, &len))) {
 		if (source >= 0 ? kept->fd != source : !is_of(kept, record, state))
 			continue;
@@ -201,10 +217,24 @@ static int make(const struct file_record *record, const struct ledger_reader *st
 	return kept;
 }
 
+static int check(const struct file_record *record, const struct ledger_reader *state,
+		 struct refusal *ret_why)
+{
+	const struct pipe_part *part = part_of(record);
+	struct stat st;
+
+	(void)state;
+	if (!part->is_fifo || (os_stat(part->path, &st) == 0 && S_ISFIFO(st.st_mode)))
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
+		      "descriptor %u of the program, is no FIFO now; mkfifo, or --new", record->fd);
+}
+
 const struct file_kind file_pipe = {
 	.claims = claims,
 	.describe = describe,
 	.refresh = refresh,
 	.save = save,
+	.check = check,
 	.make = make,
 };

@@ -33,7 +33,6 @@ struct file {
 };
 
 static struct {
-	int directory; /* /proc/thread-self/fd; 0: not opened yet */
 	struct file *table; /* by number */
 	int *present;       /* numbers of the program's, ascending */
 	int *before;        /* the last time they were looked for */
@@ -55,13 +54,13 @@ static struct {
 bool file_is_quiet OURS;
 uint64_t file_life_began_ns OURS;
 
-void files_open(const char *pool)
+void files_open(const char *pool, bool is_quiet)
 {
 	struct stat st;
 	size_t len = strlen(pool);
 
 	file_life_began_ns = os_clock_ns(CLOCK_REALTIME);
-	file_is_quiet = !say_has_level(SAY_WARN);
+	file_is_quiet = is_quiet || !say_has_level(SAY_WARN);
 	if (len < sizeof(self.pool))
 		memcpy(self.pool, pool, len + 1);
 	for (int fd = 0; fd < 3; fd++) {
@@ -116,29 +115,12 @@ static bool memory_is_there(void)
 	return true;
 }
 
-static bool directory_is_there(void)
-{
-	if (self.directory > 0 && ours_fd_has(self.directory))
-		return true;
-	int fd = os_open("/proc/thread-self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	int moved = fd < 0 ? fd : os_fd_move(fd);
-	if (moved < 0) {
-		if (fd >= 0)
-			os_close(fd);
-		return false;
-	}
-	self.directory = moved;
-	ours_fd_add(&self.directory);
-	return true;
-}
-
 /* The size is 0 before Linux 6.2. */
 static bool are_all_known(void)
 {
 	struct stat st;
 
-	return directory_is_there() && os_fstat(self.directory, &st) == 0 && st.st_size > 0 &&
-	       st.st_size == self.total;
+	return os_fstat(file_links(), &st) == 0 && st.st_size > 0 && st.st_size == self.total;
 }
 
 struct dirent_head {
@@ -169,12 +151,12 @@ static bool enumerate(void)
 	const int count = self.count;
 	long len;
 
-	if (!directory_is_there() || os_lseek(self.directory, 0, SEEK_SET) < 0)
+	if (os_lseek(file_links(), 0, SEEK_SET) < 0)
 		return false;
 	self.present = self.before;
 	self.before = before;
 	self.count = self.total = 0;
-	while ((len = os_getdents(self.directory, names, sizeof(names))) > 0)
+	while ((len = os_getdents(file_links(), names, sizeof(names))) > 0)
 		for (long at = 0; at < len;) {
 			const struct dirent_head *entry = (const void *)(names + at);
 			note_present(entry->name);
@@ -227,6 +209,19 @@ static void note_sharing(const struct file *file, struct file_record *record)
 		share_forget();
 }
 
+static void describe_flags(int fd, struct file_record *record)
+{
+	struct f_owner_ex owner = {0};
+
+	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
+	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	if (!(record->status & O_ASYNC) || os_fcntl(fd, F_GETOWN_EX, &owner) < 0)
+		return;
+	record->owner = owner.pid;
+	record->owner_kind = (int32_t)owner.type;
+	record->owner_signal = os_fcntl(fd, F_GETSIG, NULL);
+}
+
 /* false: it is gone, or there is no room */
 static bool describe(int fd)
 {
@@ -244,8 +239,7 @@ static bool describe(int fd)
 	record->dev = self.look.st.st_dev;
 	record->ino = self.look.st.st_ino;
 	record->rdev = self.look.st.st_rdev;
-	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
-	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	describe_flags(fd, record);
 	record->part_len = (uint32_t)file_kind_of(kind)->describe(&self.look, record);
 	note_sharing(file, record);
 	struct file_record *const kept = room_for(file, record->part_len);
@@ -264,8 +258,7 @@ static bool refresh(int fd)
 	if (!record || os_fstat(fd, &st) < 0 || !is_same_file(record, &st))
 		return false;
 	const struct file_kind *kind = file_kind_of(record->kind);
-	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
-	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	describe_flags(fd, record);
 	return kind->refresh && kind->refresh(record, &st);
 }
 

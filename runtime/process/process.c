@@ -147,7 +147,7 @@ static char *memory_of(uint64_t bytes)
 int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp)
 {
 	process_self.plan = *plan;
-	files_open(plan->pool);
+	files_open(plan->pool, plan->note->is_quiet);
 	process_self.ledgers[0] = memory_of(STATE_BYTES);
 	process_self.ledgers[1] = memory_of(STATE_BYTES);
 	if (os_is_error(process_self.ledgers[0]) || os_is_error(process_self.ledgers[1]))

@@ -58,7 +58,7 @@ static inline int in_child(void (*life)(void))
 		if (caller)
 			caller();
 		close_range(3, ~0u, 0);
-		files_open(scratch_path("pool"));
+		files_open(scratch_path("pool"), false);
 		life();
 		_exit(0);
 	}

@@ -167,7 +167,7 @@ static void watches(void)
 
 Test(files, inotify_is_vetoed_by_descriptor_and_name)
 {
-	refused(watches, "descriptor 3: anon_inode:inotify");
+	refused(watches, "descriptor 3: an inotify instance");
 }
 
 static void locks(void)
@@ -222,6 +222,11 @@ static void has_pipes(void)
 		EXPECT(write(ends[1], both->bytes, 500) == 500);
 	both->fd[4] = ends[0];
 	both->fd[5] = ends[1];
+	EXPECT(pipe2(ends, O_DIRECT) == 0 && write(ends[1], "one", 3) == 3 && write(ends[1], "2", 1) == 1);
+	both->fd[6] = ends[0];
+	both->fd[7] = ends[1];
+	EXPECT(fcntl(ends[0], F_SETOWN, getppid()) == 0 && fcntl(ends[0], F_SETSIG, SIGURG) == 0);
+	EXPECT(fcntl(ends[0], F_SETFL, O_ASYNC) == 0);
 	save();
 	char bytes[11];
 	EXPECT(read(both->fd[0], bytes, 11) == 11 && memcmp(bytes, "in the pipe", 11) == 0);
@@ -248,6 +253,11 @@ static void pipes_go_on(void)
 	EXPECT(len == 500000 && fcntl(both->fd[5], F_GETPIPE_SZ) == 1 << 20);
 	close(both->fd[5]);
 	EXPECT(read(both->fd[4], bytes, 1) == 0);
+	EXPECT(read(both->fd[6], bytes, sizeof(bytes)) == 3 && memcmp(bytes, "one", 3) == 0);
+	EXPECT(read(both->fd[6], bytes, sizeof(bytes)) == 1 && bytes[0] == '2');
+	EXPECT(fcntl(both->fd[7], F_GETFL) & O_DIRECT);
+	EXPECT((fcntl(both->fd[6], F_GETFL) & O_ASYNC) && fcntl(both->fd[6], F_GETOWN) == getppid() &&
+	       fcntl(both->fd[6], F_GETSIG) == SIGURG);
 }
 
 Test(files, what_lies_in_a_pipe_is_read_in_the_next_life)
