@@ -337,13 +337,18 @@ int os_sigaction(int signal, void (*handler)(int, siginfo_t *, void *),
 				sizeof(action.mask));
 }
 
-int os_tgsigqueue(int tid, int signal, void *value)
+int os_tgsigqueue_in(int pid, int tid, int signal, void *value)
 {
 	siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
 
-	info.si_pid = os_getpid();
+	info.si_pid = pid;
 	info.si_value.sival_ptr = value;
-	return (int)os_syscall4(SYS_rt_tgsigqueueinfo, info.si_pid, tid, signal, (long)&info);
+	return (int)os_syscall4(SYS_rt_tgsigqueueinfo, pid, tid, signal, (long)&info);
+}
+
+int os_tgsigqueue(int tid, int signal, void *value)
+{
+	return os_tgsigqueue_in(os_getpid(), tid, signal, value);
 }
 
 /* Where the expedited kind is refused (by a sandbox) the slow one is tried, which waits for a grace

@@ -87,6 +87,7 @@ struct os_sigaction {
 int os_sigaction(int signal, void (*handler)(int number, siginfo_t *info, void *context),
 		 struct os_sigaction *ret_old);
 int os_tgsigqueue(int tid, int signal, void *value); /* si_code SI_QUEUE, si_value value */
+int os_tgsigqueue_in(int pid, int tid, int signal, void *value); /* pid: our own, known */
 /* os_membarrier() - every running thread of this process has passed a full memory barrier */
 void os_membarrier(void);
 int os_stat(const char *path, struct stat *ret_stat);

@@ -19,7 +19,7 @@
 #include "process-parts.h"
 #include "settings.h"
 #include "space.h"
-#include "threads.h"
+#include "threads-parts.h"
 
 #define PATIENCE_NS UINT64_C(2000000000)
 #define STATE_BYTES (CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES)
@@ -195,4 +195,31 @@ void process_ended(int status)
 	process_self.status = status;
 	process_self.has_ended = true;
 	committer_finish(END_MS);
+}
+
+/* ---- Calls a cut may fall into ---- */
+
+static void count(uint32_t *calls)
+{
+	__atomic_add_fetch(calls, 1, __ATOMIC_SEQ_CST);
+}
+
+void process_signal_begin(void)
+{
+	count(&threads_calls.signals_begun);
+}
+
+void process_signal_end(void)
+{
+	count(&threads_calls.signals_ended);
+}
+
+void process_ids_begin(void)
+{
+	count(&threads_calls.ids_begun);
+}
+
+void process_ids_end(void)
+{
+	count(&threads_calls.ids_ended);
 }

@@ -54,6 +54,12 @@ void process_say_resumed(uint64_t epoch);
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);
+/* Around a call that sends a signal to one thread, and around one that gives all threads other ids
+ * (libc sends one to each): a cut must know when it falls into them (threads.c). */
+void process_signal_begin(void);
+void process_signal_end(void);
+void process_ids_begin(void);
+void process_ids_end(void);
 /* process_ended() - the last thing it does: the next run starts afresh. Waits for the epoch that
  * says so. */
 void process_ended(int status);

@@ -70,6 +70,7 @@ struct threads_shared {
 	int pid;
 	int64_t rseq_offset; /* from fs; rseq_bytes 0: libc has registered none */
 	uint32_t rseq_bytes;
+	uint32_t signals_ended; /* as it was before the stop */
 	uint32_t main; /* at a resume: its place */
 	uint64_t usual_affinity[THREAD_CPU_WORDS];
 };
@@ -79,6 +80,21 @@ extern struct threads_shared threads_shared;
 
 /* The stop signal's value: this, generation, place. */
 #define THREADS_MARK UINT64_C(0x6b70) /* "kp", in its upper 16 bits: ours, not libc's */
+
+/*
+ * Calls that began and ended; threads of the program count theirs. Of the image, as are the
+ * threads that stand in the middle of one.
+ *
+ * A thread that stands has noted which signals wait for it alone. One sent to it since is found
+ * only by whoever looks again; that costs a file, so it is done only if a call may have sent one
+ * between the stop's first signal and its end: if `signals_begun` is not what `signals_ended`
+ * was before.
+ */
+struct threads_calls {
+	uint32_t signals_begun, signals_ended;
+	uint32_t ids_begun, ids_ended;
+};
+extern struct threads_calls threads_calls;
 
 /* threads_arm() - the stop signal comes to us; libc installs its own when the first thread is made,
  * and makes some for itself. Before each stop. */

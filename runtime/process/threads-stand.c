@@ -23,6 +23,8 @@
 
 struct threads_shared threads_shared OURS;
 
+struct threads_calls threads_calls;
+
 static struct os_sigaction next; /* libc's; of the image, as is the libc that installed it */
 
 static void note_affinity(struct thread_record *record)
@@ -74,6 +76,8 @@ static void note_rare(struct thread_record *record)
 		record->flags |= THREAD_HAS_NO_NEW_PRIVILEGES;
 	if (record->flags & THREAD_IS_MAIN && os_prctl(PR_GET_DUMPABLE, 0, 0) == 1)
 		record->flags |= THREAD_IS_DUMPABLE;
+	memset(record->name, 0, sizeof(record->name));
+	os_prctl(PR_GET_NAME, (uintptr_t)record->name, 0);
 	os_prctl(PR_GET_PDEATHSIG, (uintptr_t)&record->parent_death_signal, 0);
 	os_get_capabilities(&record->capabilities);
 	note_rseq(record);
@@ -102,8 +106,6 @@ static void note(struct thread *self, uint32_t generation)
 	if (ours_self.noted != self->birth || is_somebody_else || generation % RARELY == 0)
 		note_rare(record);
 	ours_self.noted = self->birth;
-	memset(record->name, 0, sizeof(record->name));
-	os_prctl(PR_GET_NAME, (uintptr_t)record->name, 0);
 	record->pending = os_sigpending();
 }
 

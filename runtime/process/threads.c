@@ -91,8 +91,8 @@ static bool send(struct thread *thread, bool *ret_is_refused)
 		return true;
 	}
 	__atomic_add_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
-	const int error = os_tgsigqueue((int)thread->record.tid, OURS_STOP_SIGNAL,
-					(void *)(uintptr_t)value);
+	const int error = os_tgsigqueue_in(threads_shared.pid, (int)thread->record.tid,
+					   OURS_STOP_SIGNAL, (void *)(uintptr_t)value);
 	if (error == 0)
 		return true;
 	__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
@@ -284,6 +284,8 @@ int threads_stop(uint64_t patience_ns, char why[192])
 	uint64_t hold_ns = FIRST_HOLD_NS;
 
 	threads_arm();
+	threads_shared.signals_ended =
+		__atomic_load_n(&threads_calls.signals_ended, __ATOMIC_ACQUIRE);
 	for (uint64_t now = began;; now = os_clock_ns(CLOCK_MONOTONIC), hold_ns *= 2) {
 		const uint64_t until = now + hold_ns < end ? now + hold_ns : end;
 		if (stop_until(until))
@@ -303,16 +305,58 @@ void threads_release(void)
 	os_futex_wake(&threads_shared.generation, INT_MAX);
 }
 
+/* ---- Describing ---- */
+
+/* The mask of those that wait for this thread alone. */
+static uint64_t read_pending(const struct thread *thread)
+{
+	static char text[4096] OURS;
+	uint64_t mask = 0;
+
+	read_of(thread, "/status", text, sizeof(text));
+	const char *at = strstr(text, "SigPnd:");
+	for (at = at ? at + 8 : ""; *at; at++) {
+		const char *digit = strchr("0123456789abcdef", *at);
+		if (!digit)
+			break;
+		mask = mask << 4 | (uint64_t)(digit - "0123456789abcdef");
+	}
+	return mask;
+}
+
+static bool has_directed_signals(void)
+{
+	return __atomic_load_n(&threads_calls.signals_begun, __ATOMIC_RELAXED) !=
+	       threads_shared.signals_ended;
+}
+
+/* What came with a signal the kernel does not tell; numbers from 32 on are sent for that. */
+static void veto_what_is_lost(struct ledger_writer *writer, const struct thread_record *record)
+{
+	char tid[16];
+	struct line line = line_in(tid, sizeof(tid));
+
+	if (!(record->pending & ~UINT64_C(0) << 31))
+		return;
+	line_add_number(&line, record->tid, 10);
+	ledger_veto(writer, "a signal with a value waits for one thread", tid);
+}
+
 /* What is blocked everywhere and waits for the process is no thread's own. */
 void threads_save(struct ledger_writer *writer)
 {
 	const uint64_t shared = os_sigpending();
+	const bool look_again = has_directed_signals();
 
+	if (threads_calls.ids_begun != threads_calls.ids_ended)
+		ledger_veto(writer, "user or group ids are being changed", NULL);
 	for (uint32_t i = 0; i < threads_shared.count; i++) {
 		struct thread_record *record = ledger_put(writer, LEDGER_THREAD, sizeof(*record));
 		*record = thread_at(i)->record;
-		record->pending &= ~shared;
-		if (record->pending & UINT64_C(1) << (OURS_STOP_SIGNAL - 1))
-			ledger_veto(writer, "user or group ids are being changed", NULL);
+		if (look_again || record->pending & ~shared)
+			record->pending = read_pending(thread_at(i));
+		else
+			record->pending = 0;
+		veto_what_is_lost(writer, record);
 	}
 }

@@ -17,8 +17,9 @@
 #include <xmmintrin.h>
 
 #include "next-life.h"
+#include "process/process.h"
 
-#define LIVES 4
+#define LIVES 20 /* no more than 32 namespaces in each other */
 #define CROWD 100
 
 static _Atomic int ready_count;
@@ -202,6 +203,43 @@ static void *read_pipe(void *unused)
 	return NULL;
 }
 
+/* One that sends a signal and waits until it has come: if ever one is lost, it hangs. */
+static struct { pthread_t other; _Atomic unsigned sent, come; _Atomic bool is_last; } exchanges[4];
+
+static void *receive(void *which)
+{
+	const intptr_t i = (intptr_t)which;
+	sigset_t set;
+	int number;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	ready_count++;
+	for (bool is_last = false; !is_last; exchanges[i].come++) {
+		MUST(sigwait(&set, &number) == 0 && number == SIGCHLD);
+		is_last = exchanges[i].is_last;
+	}
+	return NULL;
+}
+
+static void *send(void *which)
+{
+	const intptr_t i = (intptr_t)which;
+
+	ready_count++;
+	while (!exchanges[i].is_last) {
+		exchanges[i].is_last = __atomic_load_n(&life, __ATOMIC_ACQUIRE) == LIVES;
+		const unsigned sent = ++exchanges[i].sent;
+		process_signal_begin();
+		MUST(pthread_kill(exchanges[i].other, SIGCHLD) == 0);
+		process_signal_end();
+		while (exchanges[i].come != sent)
+			sched_yield();
+	}
+	MUST(pthread_join(exchanges[i].other, NULL) == 0);
+	return NULL;
+}
+
 static pthread_mutex_t cond_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static bool is_signalled;
@@ -238,9 +276,10 @@ static void wait_until_ready(int count)
 
 int main(void)
 {
-	pthread_t threads[KINDS], waiting[4], crowd[CROWD], late;
+	pthread_t threads[KINDS], senders[4], waiting[4], crowd[CROWD], late;
 
 	const int pid = os_getpid();
+	sigset_t set;
 
 	alarm(100); /* it hangs */
 	life_open();
@@ -251,9 +290,17 @@ int main(void)
 	wait_until_ready(KINDS);
 	for (size_t i = 0; i < 4; i++)
 		MUST(pthread_create(&waiting[i], NULL, want_lock, &mutexes[i]) == 0);
+	/* Threads are stopped in the order they were made in: the receiver first. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (intptr_t i = 0; i < 4; i++)
+		MUST(pthread_create(&exchanges[i].other, NULL, receive, (void *)i) == 0);
 	for (intptr_t i = 0; i < CROWD; i++)
 		MUST(pthread_create(&crowd[i], NULL, wait_for_cond, (void *)i) == 0);
-	wait_until_ready(KINDS + 4 + CROWD);
+	for (intptr_t i = 0; i < 4; i++)
+		MUST(pthread_create(&senders[i], NULL, send, (void *)i) == 0);
+	wait_until_ready(KINDS + 4 + 8 + CROWD);
 	usleep(20000); /* they wait by now */
 
 	while (life < LIVES) {
@@ -275,9 +322,9 @@ int main(void)
 	for (size_t i = 0; i < KINDS; i++)
 		MUST(i == DIES_WITH_LOCK || pthread_join(threads[i], NULL) == 0);
 	for (size_t i = 0; i < 4; i++)
-		MUST(pthread_join(waiting[i], NULL) == 0);
+		MUST(pthread_join(waiting[i], NULL) == 0 && pthread_join(senders[i], NULL) == 0);
 	for (size_t i = 0; i < CROWD; i++)
 		MUST(pthread_join(crowd[i], NULL) == 0);
-	printf("threads-again: %zu threads in %u lives\n", KINDS + 4 + CROWD + 1, life);
+	printf("threads-again: %zu threads in %u lives\n", KINDS + 4 + 8 + CROWD + 1, life);
 	return 0;
 }
