@@ -10,8 +10,10 @@
 
 #include "descriptor.h"
 #include "files-kind.h"
+#include "keeper.h"
 #include "os.h"
 #include "ours.h"
+#include "process-parts.h"
 
 #define SHARED_MAX 64
 static struct {
@@ -22,20 +24,20 @@ static unsigned shared_count OURS;
 #define TRIES 20
 #define PAUSE_NS 50000000
 
-/* The caller's descriptors would be taken for another's. */
-static bool is_the_callers(uint64_t dev, uint64_t ino)
+/* The caller's descriptor, which would be taken for another's writer; -1: none of the file. */
+static int callers_fd(uint64_t dev, uint64_t ino)
 {
 	struct stat st;
 
 	for (int fd = 0; fd < 3; fd++)
 		if (os_fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
-			return true;
-	return false;
+			return fd;
+	return -1;
 }
 
 void output_look(const char *path, uint64_t dev, uint64_t ino)
 {
-	const int fd = is_the_callers(dev, ino) ? -1 : os_open(path, O_RDONLY | O_CLOEXEC, 0);
+	const int fd = callers_fd(dev, ino) >= 0 ? -1 : os_open(path, O_RDONLY | O_CLOEXEC, 0);
 	int error = fd < 0 ? 0 : -EAGAIN;
 
 	for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
@@ -51,12 +53,21 @@ void output_look(const char *path, uint64_t dev, uint64_t ino)
 		os_close(fd); /* and with it the lease */
 }
 
+/* Who called us may be writing through the very description we have: wrappers/command/callers.c. */
+static bool is_of_callers(uint64_t dev, uint64_t ino)
+{
+	const struct keeper_note *note = process_self.plan.note;
+	const int fd = callers_fd(dev, ino);
+
+	return fd >= 0 && note && (note->callers_files >> fd & 1);
+}
+
 bool output_is_shared(uint64_t dev, uint64_t ino)
 {
 	for (unsigned i = 0; i < shared_count; i++)
 		if (shared[i].dev == dev && shared[i].ino == ino)
 			return true;
-	return false;
+	return is_of_callers(dev, ino);
 }
 
 static int copy(int in, int out, uint64_t from, uint64_t to)
