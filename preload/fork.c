@@ -12,6 +12,10 @@
  * taken before the heap's locks, as libc does with its own heap's. It is recursive. Without
  * threads nobody takes it, and stdio keeps its short cuts.
  *
+ * Under keep=process no cut falls into a fork (a section of ours), so no image holds the locks that
+ * are held across it. The child is nobody's: it keeps no descriptor of ours, and signal 33 is
+ * libc's again. What an image says of children: process/children.c.
+ *
  * A freeze can fail (no memory for the mapping). fork() and clone() then fail with ENOMEM. A fork
  * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
  * at once with a line and STATUS_LAUNCH, and the parent is unharmed.
@@ -35,6 +39,8 @@
 #include "checkpoint/committer.h"
 #include "checkpoint/cut.h"
 #include "os.h"
+#include "ours.h"
+#include "process/process.h"
 #include "say.h"
 
 extern pid_t __fork(void);
@@ -42,7 +48,7 @@ extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 pid_t _Fork(void);
 
 static int freeze_error; /* of the fork in progress; under the heap's locks */
-static void *lease;      /* likewise: window_lend() */
+static void *lease OURS; /* likewise: window_lend() */
 static pid_t (*next_fork_raw)(void);
 
 /* Of the streams' list; exported by glibc, in no header. All three are there, or none is used. */
@@ -108,10 +114,12 @@ int fork_freeze(void)
 {
 	if (!is_shared() && !is_home_shown())
 		return 0;
+	ours_enter();
 	heap_prefork();
 	after_fork();
 	const int error = before_fork();
 	heap_postfork_parent();
+	ours_leave();
 	return error;
 }
 
@@ -124,12 +132,14 @@ void fork_forget_pool(void)
 	cut_close();
 	preload.window.pool = NULL;
 	pool_forget(&preload.pool);
+	process_forget();
 }
 
 static void fork_prepare(void)
 {
 	if (!malloc_is_active)
 		return;
+	ours_enter();
 	const bool takes_streams = streams_lock && !__libc_single_threaded;
 	if (takes_streams)
 		streams_lock();
@@ -148,6 +158,7 @@ static void fork_parent(void)
 	heap_postfork_parent();
 	if (had_streams)
 		streams_unlock();
+	ours_leave();
 }
 
 static void fork_child(void)

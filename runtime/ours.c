@@ -132,6 +132,20 @@ int ours_fd_clear(int fd, int lowest)
 	return 0;
 }
 
+void ours_forget(void)
+{
+	for (int i = 0; i < FD_MAX; i++) {
+		int *holder = atomic_exchange(&fds[i].holder, NULL);
+		if (!holder || *holder < 0)
+			continue;
+		if (is_the_file(&fds[i], *holder))
+			os_close(*holder);
+		*holder = -1;
+	}
+	ours_self.depth = 0;
+	ours_self.put_off = 0;
+}
+
 /* The signal that was put off comes now. */
 void ours_leave_slow(void)
 {

@@ -52,6 +52,9 @@ void ours_fd_remove(const int *holder);
 bool ours_fd_has(int fd);
 /* ours_fd_clear() - this number is free of ours: moved to `lowest` or above. 0 or -errno */
 int ours_fd_clear(int fd, int lowest);
+/* ours_forget() - in a forked child: none of ours stays open, and the calling thread is in no
+ * section */
+void ours_forget(void);
 
 /* A section of ours: the calling thread (one of the program's) cannot be stopped until it leaves.
  * Nests. Short: no waiting for an epoch in it. */

@@ -201,6 +201,16 @@ int os_setpgid(void)
 	return (int)os_syscall3(SYS_setpgid, 0, 0, 0);
 }
 
+int os_join_group(int group)
+{
+	return (int)os_syscall3(SYS_setpgid, 0, group, 0);
+}
+
+int os_waitid(int type, unsigned id, siginfo_t *ret_info, int options)
+{
+	return (int)os_syscall6(SYS_waitid, type, id, (long)ret_info, options, 0, 0);
+}
+
 int os_setsid(void)
 {
 	return (int)os_syscall3(SYS_setsid, 0, 0, 0);

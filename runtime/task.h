@@ -66,7 +66,10 @@ uint64_t os_brk(uint64_t end); /* where it is now; 0 only asks */
 int os_getpgid(void);
 int os_getsid(void);
 int os_setpgid(void); /* a group of its own */
+int os_join_group(int group);
 int os_setsid(void);
+/* os_waitid() - waitid(2); *ret_info is what it says, si_pid 0: nobody's */
+int os_waitid(int type, unsigned id, siginfo_t *ret_info, int options);
 int os_membarrier_command(int command);
 
 int os_getitimer(int which, struct itimerval *ret_value);

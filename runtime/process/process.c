@@ -58,7 +58,7 @@ static struct launched_record *write_ledger(struct ledger_writer *writer)
 	signals_save(writer);
 	timers_save(writer);
 	settings_save(writer);
-	children_save(writer);
+	children_save(writer, process_self.plan.note->has_exact_tids);
 	files_save(writer);
 	return launched;
 }
@@ -165,7 +165,11 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 
 void process_forget(void)
 {
+	if (!process_is_kept)
+		return;
 	process_is_kept = false;
+	threads_forget();
+	ours_forget();
 }
 
 void process_note_mapping(const void *start, size_t len)

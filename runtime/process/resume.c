@@ -402,7 +402,7 @@ static void make_kernels_part(void)
 	if (!error)
 		error = files_make(image, &why);
 	if (!error)
-		error = children_make(image, &why);
+		error = children_make(image, process_self.plan.note->has_exact_tids, &why);
 	if (!error)
 		error = threads_make(image, &why);
 	if (!error)

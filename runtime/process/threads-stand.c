@@ -168,6 +168,15 @@ void threads_arm(void)
 	os_sigaction(OURS_STOP_SIGNAL, handle, NULL);
 }
 
+/* It may have been installed over nothing. */
+void threads_forget(void)
+{
+	struct os_sigaction now;
+
+	if (os_sigaction(OURS_STOP_SIGNAL, NULL, &now) == 0 && now.handler == handle)
+		os_sigaction_set(OURS_STOP_SIGNAL, &next);
+}
+
 /* ---- Opening ---- */
 
 extern const ptrdiff_t __rseq_offset __attribute__((weak));

@@ -18,6 +18,9 @@
  * -errno */
 int threads_open(void);
 
+/* threads_forget() - in a forked child: the stop signal is libc's again */
+void threads_forget(void);
+
 /* For the committer. threads_stop(): all threads of the process but the caller stand, in no system
  * call, until threads_release(). Nobody is held if it fails: -EAGAIN, and who did not come (tid,
  * name, what it waits in) in `why`. */
