@@ -130,7 +130,8 @@ static bool timerfd_read(int fd, struct timerfd_part *part)
 			part->interval_ns = read_time(at);
 	}
 	file_info_close(&info);
-	if (part->left_ns)
+	/* Nothing is left of a periodic one that has expired, until its ticks are read. */
+	if (part->left_ns || part->interval_ns)
 		part->expires_ns = part->left_ns + os_clock_ns((clockid_t)part->clock);
 	return is_one;
 }
@@ -141,9 +142,13 @@ static size_t timerfd_describe(const struct file_look *look, struct file_record 
 	return sizeof(struct timerfd_part);
 }
 
-static bool is_near(uint64_t a, uint64_t b)
+static bool is_same_expiry(const struct timerfd_part *a, const struct timerfd_part *b)
 {
-	return (a > b ? a - b : b - a) < SAME_EXPIRY_NS;
+	const uint64_t x = a->expires_ns, y = b->expires_ns;
+
+	if (!x || !y || (!a->left_ns && !b->left_ns))
+		return !x == !y;
+	return (x > y ? x - y : y - x) < SAME_EXPIRY_NS;
 }
 
 static bool timerfd_refresh(struct file_record *record, const struct stat *st)
@@ -153,7 +158,7 @@ static bool timerfd_refresh(struct file_record *record, const struct stat *st)
 	(void)st;
 	if (!timerfd_read((int)record->fd, &now))
 		return false;
-	if (!part->expires_ns == !now.expires_ns && is_near(part->expires_ns, now.expires_ns)) {
+	if (is_same_expiry(part, &now)) {
 		now.expires_ns = part->expires_ns;
 		now.left_ns = part->left_ns;
 	}

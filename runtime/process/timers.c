@@ -114,12 +114,22 @@ static void save_created(struct ledger_writer *writer)
 	}
 }
 
+/* The kernel starts a periodic one again only when its signal is taken: until then nothing is left
+ * of it, and set like that it would stand still for ever. */
+static void keep_running(struct itimerval *interval)
+{
+	if (!interval->it_value.tv_sec && !interval->it_value.tv_usec)
+		interval->it_value = interval->it_interval;
+}
+
 void timers_save(struct ledger_writer *writer)
 {
 	struct timers_record *record = ledger_put(writer, LEDGER_TIMER, sizeof(*record));
 
-	for (int which = 0; which < 3; which++)
+	for (int which = 0; which < 3; which++) {
 		os_getitimer(which, &record->intervals[which]);
+		keep_running(&record->intervals[which]);
+	}
 	save_created(writer);
 }
 
