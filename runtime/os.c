@@ -223,6 +223,8 @@ void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offs
 
 int os_munmap(void *addr, size_t len)
 {
+	if (ours_zone_holds(addr))
+		return ours_munmap(addr, len);
 	return (int)os_syscall3(SYS_munmap, (long)addr, (long)len, 0);
 }
 

@@ -1,7 +1,7 @@
 /*
- * The zone is filled upwards and begun again at its end; a place that is taken is passed over. So
- * what is given back and taken again does not come to lie among the program's own mappings, where a
- * resume would have to make room for it.
+ * The zone is reserved as a whole, so that no mapping of the program's comes to lie in it (some ask
+ * for random places), and filled upwards; an address is given once. So there is nothing to find,
+ * and nothing to lock: whoever maps may be stopped at any instruction.
  */
 #include "ours.h"
 
@@ -15,13 +15,24 @@
 
 #define GAP_BYTES UINT64_C(65536) /* between two, so that they stay two mappings */
 #define TRIES 4096
+#define RESERVED (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
 
 _Thread_local struct ours_thread ours_self __attribute__((tls_model("initial-exec")));
 
 static _Atomic uint64_t cursor OURS; /* 0: the zone is closed */
+static bool is_reserved OURS;        /* not where address space is rationed */
+
+static void *at(uint64_t address)
+{
+	return (void *)(uintptr_t)address;
+}
 
 void ours_open_zone(void)
 {
+	const void *reserved = os_mmap(at(OURS_ZONE_START), OURS_ZONE_END - OURS_ZONE_START, PROT_NONE,
+				       (RESERVED & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, -1, 0);
+
+	is_reserved = !os_is_error(reserved);
 	atomic_store(&cursor, OURS_ZONE_START);
 }
 
@@ -33,19 +44,29 @@ bool ours_zone_is_open(void)
 void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset)
 {
 	const uint64_t step = ((len + OS_PAGE_BYTES - 1) & ~(uint64_t)(OS_PAGE_BYTES - 1)) + GAP_BYTES;
+	const int fixed = is_reserved ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t at = atomic_fetch_add(&cursor, step);
-		if (at + step > OURS_ZONE_END) {
-			atomic_store(&cursor, OURS_ZONE_START);
-			continue;
-		}
-		void *memory = os_mmap((void *)(uintptr_t)at, len, prot, flags | MAP_FIXED_NOREPLACE,
-				       fd, offset);
+		const uint64_t place = atomic_fetch_add(&cursor, step);
+		if (place + step > OURS_ZONE_END)
+			break;
+		void *memory = os_mmap(at(place), len, prot, flags | fixed, fd, offset);
 		if (!os_is_error(memory) || (intptr_t)memory != -EEXIST)
 			return memory;
 	}
 	return (void *)(intptr_t)-ENOMEM;
+}
+
+int ours_munmap(void *start, size_t len)
+{
+	const void *reserved = os_mmap(start, len, PROT_NONE, RESERVED, -1, 0);
+
+	return os_is_error(reserved) ? (int)(intptr_t)reserved : 0;
+}
+
+bool ours_zone_holds(const void *start)
+{
+	return is_reserved && ours_has((uintptr_t)start);
 }
 
 #define FD_MAX 64

@@ -18,12 +18,14 @@
 extern char __start_ours[] __attribute__((visibility("hidden")));
 extern char __stop_ours[] __attribute__((visibility("hidden")));
 
-#define OURS_ZONE_START UINT64_C(0x100000000000)
+#define OURS_ZONE_START UINT64_C(0x180000000000)
 #define OURS_ZONE_END UINT64_C(0x1f0000000000)
 /* From here on os_mmap(NULL, ...) gives addresses of the zone. */
 void ours_open_zone(void);
 bool ours_zone_is_open(void);
 void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset);
+bool ours_zone_holds(const void *start); /* what is unmapped there goes by ours_munmap() */
+int ours_munmap(void *start, size_t len);
 static inline bool ours_has(uint64_t address)
 {
 	return address >= OURS_ZONE_START && address < OURS_ZONE_END;

@@ -35,6 +35,8 @@ struct note {
 	char bytes[];
 };
 
+#define NEAR ((void *)UINT64_C(0x7e0000000000))
+
 struct undo_chunk {
 	struct undo_chunk *older;
 	size_t size;
@@ -46,7 +48,8 @@ _Thread_local struct undo undo_self __attribute__((tls_model("initial-exec")));
 
 static struct undo_chunk *chunk_new(size_t size)
 {
-	void *at = os_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* A hint, for this is the program's memory, which keep=process keeps: see ours.h. */
+	void *at = os_mmap(NEAR, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (os_is_error(at))
 		return NULL;
 	struct undo_chunk *chunk = at;

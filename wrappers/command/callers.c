@@ -2,9 +2,9 @@
  * The problem: what a program has written to its standard output after the epoch it writes again,
  * so it is cut off the file; but `{ heapsake run ...; echo done; } >file` has lines of others in
  * the file, written through the same open description. The trick: a shell that redirects one
- * command
- * opens the file in that command's process alone; so if a process above us has the description,
- * the file is not the program's own, and nothing is cut.
+ * command opens the file in that command's process alone; so if a process above us has the
+ * description, and is not one of those that only run another, the file is not the program's own,
+ * and nothing is cut.
  */
 #include "callers.h"
 
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,6 +65,27 @@ static bool holds(pid_t pid, const struct stat *wanted, int fd)
 	return is_held;
 }
 
+/* It runs another program, and writes nothing before that ends. */
+static bool only_runs_another(pid_t pid)
+{
+	static const char *const names[] = {"timeout", "env", "nice", "ionice", "nohup", "setsid", "sudo",
+					    "runuser", "su", "stdbuf", "time", "chrt", "taskset",
+					    "setpriv", "unshare", "strace", "prlimit", "flock"};
+	char path[64], name[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	FILE *comm = fopen(path, "re");
+	if (!comm)
+		return false;
+	if (fgets(name, sizeof(name), comm))
+		name[strcspn(name, "\n")] = 0;
+	fclose(comm);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 uint32_t callers_files(void)
 {
 	uint32_t files = 0;
@@ -74,7 +96,7 @@ uint32_t callers_files(void)
 		if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 			continue;
 		for (int i = 0; i < GENERATIONS && pid > 0; i++, pid = parent_of(pid))
-			if (holds(pid, &st, fd))
+			if (!only_runs_another(pid) && holds(pid, &st, fd))
 				files |= UINT32_C(1) << fd;
 	}
 	return files;
