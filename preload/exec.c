@@ -205,9 +205,40 @@ static void take_epoch(void)
 	errno = errno_before;
 }
 
+/* The signal that stops threads outlives an exec if it is pending, and its handler does not: nobody
+ * may send it any more. */
+static bool hold_committer(void)
+{
+	const int errno_before = errno;
+	const bool is_held = is_owner() && committer_is_open();
+
+	take_epoch();
+	if (is_held)
+		committer_hold();
+	errno = errno_before;
+	return is_held;
+}
+
+/* There is no such program: this one goes on. */
+static int go_on(bool is_held, int result)
+{
+	const int errno_before = errno;
+
+	if (is_held)
+		committer_go_on();
+	errno = errno_before;
+	return result;
+}
+
+/* LEAVE() - the call that makes us another program */
+#define LEAVE(call) ({ \
+		const bool is_held_ = hold_committer(); \
+		go_on(is_held_, call); \
+	})
+
 /* ENVIRONMENT() - the array the new program gets, on the caller's stack where it must differ. */
 #define ENVIRONMENT(envp) \
-	(take_epoch(), !is_owner() || says_itself(envp) ? (envp) : ({ \
+	(!is_owner() || says_itself(envp) ? (envp) : ({ \
 		const char *theirs_ = find_preload(envp); \
 		char *buffer_ = alloca(len_or_0(saved_preload) + len_or_0(theirs_) + 2); \
 		char **filled_ = alloca((count_of(envp) + saved_count + 2) * sizeof(char *)); \
@@ -232,32 +263,32 @@ static void take_epoch(void)
 
 INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return next_execve(path, argv, ENVIRONMENT(envp));
+	return LEAVE(next_execve(path, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int execv(const char *path, char *const argv[])
 {
-	return next_execve(path, argv, ENVIRONMENT(environ));
+	return LEAVE(next_execve(path, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execvp(const char *file, char *const argv[])
 {
-	return next_execvpe(file, argv, ENVIRONMENT(environ));
+	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return next_execvpe(file, argv, ENVIRONMENT(envp));
+	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return next_fexecve(fd, argv, ENVIRONMENT(envp));
+	return LEAVE(next_fexecve(fd, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return next_execveat(dir, path, argv, ENVIRONMENT(envp), flags);
+	return LEAVE(next_execveat(dir, path, argv, ENVIRONMENT(envp), flags));
 }
 
 INTERPOSE int execl(const char *path, const char *arg, ...)
@@ -266,7 +297,7 @@ INTERPOSE int execl(const char *path, const char *arg, ...)
 	va_start(rest, arg);
 	char **argv = ARGUMENTS(arg, rest);
 	va_end(rest);
-	return next_execve(path, argv, ENVIRONMENT(environ));
+	return LEAVE(next_execve(path, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execlp(const char *file, const char *arg, ...)
@@ -275,7 +306,7 @@ INTERPOSE int execlp(const char *file, const char *arg, ...)
 	va_start(rest, arg);
 	char **argv = ARGUMENTS(arg, rest);
 	va_end(rest);
-	return next_execvpe(file, argv, ENVIRONMENT(environ));
+	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execle(const char *path, const char *arg, ...)
@@ -285,5 +316,5 @@ INTERPOSE int execle(const char *path, const char *arg, ...)
 	char **argv = ARGUMENTS(arg, rest);
 	char *const *envp = va_arg(rest, char *const *);
 	va_end(rest);
-	return next_execve(path, argv, ENVIRONMENT(envp));
+	return LEAVE(next_execve(path, argv, ENVIRONMENT(envp)));
 }

@@ -347,6 +347,17 @@ int committer_restore(const struct region *region, struct home_fault *ret_fault)
 	return error;
 }
 
+void committer_hold(void)
+{
+	engine_take();
+	os_getpid(); /* on the way back from the kernel a signal sent before arrives */
+}
+
+void committer_go_on(void)
+{
+	engine_give();
+}
+
 /* ---- Asking ---- */
 
 int committer_checkpoint(int timeout_ms)

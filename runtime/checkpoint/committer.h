@@ -95,6 +95,11 @@ void committer_note_stored(uint32_t scans, void *start, size_t len);
  * kept, from now on pages are looked at before they are copied, while all threads stand. */
 void committer_note_unreadable(const void *start, size_t len);
 
+/* committer_hold() - no epoch is begun, and no thread is stopped any more, nor is on its way to be,
+ * until committer_go_on() by the same thread, which counts as parked meanwhile. */
+void committer_hold(void);
+void committer_go_on(void);
+
 uint64_t committer_epoch(void); /* newest durable */
 bool committer_is_open(void);    /* false: no pool, keep=none, a forked child */
 void committer_forget(void);     /* in a forked child */
