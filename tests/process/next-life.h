@@ -31,6 +31,7 @@
 #define LIFE_STATE_BYTES (1 << 20)
 
 static uint32_t life;
+static bool life_is_exact = true; /* else everybody gets another number */
 
 static void must_at(bool is_so, const char *what, int line)
 {
@@ -93,8 +94,9 @@ static void life_live(void *unused)
 	struct line line = line_in(why, sizeof(why));
 
 	life_spoil();
+	threads_shared.pid = os_getpid(); /* as threads_open() in a new process */
 	threads_strip();
-	int error = threads_check(&state, true, why);
+	int error = threads_check(&state, life_is_exact, why);
 	if (!error)
 		error = settings_make(&state, &line);
 	if (!error)
@@ -123,8 +125,9 @@ static int life_wait(long pid)
 static void life_init(void *unused)
 {
 	const uint32_t pid = (uint32_t)life_kept.pid;
-	const struct frame_clone clone = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid,
-					  .set_tid_count = 1};
+	const struct frame_clone clone = {.exit_signal = SIGCHLD,
+					  .set_tid = life_is_exact ? (uintptr_t)&pid : 0,
+					  .set_tid_count = life_is_exact};
 
 	os_prctl(PR_SET_PDEATHSIG, SIGKILL, 0);
 	os_syscall6(SYS_mount, (long)"none", (long)"/", 0, MS_REC | MS_PRIVATE, 0, 0);
