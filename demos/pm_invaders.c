@@ -24,7 +24,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef UNMODIFIED /* the game as if heapsake did not exist, for keep=process */
+#define HSK_KEEP
+#define HSK_TX
+#else
 #include "heapsake.h"
+#endif
 
 #define WIDTH 60
 #define HEIGHT 22 /* the uppermost row is for the score, the lowest for the ship */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # space invaders that survive kill -9: the game goes on at that frame
 . "$(dirname "$0")/stage.sh"
-need pm_invaders
+need pm_invaders invaders
 
 tell "The game keeps its aliens in lists, as games do. All it does for being kept:"
 sed -n '/^HSK_KEEP/p; /HSK_TX {/{s/^\t*//;p}' "$demos/pm_invaders.c" | sed 's/^/    | /'
@@ -39,5 +39,22 @@ claim "killed $kills times, it ended in exactly the same state" \
 
 tell "What the fourth kill left, as the next life found it:"
 sed 's/^/    | /' frame
+tell "The same game once more, compiled without a word of heapsake, under keep=process:"
+play=(heapsake run -q -p plain.pool -- invaders --replay recording --pace 1000)
+printf '    $ %s\n' "${play[*]}"
+kills=0
+: >unmodified.out
+while ((kills < 4)); do
+	"${play[@]}" >>unmodified.out &
+	pid=$!
+	until_true has_epoch plain.pool || exit 1
+	sleep "0.$((RANDOM % 4 + 3))"
+	kill_program $pid || break
+	((++kills))
+done
+((kills < 4)) || "${play[@]}" >>unmodified.out
+claim "killed $kills times, it ended in exactly the same state, too" \
+	test "$(tail -n 1 plain.out)" = "$(tail -n 1 unmodified.out)"
+
 tell "To play it, kill it (kill -9) and play on:" \
 	"heapsake run -q -i 20ms -p game.pool -- pm_invaders"
