@@ -143,22 +143,23 @@ static void renew(const struct span *span)
 	}
 }
 
-static void take_notes(void)
+static unsigned take_notes(struct span notes[NOTES])
 {
-	struct span notes[NOTES];
-
 	lock_acquire(&self.lock);
 	const unsigned count = self.note_count;
 	memcpy(notes, self.notes, count * sizeof(*notes));
 	self.note_count = 0;
 	lock_release(&self.lock);
-	for (unsigned i = 0; i < count; i++)
-		renew(&notes[i]);
+	return count;
 }
 
 int follow_meet(void)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
+	struct span notes[NOTES];
+	/* First: what a note tells of is then in the list, and a note that comes later is kept for
+	 * the next time. */
+	const unsigned count = take_notes(notes);
 	const int status = mappings_read(next, now());
 
 	if (status < 0)
@@ -168,7 +169,8 @@ int follow_meet(void)
 		follow_new(now(), next);
 		self.newest = 1 - self.newest;
 	}
-	take_notes();
+	for (unsigned i = 0; i < count; i++)
+		renew(&notes[i]);
 	track_join(self.track);
 	return 0;
 }
