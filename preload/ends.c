@@ -23,8 +23,10 @@ void ends_note_status(int status)
 
 void ends_now(int status)
 {
-	if (unlikely(process_is_kept) && os_getpid() == preload.owner)
-		process_ended(status);
+	if (likely(!process_is_kept) || os_getpid() != preload.owner)
+		return;
+	left_tell();
+	process_ended(status);
 }
 
 void ends_last(void)

@@ -191,6 +191,11 @@ void process_note_mapping(const void *start, size_t len)
 	ours_leave();
 }
 
+int process_find_child(void)
+{
+	return children_find_living();
+}
+
 /* A forked child ends alone. */
 void process_ended(int status)
 {

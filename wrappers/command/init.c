@@ -193,6 +193,7 @@ static void init_live_on(struct init *init)
 {
 	if (init_reap(init))
 		_exit(0);
+	prctl(PR_SET_PDEATHSIG, 0); /* init_run() */
 	init_tell(init, MESSAGE_LIVES_ON, 0, "");
 	close(init->socket);
 	init->socket = -1;

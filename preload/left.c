@@ -1,0 +1,69 @@
+/*
+ * Daemons: a program that forks, ends, and goes on as its child. What was kept was the parent; the
+ * child is nobody's (fork.c). It is told in one line, at the end of the parent.
+ *
+ * daemon(3) ends the parent inside libc, where nobody notes that it has ended, and the next run
+ * would bring it back: so under keep=process it is written out here.
+ */
+#include "ends.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "line.h"
+#include "os.h"
+#include "process/process.h"
+#include "real.h"
+#include "say.h"
+
+static void read_name(int pid, char name[32])
+{
+	char path[64];
+	struct line line = line_in(path, sizeof(path));
+
+	line_add(&line, "/proc/");
+	line_add_number(&line, (unsigned)pid, 10);
+	line_add(&line, "/comm");
+	const long len = os_read_file(path, name, 31);
+	name[len > 0 ? len - 1 : 0] = 0; /* it ends with a newline */
+}
+
+void left_tell(void)
+{
+	const int pid = process_find_child();
+	char name[32];
+
+	if (!pid)
+		return;
+	read_name(pid, name);
+	say(SAY_WARN, preload.pool.path, "the program has ended, and process %d (%s) that it has left "
+	    "behind is not kept; what is to be kept must not make itself a daemon: run it in the "
+	    "foreground", pid, name);
+}
+
+static int use_null(void)
+{
+	const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	for (int i = 0; i < 3; i++)
+		if (dup2(fd, i) < 0)
+			return -1;
+	if (fd > 2)
+		close(fd);
+	return 0;
+}
+
+INTERPOSE int daemon(int keeps_directory, int keeps_files)
+{
+	if (likely(!process_is_kept))
+		return REAL(daemon)(keeps_directory, keeps_files);
+	const pid_t pid = fork();
+	if (pid > 0)
+		_exit(0);
+	if (pid < 0 || setsid() < 0 || (!keeps_directory && chdir("/") < 0))
+		return -1;
+	return keeps_files ? 0 : use_null();
+}
