@@ -53,6 +53,20 @@ int enter_read_note(struct config *config, struct refusal *ret_why)
 	return 0;
 }
 
+int enter_hand_over(void)
+{
+	const int error = keeper_hand_note(&self.note_fd, &self.note);
+
+	if (!error)
+		ours_fd_add(&self.note_fd);
+	return error ? error : self.note_fd;
+}
+
+void enter_take_back(void)
+{
+	keeper_take_note(self.note_fd, &self.note);
+}
+
 static int open_process(struct refusal *ret_why)
 {
 	const struct enter_arguments *arguments = &enter_arguments;
@@ -126,7 +140,7 @@ int enter_process(const struct config *config, struct refusal *ret_why)
 		status = process_load(engine.checkpoint, preload.pool.path, &found, ret_why);
 	if (status)
 		return status;
-	if (found != PROCESS_RUNNING) {
+	if (found != PROCESS_RUNNING || self.note.mode == KEEPER_EXEC) {
 		if (self.note.has_lent_right)
 			keeper_return_right();
 		return begin(config, ret_why);

@@ -15,5 +15,10 @@ extern struct enter_arguments enter_arguments;
 /* enter_read_note() - keep=process: the keeper's note says more than the environment */
 int enter_read_note(struct config *config, struct refusal *ret_why);
 
+/* enter_hand_over() - the owner is about to exec: which descriptor its successor finds the note
+ * in; -errno. enter_take_back(): it did not. */
+int enter_hand_over(void);
+void enter_take_back(void);
+
 /* enter_pool() - pool, window and heap, as config says; preload is filled. 0, or a status */
 int enter_pool(const struct config *config, struct refusal *ret_why);

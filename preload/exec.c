@@ -7,6 +7,10 @@
  * posix_spawn does not come by. The program's own LD_PRELOAD stays behind ours. What the new
  * program finds is a pool whose lock was released by the exec, and its constructor starts over.
  *
+ * Under keep=process what an image holds is the program before: the new one is told by the keeper's
+ * note that it has become another, begins an image of its own, and that is what a resume starts.
+ * Killed between the two, the first program of the chain starts afresh.
+ *
  * Nothing is allocated: the entries were saved in static memory, and the new environment is an
  * array on the stack.
  */
@@ -19,7 +23,10 @@
 #include <unistd.h>
 
 #include "checkpoint/committer.h"
+#include "enter.h"
+#include "line.h"
 #include "os.h"
+#include "process/process.h"
 #include "say.h"
 
 #define SAVED_BYTES 32768
@@ -28,6 +35,7 @@
 
 static const char preload_name[] = "LD_PRELOAD=";
 static const char pool_name[] = "HEAPSAKE_POOL=";
+static const char keeper_name[] = "HEAPSAKE_KEEPER=";
 
 /* Set before main, constant afterwards. saved_preload is "LD_PRELOAD=" and our own entry. */
 static char saved[SAVED_BYTES];
@@ -35,6 +43,7 @@ static size_t saved_len;
 static char *saved_entries[SAVED_ENTRIES];
 static unsigned saved_count;
 static const char *saved_preload;
+static char keeper_entry[32]; /* of the exec that is under way; keep=process */
 
 static int (*next_execve)(const char *, char *const *, char *const *);
 static int (*next_execvpe)(const char *, char *const *, char *const *);
@@ -105,7 +114,8 @@ static int save_entry(const char *entry)
 	}
 	/* --new and --epoch were meant for the first of a chain: its successor goes on from it. */
 	if (!has_prefix(entry, "HEAPSAKE_") || has_prefix(entry, "HEAPSAKE_QUIET=") ||
-	    has_prefix(entry, "HEAPSAKE_NEW=") || has_prefix(entry, "HEAPSAKE_EPOCH="))
+	    has_prefix(entry, "HEAPSAKE_NEW=") || has_prefix(entry, "HEAPSAKE_EPOCH=") ||
+	    has_prefix(entry, keeper_name)) /* each time another */
 		return 0;
 	if (saved_count == SAVED_ENTRIES)
 		return -E2BIG;
@@ -188,6 +198,8 @@ static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 		*ret_envp++ = preload_entry;
 	for (unsigned i = 0; i < saved_count; i++)
 		*ret_envp++ = saved_entries[i];
+	if (keeper_entry[0])
+		*ret_envp++ = keeper_entry;
 	for (; envp && *envp; envp++)
 		if (!has_prefix(*envp, preload_name))
 			*ret_envp++ = *envp;
@@ -200,9 +212,21 @@ static void take_epoch(void)
 {
 	const int errno_before = errno;
 
-	if (is_owner() && committer_is_open())
+	if (is_owner() && committer_is_open() && !process_is_kept)
 		committer_checkpoint(LAST_EPOCH_MS);
 	errno = errno_before;
+}
+
+/* keep=process: the keeper's note goes along. The committer is held. */
+static void hand_over(void)
+{
+	struct line line = line_in(keeper_entry, sizeof(keeper_entry));
+	const int fd = process_is_kept ? enter_hand_over() : -1;
+
+	if (fd < 0)
+		return;
+	line_add(&line, keeper_name);
+	line_add_number(&line, (unsigned)fd, 10);
 }
 
 /* The signal that stops threads outlives an exec if it is pending, and its handler does not: nobody
@@ -224,8 +248,12 @@ static int go_on(bool is_held, int result)
 {
 	const int errno_before = errno;
 
-	if (is_held)
+	if (is_held) {
+		if (keeper_entry[0])
+			enter_take_back();
+		keeper_entry[0] = 0;
 		committer_go_on();
+	}
 	errno = errno_before;
 	return result;
 }
@@ -241,7 +269,8 @@ static int go_on(bool is_held, int result)
 	(!is_owner() || says_itself(envp) ? (envp) : ({ \
 		const char *theirs_ = find_preload(envp); \
 		char *buffer_ = alloca(len_or_0(saved_preload) + len_or_0(theirs_) + 2); \
-		char **filled_ = alloca((count_of(envp) + saved_count + 2) * sizeof(char *)); \
+		char **filled_ = alloca((count_of(envp) + saved_count + 3) * sizeof(char *)); \
+		hand_over(); \
 		fill(filled_, envp, preload_joined(buffer_, theirs_)); \
 		(char *const *)filled_; \
 	}))

@@ -32,6 +32,11 @@ int os_close(int fd)
 	return (int)os_syscall3(SYS_close, fd, 0, 0);
 }
 
+int os_memfd(const char *name)
+{
+	return (int)os_syscall3(SYS_memfd_create, (long)name, 1 /* MFD_CLOEXEC */, 0);
+}
+
 /* glibc's struct stat is the kernel's on 64-bit machines. */
 int os_fstat(int fd, struct stat *ret_stat)
 {

@@ -19,6 +19,7 @@
 
 int os_open(const char *path, int flags, unsigned mode);
 int os_close(int fd);
+int os_memfd(const char *name); /* CLOEXEC */
 int os_fstat(int fd, struct stat *ret_stat);
 int os_fstatfs(int fd, struct statfs *ret_statfs);
 int os_ftruncate(int fd, uint64_t size_bytes);

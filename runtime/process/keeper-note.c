@@ -22,13 +22,42 @@ bool keeper_read_note(int fd, struct keeper_note *ret_note)
 
 	if (os_pread_all(fd, &note, sizeof(note), 0) != 0 || note.magic != KEEPER_MAGIC)
 		return false;
-	if (note.mode != KEEPER_FRESH && note.mode != KEEPER_RESUME)
+	if (note.mode < KEEPER_FRESH || note.mode > KEEPER_EXEC)
 		return false;
 	note.command[KEEPER_COMMAND_BYTES - 1] = 0;
 	note.pool[KEEPER_PATH_BYTES - 1] = 0;
 	os_fcntl(fd, F_SETFD, (void *)FD_CLOEXEC); /* children shall not see it */
 	*ret_note = note;
 	return true;
+}
+
+static bool is_note(int fd)
+{
+	struct keeper_note found;
+
+	return os_pread_all(fd, &found, sizeof(found), 0) == 0 && found.magic == KEEPER_MAGIC;
+}
+
+int keeper_hand_note(int *fd, const struct keeper_note *note)
+{
+	struct keeper_note next = *note;
+
+	next.mode = KEEPER_EXEC;
+	next.is_new = 0;
+	next.epoch = 0;
+	next.is_quiet = 1; /* one line is enough for a chain of programs */
+	if (!is_note(*fd))
+		*fd = os_fd_move(os_memfd("heapsake-keeper"));
+	if (*fd < 0)
+		return *fd;
+	const int error = os_pwrite_all(*fd, &next, sizeof(next), 0);
+	return error ? error : os_fcntl(*fd, F_SETFD, NULL);
+}
+
+void keeper_take_note(int fd, const struct keeper_note *note)
+{
+	os_fcntl(fd, F_SETFD, (void *)FD_CLOEXEC);
+	os_pwrite_all(fd, note, sizeof(*note), 0);
 }
 
 int keeper_return_right(void)

@@ -15,7 +15,9 @@
 #define KEEPER_COMMAND_BYTES 512
 #define KEEPER_PATH_BYTES 4096
 
-enum keeper_mode { KEEPER_FRESH = 1, KEEPER_RESUME = 2 };
+/* KEEPER_EXEC: the program has become another by itself, in the same process; what the pool holds
+ * is the one it was. */
+enum keeper_mode { KEEPER_FRESH = 1, KEEPER_RESUME, KEEPER_EXEC };
 
 struct keeper_note {
 	uint64_t magic;
@@ -40,6 +42,12 @@ struct keeper_note {
 /* keeper_read_note() - whether fd is a keeper's note. It stays open, CLOEXEC: whoever lets the
  * program exec takes that away, for what it becomes to read it again. */
 bool keeper_read_note(int fd, struct keeper_note *ret_note);
+
+/* keeper_hand_note() - leaves the note for what the caller is about to become: *fd is a descriptor
+ * that passes through exec, the old one or, if the program has closed that, a new one. 0 or -errno.
+ * keeper_take_note(): it has become nothing, the note is as it was. */
+int keeper_hand_note(int *fd, const struct keeper_note *note);
+void keeper_take_note(int fd, const struct keeper_note *note);
 
 /* keeper_return_right() - the calling thread may no longer choose tids, nor can what it execs: as
  * if the program had been started without a keeper. For each thread, the last that is made

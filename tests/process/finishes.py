@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Ends of a process that is kept (DESIGN 2.9): after an exit by any status the next run starts
-afresh; after death by a signal it goes on. Of children neither is an end.
+afresh; after death by a signal it goes on. Of children neither is an end, nor is exec.
 
 usage: finishes.py COMMAND PROGRAM
 """
@@ -18,6 +18,8 @@ GOES_ON = {
     "abort": (-signal.SIGABRT, [], -signal.SIGABRT, []),
     "terminated": (-signal.SIGTERM, [], 7, ["done"]),
     "killed": (-signal.SIGKILL, [], 7, ["done"]),
+    "exec": (-signal.SIGKILL, ["begun"], 7, ["done"]),
+    "exec-late": (-signal.SIGKILL, [], 7, ["no such program", "begun", "done"]),
     "children": (-signal.SIGKILL, [], 7, ["done"]),
     "handler": (-signal.SIGKILL, ["done", "handler"], 7, ["handled"]),
 }
