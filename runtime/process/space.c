@@ -28,6 +28,7 @@ static void *memory_of(uint64_t bytes)
 
 int space_open(void)
 {
+	memset(&self, 0, sizeof(self));
 	self.slots = memory_of(CHECKPOINT_DIRECTORY_PAGES * OS_PAGE_BYTES);
 	self.places = memory_of(PLACES * sizeof(*self.places));
 	return os_is_error(self.slots) || os_is_error(self.places) ? -ENOMEM : 0;
