@@ -391,6 +391,41 @@ Test(files, terminal_is_the_new_one_with_the_old_settings)
 
 /* ---- numbers ---- */
 
+static void changes_all(void)
+{
+	const char *path = scratch_path("file");
+	const int one = open(path, O_RDWR | O_CREAT, 0600), two = open(path, O_RDONLY);
+	int ends[2];
+
+	EXPECT(pipe(ends) == 0 && write(one, "0123456789", 10) == 10);
+	files_prepare();
+	EXPECT(dup2(one, two) == two && lseek(one, 3, SEEK_SET) == 3); /* another description */
+	EXPECT(close(ends[0]) == 0 && open("/dev/null", O_WRONLY) == ends[0]); /* another file */
+	both->fd[0] = one;
+	both->fd[1] = two;
+	both->fd[2] = ends[0];
+	both->fd[3] = ends[1];
+	both->fd[4] = fcntl(open("/dev/zero", O_RDONLY), F_DUPFD, 30); /* new ones */
+	both->writer = (struct ledger_writer){.bytes = both->bytes, .capacity = LEDGER_BYTES};
+	files_save(&both->writer);
+}
+
+static void changes_are_there(void)
+{
+	char c = 1;
+
+	EXPECT(read(both->fd[0], &c, 1) == 1 && c == '3' && read(both->fd[1], &c, 1) == 1 && c == '4');
+	EXPECT(write(both->fd[2], "x", 1) == 1);
+	EXPECT(read(both->fd[4], &c, 1) == 1 && c == 0);
+	signal(SIGPIPE, SIG_IGN);
+	EXPECT(write(both->fd[3], "x", 1) == -1 && errno == EPIPE);
+}
+
+Test(files, what_changes_between_looking_and_saving_is_saved)
+{
+	two_lives(changes_all, changes_are_there);
+}
+
 static int held OURS = -1;
 
 static void has_a_high_one(void)
