@@ -147,27 +147,32 @@ static bool spin_for_absent(void)
 	return false;
 }
 
-/* All who were signalled have come, or ended. */
-static bool wait_for_absent(uint64_t until_ns)
+/* All who were signalled have come, or ended. No longer than to `end_ns`, nor than hold_ns while
+ * nobody comes. Whoever ended is looked for only then: it costs a call for each absent one. */
+static bool wait_for_absent(uint64_t hold_ns, uint64_t end_ns)
 {
 	const struct timespec look_again = {.tv_nsec = LOOK_AGAIN_NS};
-	uint32_t *absent = &threads_shared.absent;
+	uint32_t *absent = &threads_shared.absent, fewest = UINT32_MAX;
+	uint64_t now = os_clock_ns(CLOCK_MONOTONIC), until = now + hold_ns;
 	bool unused;
 
 	if (spin_for_absent())
 		return true;
-	for (;;) {
-		const uint32_t now = __atomic_or_fetch(absent, THREADS_SLEEPS, __ATOMIC_ACQ_REL);
+	for (; now < until && now < end_ns; now = os_clock_ns(CLOCK_MONOTONIC)) {
+		uint32_t left = __atomic_or_fetch(absent, THREADS_SLEEPS, __ATOMIC_ACQ_REL);
 		long result = 0;
-		if (now != THREADS_SLEEPS)
-			result = os_futex_wait(absent, now, &look_again);
-		if (__atomic_and_fetch(absent, ~THREADS_SLEEPS, __ATOMIC_ACQ_REL) == 0)
+		if (left != THREADS_SLEEPS)
+			result = os_futex_wait(absent, left, &look_again);
+		left = __atomic_and_fetch(absent, ~THREADS_SLEEPS, __ATOMIC_ACQ_REL);
+		if (left == 0)
 			return true;
-		if (result == -ETIMEDOUT)
+		if (left < fewest)
+			until = now + hold_ns;
+		else if (result == -ETIMEDOUT)
 			keep_only(is_still_there, &unused);
-		if (os_clock_ns(CLOCK_MONOTONIC) >= until_ns)
-			return false;
+		fewest = left < fewest ? left : fewest;
 	}
+	return false;
 }
 
 /* All threads but the calling one; 0: there is no telling. */
@@ -222,16 +227,20 @@ static int send_to_new(void)
 	return is_refused ? -EAGAIN : (int)len;
 }
 
-static bool stop_until(uint64_t until_ns)
+static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 {
+	const uint64_t until = os_clock_ns(CLOCK_MONOTONIC) + hold_ns;
 	bool is_refused = false;
 
+	threads_shared.signals_ended =
+		__atomic_load_n(&threads_calls.signals_ended, __ATOMIC_ACQUIRE);
 	__atomic_store_n(&threads_shared.absent, 0, __ATOMIC_RELEASE);
 	keep_only(send, &is_refused);
-	while (!is_refused && wait_for_absent(until_ns)) {
+	while (!is_refused && wait_for_absent(hold_ns, end_ns)) {
 		if (count_others() == threads_shared.count)
 			return true;
-		if (os_clock_ns(CLOCK_MONOTONIC) >= until_ns || send_to_new() < 0)
+		const uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
+		if (now >= until || send_to_new() < 0)
 			return false;
 	}
 	return false;
@@ -280,20 +289,17 @@ static void name_culprit(char why[192])
 
 int threads_stop(uint64_t patience_ns, char why[192])
 {
-	const uint64_t began = os_clock_ns(CLOCK_MONOTONIC), end = began + patience_ns;
-	uint64_t hold_ns = FIRST_HOLD_NS;
+	const uint64_t end = os_clock_ns(CLOCK_MONOTONIC) + patience_ns;
 
 	threads_arm();
-	threads_shared.signals_ended =
-		__atomic_load_n(&threads_calls.signals_ended, __ATOMIC_ACQUIRE);
-	for (uint64_t now = began;; now = os_clock_ns(CLOCK_MONOTONIC), hold_ns *= 2) {
-		const uint64_t until = now + hold_ns < end ? now + hold_ns : end;
-		if (stop_until(until))
+	for (uint64_t hold_ns = FIRST_HOLD_NS;; hold_ns *= 2) {
+		if (try_to_stop(hold_ns, end))
 			return 0;
-		if (os_clock_ns(CLOCK_MONOTONIC) >= end)
+		const bool is_over = os_clock_ns(CLOCK_MONOTONIC) >= end;
+		if (is_over)
 			name_culprit(why);
 		threads_release();
-		if (os_clock_ns(CLOCK_MONOTONIC) >= end)
+		if (is_over)
 			return -EAGAIN;
 		os_sleep_ns(hold_ns / 8); /* for whoever is waited for */
 	}
