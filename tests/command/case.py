@@ -63,8 +63,8 @@ class Case(unittest.TestCase):
     def assert_one_line(self, text):
         self.assertRegex(text, r"\Aheapsake: [^\n]+\n\Z")
 
-    def json(self, *words, status=0):
-        result = self.do(*words)
+    def json(self, *words, status=0, **kwargs):
+        result = self.do(*words, **kwargs)
         self.assertEqual(result.status, status, f"{words}: {result}")
         self.assertEqual(result.out.count("\n"), 1)
         value = json.loads(result.out)

@@ -21,7 +21,7 @@ class Doctor(Case):
     def test_this_machine(self):
         findings, _ = self.findings(0)
         self.assertLessEqual({"library", "kernel", "addresses", "huge pages", "overcommit", "personality",
-                              "tracking", "commits", "RLIMIT_AS", "RLIMIT_MEMLOCK", "directory",
+                              "tracking", "pids", "clocks", "commits", "RLIMIT_AS", "RLIMIT_MEMLOCK", "directory",
                               "file system", "free space", "holes", "fallocate", "hole punch", "locks",
                               "reflink", "DAX"}, {f["what"] for f in findings})
         self.assertEqual(os.listdir(self.dir), [])

@@ -159,6 +159,8 @@ class Stopping(Terminal):
 
     def test_ctrl_c_kills_both_and_the_shell_sees_why(self):
         self.start_job("sh -c 'echo ready; sleep 600'")
+        # Between its fork and its exec a shell's child has the shell's handlers, which do nothing.
+        self.until("asleep", self.has_sleep)
         self.type("\x03")
         self.expect_text("% ")
         self.type("echo status $?\n")
@@ -219,9 +221,12 @@ class Stopping(Terminal):
         os.kill(program, signal.SIGKILL)
         self.until("gone", lambda: state(keeper) in ("", "Z"))
 
+    def has_sleep(self):
+        return any(command(pid) == "sleep" for pid in descendants(self.shell.pid))
+
     def start_background(self):
         self.type("kept sleep 600 &\n")
-        self.until("started", lambda: any(command(pid) == "sleep" for pid in descendants(self.shell.pid)))
+        self.until("started", self.has_sleep)
         return next(pid for pid in descendants(self.shell.pid) if is_keeper(pid))
 
 

@@ -23,6 +23,10 @@ class Life(Case):
         self.started.append(process)
         return process
 
+    def rest(self, process):
+        """All it has still to say: to the end of file, when nobody is left who could write."""
+        return process.communicate(timeout=PATIENCE_S)[0]
+
     def tearDown(self):
         for process in self.started:
             if process.stdout:
@@ -75,7 +79,119 @@ class Deaths(Life):
         process = self.start("sh", "-c", "echo; sleep 600")
         process.stdout.readline()
         process.kill()
-        self.assertEqual(process.stdout.read(), b"") # whoever could write to it is dead
+        self.assertEqual(self.rest(process), b"") # whoever could write to it is dead
+
+
+    def test_a_program_that_was_killed_takes_its_children_along(self):
+        process = self.start("sh", "-c", "sleep 600 & echo; kill -9 $$")
+        self.assertEqual(self.rest(process), b"\n") # to the end of file
+        self.assertEqual(process.wait(PATIENCE_S), -signal.SIGKILL)
+
+    def test_children_of_a_program_that_has_ended_live_on(self):
+        os.mkfifo(self.path("fifo"))
+        os.chmod(self.path("fifo"), 0o666)
+        result = self.run_kept("sh", "-c", "{ read x < fifo; echo $x > out; } > /dev/null 2>&1 & exit 3")
+        self.assertEqual(result.status, 3)
+        self.until("there is a reader", self.feed)
+        self.until("written", lambda: os.path.exists(self.path("out")) and os.path.getsize(self.path("out")))
+
+    def feed(self):
+        try:
+            fifo = os.open(self.path("fifo"), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        os.write(fifo, b"alive\n")
+        os.close(fifo)
+        return True
+
+    def test_kill_9_of_the_keeper_ends_a_family_that_grows(self):
+        """Children that are born while others are killed; bounded by their number."""
+        process = self.start("sh", "-c", "f() { n=$1; [ $n = 0 ] || { f $((n - 1)) & f $((n - 1)) & }; sleep 600; }; "
+                             "f 6 & echo; sleep 600")
+        process.stdout.readline()
+        process.kill()
+        self.assertEqual(self.rest(process), b"")
+
+    def test_a_family_leaves_nobody_behind(self):
+        result = self.run_kept("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (sleep 0.01 &) & done; wait; exit 4")
+        self.assertEqual(result.status, 4)
+
+
+class Inside(Life):
+    """What the program sees."""
+
+    def test_dispositions_mask_and_descriptors_pass_through(self):
+        words = ["perl", "-e", "opendir D, '/proc/self/fd'; @f = grep /^[0-9]/ && readlink(\"/proc/self/fd/$_\") !~ /proc|heapsake|memfd/,"
+                 " readdir D; print \"@{[sort @f]}\\n\"; open F, '/proc/self/status'; print grep /^SigIgn|^SigBlk/, <F>"]
+        def ignore():
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        alone = subprocess.run(words, env=self.environ, cwd=self.dir, capture_output=True, preexec_fn=ignore,
+                               stdin=subprocess.DEVNULL).stdout.decode()
+        process = self.start(*words, stdin=subprocess.DEVNULL, preexec_fn=ignore)
+        theirs = self.rest(process).decode()
+        self.assertEqual(theirs.split("\n")[1:], alone.split("\n")[1:])
+
+    def test_arguments_pass_unchanged(self):
+        words = ["a b", "", "--new", "-p", "x\ny", "'\"$", "--"]
+        self.assertEqual(self.run_kept("perl", "-e", 'print join("|", @ARGV)', "--", *words).out, "|".join(words))
+
+    def test_its_pid_is_always_the_same(self):
+        self.assertEqual({self.run_kept("sh", "-c", "echo $$").out for _ in range(3)}, {"2\n"})
+
+    def test_no_right_is_left(self):
+        theirs = self.run_kept("grep", "^Cap", "/proc/self/status").out
+        words = [*self.before, "grep", "^Cap", "/proc/self/status"]
+        alone = subprocess.run(words, capture_output=True, check=True).stdout.decode()
+        if self.before: # a full bounding set is what a user namespace has
+            theirs, alone = [text[:text.index("CapBnd")] for text in [theirs, alone]]
+        self.assertEqual(theirs, alone)
+
+    def test_children_run_as_if_heapsake_were_not_there(self):
+        out = self.run_kept("perl", "-e", 'system("env; cat /proc/self/maps; ls -l /proc/self/fd")').out
+        self.assertNotRegex(out, "(?i)heapsake_|preload|keeper")
+
+
+class Known(Life):
+    """Others know a kept program by its keeper."""
+
+    def asker(self):
+        return self.before
+
+    def ask(self, verb):
+        return self.json(verb, "--json", "pool", before=self.asker())
+
+    def hold_kept(self):
+        process = self.start("perl", "-e", "$| = 1; print qq(x\\n); sleep")
+        process.stdout.readline()
+        return process
+
+    def test_by_its_pid(self):
+        process = self.hold_kept()
+        info = self.ask("info")
+        self.assertEqual((info["pid"], info["keep"], info["program"]), (process.pid, "process", "perl"))
+        self.expect(0, "checkpoint", "--wait", str(process.pid), before=self.asker())
+        result = self.expect(3, "run", "-qk", "process", "-p", "pool", "true", out="", before=self.before)
+        self.assertIn(f"in use by perl, pid {process.pid};", result.err)
+
+    def test_killed_and_run_again_is_never_busy(self):
+        for _ in range(10):
+            self.hold_kept().kill()
+        self.assertEqual(self.run_kept("true").status, 0)
+
+    def test_a_pool_that_nobody_uses(self):
+        process = self.hold_kept()
+        process.kill()
+        process.wait()
+        self.until("unused", lambda: "pid" not in self.ask("info"))
+        info = self.ask("info")
+        self.assertEqual((info["state"], info["process"]), ("OK", "perl -e $| = 1; print qq(x\\n); sleep"))
+        self.expect(0, "check", "--deep", "pool", out="ok\n", before=self.asker())
+        self.assertGreater(self.ask("ls")["epoch"], 0)
+        result = self.expect(5, "run", "-qk", "process", "-p", "pool", "perl", "-e", "1", out="",
+                             before=self.before)
+        self.assertRegex(result.err, 'pool: holds "perl -e .*; sleep", not "perl -e 1"; .*--new')
 
 
 class Signals(Life):
@@ -97,7 +213,7 @@ class Signals(Life):
             os.killpg(process.pid, signal.SIGUSR1)
             self.assertEqual(process.stdout.readline(), b"USR1\n")
             process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.stdout.read(), b"TERM\n")
+            self.assertEqual(self.rest(process), b"TERM\n")
             self.assertEqual(process.wait(PATIENCE_S), 7)
 
 
@@ -145,6 +261,50 @@ class DeathsAsNobody(AsNobody, Deaths):
 
 class SignalsAsNobody(AsNobody, Signals):
     pass
+
+
+class InsideAsNobody(AsNobody, Inside):
+    pass
+
+
+class KnownAsNobody(AsNobody, Known):
+    pass
+
+
+class WithoutNamespaces:
+    """Root by name only, and no user namespace to be had."""
+
+    def setUp(self):
+        super().setUp()
+        before = ["unshare", "--user", "--map-root-user", "sh", "-c",
+                  'echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-sys_admin,'
+                  '-checkpoint_restore --inh-caps=-all "$@"', "sh"]
+        try:
+            done = subprocess.run([*before, COMMAND, "version"], capture_output=True, check=False)
+        except FileNotFoundError as error:
+            self.skipTest(str(error))
+        if os.geteuid() != 0 or done.returncode:
+            self.skipTest("no user namespace to try it in")
+        self.before = before
+
+
+class StatusesWithout(WithoutNamespaces, Statuses):
+    def test_a_line_says_what_a_fatal_signal_means(self):
+        result = self.do("run", "-k", "process", "-p", "pool", "true", before=self.before)
+        self.assertRegex(result.err, r"\Aheapsake: true: no namespace of its own \(clone: user.max_user_namespaces")
+
+
+class DeathsWithout(WithoutNamespaces, Deaths):
+    pass
+
+
+class SignalsWithout(WithoutNamespaces, Signals):
+    pass
+
+
+class KnownWithout(WithoutNamespaces, Known):
+    def asker(self):
+        return () # processes are seen from outside only
 
 
 main()

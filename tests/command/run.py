@@ -133,6 +133,14 @@ class Program(Run):
         self.assertEqual(self.json("info", "--json", "pool")["size_bytes"], 64 << 20)
 
 
+    def test_without_a_keep_programs_of_ours_keep_their_heap_and_others_all(self):
+        for program, keep in [("true", "process"), (os.path.join(PROGRAMS, "command-linked"), "heap"),
+                              (self.script("s", "#!/usr/bin/env true\n"), "process")]:
+            self.expect(0, "run", "-q", "-p", "pool-" + keep, program)
+            self.assertEqual(self.json("info", "--json", "pool-" + keep)["keep"], keep)
+            os.unlink(self.path("pool-" + keep))
+
+
 class NotStarted(Run):
     def test_125_126_127_as_env(self):
         plain = self.path("plain")
@@ -182,13 +190,10 @@ class NotStarted(Run):
 
 
 class Refused(Run):
-    def test_no_keep_or_one_that_does_not_exist_yet(self):
-        result = self.expect(2, "run", "true", out="")
-        self.assertRegex(result.err, r"\Aheapsake: refused: /.*/true: is not linked .* give -k heap or -k none\n")
-        self.expect(2, "run", self.script("s", "#!/usr/bin/env true\n"), out="")
+    def test_a_keep_that_does_not_exist(self):
         for keep in ["nome", "unset", ""]:
             self.refuse(2, f'-k: "{keep}" is not accepted; give none, heap or process', "-k", keep, "true")
-        self.assertEqual(os.listdir(self.dir), ["s"])
+        self.assertEqual(os.listdir(self.dir), [])
 
     def test_bad_values_and_unknown_variables(self):
         for size in ["5z", "", "-1", "1.5G"]:

@@ -18,6 +18,7 @@
 #include "pool.h"
 
 #define OPTION_WAIT 256
+#define ASK_NONE -1 /* no error, but no pool either */
 #define PATIENCE_NS (UINT64_C(60) * 1000000000)
 #define LOOK_NS UINT64_C(100000000) /* between two looks whether the owner lives */
 
@@ -50,29 +51,62 @@ static int ask_refuse_process(const char *pid, int error, struct refusal *ret_wh
 		      strerror(error));
 }
 
-/* The pool that a process owns. Other shared pages at the same offset are no pools, and pool_open()
- * says so. */
-static int ask_open_process(struct pool *pool, const char *pid, struct refusal *ret_why)
+/* 0; an errno; ASK_NONE. Other shared pages at the same offset are no pools, and pool_open() says
+ * so. */
+static int ask_open_mapped(struct pool *pool, int pid)
 {
+	struct refusal ignored;
 	char name[64], *line = NULL;
 	size_t size = 0;
-	int status = STATUS_USAGE;
+	int result = ASK_NONE;
 
-	snprintf(name, sizeof(name), "/proc/%.20s/maps", pid);
+	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
 	FILE *maps = fopen(name, "re");
 	if (!maps)
-		return ask_refuse_process(pid, errno, ret_why);
-	while (status && getline(&line, &size, maps) > 0) {
+		return errno;
+	while (result == ASK_NONE && getline(&line, &size, maps) > 0) {
 		const char *path = ask_control_path(line);
-		if (path)
-			status = pool_open(pool, path, POOL_ASK, ret_why);
+		if (path && pool_open(pool, path, POOL_ASK, &ignored) == 0)
+			result = 0;
 	}
 	free(line);
 	fclose(maps);
-	if (status)
-		refuse(ret_why, STATUS_USAGE, pid,
-		       "has no pool that can be found by its name; give the pool");
-	return status;
+	return result;
+}
+
+/* A process's first child; 0: it has none. */
+static int ask_first_child(int pid)
+{
+	char name[64];
+	int child = 0;
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", pid, pid);
+	FILE *file = fopen(name, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%d", &child) != 1)
+		child = 0;
+	fclose(file);
+	return child;
+}
+
+/* The pool that a process owns, or the program it keeps: the keeper's child is init, and init's
+ * first child is the program. */
+static int ask_open_process(struct pool *pool, const char *operand, struct refusal *ret_why)
+{
+	int pid = atoi(operand);
+	int error = ask_open_mapped(pool, pid);
+
+	if (error && error != ASK_NONE)
+		return ask_refuse_process(operand, error, ret_why);
+	for (int depth = 0; error && depth < 2 && pid; depth++) {
+		pid = ask_first_child(pid);
+		error = pid ? ask_open_mapped(pool, pid) : ASK_NONE;
+	}
+	if (!error)
+		return 0;
+	return refuse(ret_why, STATUS_USAGE, operand,
+		      "has no pool that can be found by its name; give the pool");
 }
 
 /* Is there somebody who can take an epoch? */

@@ -30,8 +30,8 @@ static void look_at_tracking(struct doctor *doctor)
 		doctor_tell(doctor, VERDICT_WARN, "tracking",
 			    "run Linux 6.7 or newer, and let the container call userfaultfd",
 			    kind == TRACK_SOFT_DIRTY ?
-				    "%s: epochs of keep heap stop the program for longer" :
-				    "%s: epochs of keep heap compare all of the heap",
+				    "%s: epochs stop the program for longer" :
+				    "%s: epochs compare all of the memory that is kept",
 			    track_kind_name(kind));
 }
 
@@ -85,13 +85,13 @@ static void look_at_personality(struct doctor *doctor)
 		personality((unsigned long)persona);
 		doctor_tell(
 			doctor, VERDICT_OK, "personality", NULL,
-			"address randomisation can be switched off: code addresses in a kept heap stay valid");
+			"address randomisation can be switched off: what is kept finds code where it was");
 		return;
 	}
 	doctor_tell(doctor, VERDICT_WARN, "personality",
 		    "let the container call personality(2)",
 		    "address randomisation cannot be switched off: code addresses in a kept heap do not "
-		    "stay valid");
+		    "stay valid, and processes cannot be kept");
 }
 
 static void look_at_base(struct doctor *doctor)

@@ -63,6 +63,9 @@ static void doctor_tell_preload(struct doctor *doctor, const char *name, const c
 	if (script_skip_env(&command, &why) != 0 ||
 	    program_check(command.path, &traits, &why) != 0)
 		doctor_tell(doctor, VERDICT_NO, "preload", NULL, "%s", why.line);
+	else if (traits.unkept)
+		doctor_tell(doctor, VERDICT_WARN, "keep process", "use -k none", "%s %s", command.path,
+			    traits.unkept);
 	else
 		doctor_tell(doctor, VERDICT_OK, "preload", NULL, "the library gets into %s%s",
 			    command.path, traits.is_linked ? ", which is linked with it" : "");

@@ -100,6 +100,7 @@ int doctor_main(int argc, char **argv)
 		doctor_look_at_program(&doctor, argv[optind]);
 	doctor_look_at_installation(&doctor);
 	doctor_look_at_machine(&doctor);
+	doctor_look_at_namespaces(&doctor);
 	doctor_look_at_limits(&doctor);
 	doctor_look_at_place(&doctor);
 	return doctor_finish(&doctor);

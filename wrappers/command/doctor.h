@@ -22,6 +22,7 @@ void doctor_tell(struct doctor *doctor, enum verdict verdict, const char *what,
 
 /* The parts of the examination, one file each. */
 void doctor_look_at_machine(struct doctor *doctor);
+void doctor_look_at_namespaces(struct doctor *doctor);
 void doctor_look_at_limits(struct doctor *doctor);
 void doctor_look_at_directory(struct doctor *doctor, const char *path);
 void doctor_look_at_program(struct doctor *doctor, const char *name);

@@ -39,7 +39,9 @@ struct info {
 	uint64_t used_bytes, log_bytes;
 	uint64_t disk_bytes; /* what the file takes */
 	bool is_findable;    /* a root or a global leads to what is kept */
-	char command[KEEPER_COMMAND_BYTES]; /* keep=process: what comes back */
+	char command[KEEPER_COMMAND_BYTES]; /* keep=process: what comes back, unless it */
+	bool has_ended;
+	int end_status;
 	struct region_list regions;
 	char uuid[40];
 };
@@ -93,7 +95,10 @@ static int info_read_process(struct info *info, struct image *image, struct refu
 	if (status)
 		return status;
 	info->is_findable = past.kind == PAST_RUNNING;
+	info->has_ended = past.kind == PAST_ENDED;
+	info->end_status = past.end_status;
 	snprintf(info->command, sizeof(info->command), "%s", past.launched.command);
+	past_forget(&past);
 	return 0;
 }
 
@@ -156,7 +161,7 @@ static void info_explain(struct info *info)
 		why = "forked children of its last owner still use its memory";
 	else if (!info->owner.is_there && info->pool->sb.keep == KEEP_NONE)
 		why = "keep none: what its last program stored does not come back";
-	else if (info->state == INFO_EMPTY && info->epoch && info->pool->sb.keep == KEEP_PROCESS)
+	else if (info->has_ended)
 		why = "its program has ended; the next run starts afresh";
 	else if (info->state == INFO_EMPTY && info->epoch)
 		why = "no root and no kept global leads to what it holds; the next run starts empty";
@@ -241,6 +246,8 @@ static void info_print_text(const struct info *info)
 				 info->owner.is_there ? "an unknown process" : "nobody");
 	if (info->is_findable && info->command[0])
 		text_print_field("goes on", "%s", info->command);
+	else if (info->has_ended)
+		text_print_field("ended", "%s, with status %d", info->command, info->end_status);
 	if (keep_has_epochs((enum keep)sb->keep))
 		info_print_epochs(info);
 	info_print_size("size", sb->size_bytes);
@@ -284,6 +291,10 @@ static void info_print_json(const struct info *info)
 
 	text_add_json(object, "uuid", info->uuid);
 	text_add_json(object, "keep", config_keep_name((enum keep)sb->keep));
+	if (info->command[0])
+		text_add_json(object, "process", info->command);
+	if (info->has_ended)
+		text_add_number(object, "end_status", (uint64_t)info->end_status);
 	if (keep_has_epochs((enum keep)sb->keep))
 		info_add_epochs(object, info);
 	if (info->owner.is_known) {

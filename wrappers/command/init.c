@@ -89,6 +89,21 @@ static void init_become_program(struct init *init, bool has_exact_tids)
 	_exit(0);
 }
 
+/* Without, a program that waits until a time by such a clock waits longer than it meant to. */
+static void init_put_clocks_forward(struct init *init)
+{
+	struct life *life = init->life;
+
+	if (!life->monotonic_ahead_ns && !life->boottime_ahead_ns)
+		return;
+	const int error = namespaces_put_clocks_forward(life);
+	life->note.has_time_namespace = error == 0;
+	if (error && !life->is_quiet)
+		say(SAY_WARN, life->name, "no time namespace (%s): its monotonic clock goes back by %lld s, "
+		    "and what it waits for comes that much later", namespaces_error(-error),
+		    (long long)(life->monotonic_ahead_ns / 1000000000));
+}
+
 static int init_start(struct init *init)
 {
 	bool has_exact_tids = init_is_first(init) || can_choose_pids();
@@ -252,13 +267,15 @@ _Noreturn void init_run(struct life *life, int socket, int flags)
 	struct init init = {.life = life, .socket = socket, .flags = flags};
 	const char *what;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int error = namespaces_enter(life, flags, &what);
 	if (error)
 		init_give_up(&init, MESSAGE_NO_NAMESPACE, error, what);
 	init_watch_children(&init);
-	if (!init_is_first(&init))
+	if (init_is_first(&init))
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* sooner than we hear of it, and enough */
+	else
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	init_put_clocks_forward(&init);
 	error = init_start(&init);
 	if (error)
 		init_give_up(&init, MESSAGE_NOT_STARTED, error, "fork");

@@ -41,13 +41,6 @@ struct keeper {
 
 /* ---- The beginning ---- */
 
-/* As fork(2), in other namespaces. libc is not told: the child uses nothing of it that would
- * care. */
-static pid_t fork_into(int flags)
-{
-	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
-}
-
 static int keeper_fork_init(struct keeper *keeper, int flags)
 {
 	int ends[2];
@@ -55,7 +48,7 @@ static int keeper_fork_init(struct keeper *keeper, int flags)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	keeper->socket = ends[0];
-	keeper->init = fork_into(flags);
+	keeper->init = namespaces_fork(flags);
 	if (keeper->init == 0) {
 		close(ends[0]);
 		init_run(keeper->life, ends[1], flags);
@@ -91,27 +84,37 @@ static void keeper_warn_unnamed(const struct keeper *keeper, int error, const ch
 		return;
 	say(SAY_WARN, keeper->life->name, "no namespace of its own (%s: %s), so after a resume it may "
 	    "have other pids, and mutexes that know their owner fail; allow user namespaces here", what,
-	    strerror(error));
+	    namespaces_error(error));
+}
+
+/* True: there is a program, or it is known why there is none. */
+static bool keeper_try(struct keeper *keeper, int flags)
+{
+	const int error = keeper_fork_init(keeper, flags);
+
+	keeper->lacks_namespace = error != 0;
+	keeper->start_error = -error;
+	snprintf(keeper->what, sizeof(keeper->what), "%s", error ? "clone" : "");
+	if (error)
+		return false;
+	keeper_await_start(keeper);
+	if (!keeper->lacks_namespace)
+		return true;
+	close(keeper->socket);
+	waitpid(keeper->init, NULL, 0);
+	return false;
 }
 
 static int keeper_start(struct keeper *keeper)
 {
-	int error = keeper_fork_init(keeper, namespaces_flags());
-	if (!error) {
-		keeper_await_start(keeper);
-		if (!keeper->lacks_namespace)
+	int flags[NAMESPACES_MAX];
+	const unsigned count = namespaces_flags(flags);
+
+	for (unsigned i = 0; i < count; i++)
+		if (keeper_try(keeper, flags[i]))
 			return 0;
-		close(keeper->socket);
-		waitpid(keeper->init, NULL, 0);
-	}
-	keeper_warn_unnamed(keeper, error ? -error : keeper->start_error,
-			    error ? "clone" : keeper->what);
-	keeper->start_error = 0;
-	error = keeper_fork_init(keeper, 0);
-	if (error)
-		return error;
-	keeper_await_start(keeper);
-	return 0;
+	keeper_warn_unnamed(keeper, keeper->start_error, keeper->what);
+	return keeper_try(keeper, 0) ? 0 : -keeper->start_error;
 }
 
 /* ---- Signals ---- */

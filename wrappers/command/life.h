@@ -44,6 +44,8 @@ int keeper_run(struct life *life);
 /* life_become() - the program's own process turns into it; -errno and what could not be done */
 int life_become(struct life *life, const char **ret_what);
 
+/* ---- Between keeper and init: whole messages, on a socket whose end is the other's ---- */
+
 enum message_kind {
 	/* from init */
 	MESSAGE_STARTED = 1,  /* value: its pid. Should exec fail, we hear that later */
@@ -72,10 +74,18 @@ bool message_receive(int socket, struct message *ret_message);
 /* init_run() - what the new process does; `flags` are those it was made with. */
 _Noreturn void init_run(struct life *life, int socket, int flags);
 
-/* namespaces_flags() - what to clone init with, as far as this user may. namespaces_enter() - of
- * init, before anything else: 0, or -errno and what could not be done */
-int namespaces_flags(void);
+/* namespaces_flags() - what to clone init with, in order of preference; returns how many there are.
+ * namespaces_enter() - of init, before anything else: 0, or -errno and what could not be done */
+#define NAMESPACES_MAX 2
+unsigned namespaces_flags(int ret_flags[NAMESPACES_MAX]);
+/* namespaces_fork() - fork(2), into these. libc is not told: the child uses nothing that minds */
+pid_t namespaces_fork(int flags);
+const char *namespaces_error(int error); /* an errno of these, for people */
 int namespaces_enter(const struct life *life, int flags, const char **ret_what);
+
+/* namespaces_put_clocks_forward() - of the children of the calling process, from the next one on; 0
+ * or -errno */
+int namespaces_put_clocks_forward(const struct life *life);
 
 /* close_all_but() - every descriptor but these; those below 0 are none */
 void close_all_but(const int *kept, unsigned count);

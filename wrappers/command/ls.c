@@ -64,7 +64,10 @@ static int ls_read(void *context, struct image *image, struct refusal *ret_why)
 	if (!image->info.epoch)
 		return 0;
 	int status = region_list_read(&listing->regions, image, ret_why);
-	return status ? status : ls_read_roots(listing, image, ret_why);
+	/* A process may be in the middle of an allocation: of its heap nothing is said. */
+	if (status || image->pool->sb.keep == KEEP_PROCESS)
+		return status;
+	return ls_read_roots(listing, image, ret_why);
 }
 
 static void ls_print_json(const struct pool *pool, const struct listing *listing)
@@ -116,7 +119,8 @@ int ls_main(int argc, char **argv)
 	if (pool_open(&pool, path, POOL_READ, &why) != 0)
 		return text_say_refusal(&why);
 	region_list_begin(&listing.regions, &pool);
-	status = keep_has_epochs((enum keep)pool.sb.keep) ? image_read(&pool, ls_read, &listing, &why) : 0;
+	status = keep_has_epochs((enum keep)pool.sb.keep)
+			 ? image_read(&pool, ls_read, &listing, &why) : 0;
 	if (!status && is_json)
 		ls_print_json(&pool, &listing);
 	else if (!status)

@@ -3,8 +3,8 @@
  * has given those numbers to others and may have been started anew. The trick: a pid namespace in
  * which nobody else is, so that any number is free; with it a /proc that shows it, and after a
  * restart of the machine a time namespace that puts the clock where it was. Who is not root may
- * have them inside a user namespace, in which he is who he was. The guarantee: whatever is not
- * allowed here is told by what it is, and nothing of it stays behind in the caller.
+ * have them inside a user namespace, in which he is who he was. The guarantee: what is not allowed
+ * here is told by what it is, and nothing of it stays behind in the caller.
  *
  * What is mounted later outside is seen inside, not the reverse.
  */
@@ -16,13 +16,32 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SECOND_NS INT64_C(1000000000)
 
-int namespaces_flags(void)
+/* Root of a container is often root by name only. */
+unsigned namespaces_flags(int ret_flags[NAMESPACES_MAX])
 {
-	return CLONE_NEWPID | CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0);
+	const int flags = CLONE_NEWPID | CLONE_NEWNS;
+	unsigned count = 0;
+
+	if (geteuid() == 0)
+		ret_flags[count++] = flags;
+	ret_flags[count++] = flags | CLONE_NEWUSER;
+	return count;
+}
+
+pid_t namespaces_fork(int flags)
+{
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
+const char *namespaces_error(int error)
+{
+	return error == ENOSPC || error == EUSERS ? "user.max_user_namespaces allows no more"
+						  : strerror(error);
 }
 
 static int write_file(const char *path, const char *text)
@@ -65,8 +84,7 @@ static int format_offset(char *text, size_t size, const char *clock, int64_t ahe
 			(long long)(ahead_ns % SECOND_NS));
 }
 
-/* Only our children live in it, so it is made before the first. */
-static int put_clocks_forward(const struct life *life)
+int namespaces_put_clocks_forward(const struct life *life)
 {
 	char text[128];
 
@@ -87,10 +105,6 @@ int namespaces_enter(const struct life *life, int flags, const char **ret_what)
 	if (!error && (flags & CLONE_NEWNS)) {
 		*ret_what = "/proc of a pid namespace";
 		error = mount_proc();
-	}
-	if (!error && (life->monotonic_ahead_ns || life->boottime_ahead_ns)) {
-		*ret_what = "time namespace";
-		error = put_clocks_forward(life);
 	}
 	return error;
 }

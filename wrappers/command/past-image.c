@@ -32,7 +32,7 @@ int past_check(struct image *image, struct refusal *ret_why)
 	struct past past = {.epoch = image->info.epoch};
 	const int status = past_read_image(&past, image, ret_why);
 
-	free(past.state);
+	past_forget(&past);
 	return status;
 }
 

@@ -48,6 +48,14 @@ bool past_parse(struct past *ret_past, struct ledger_reader state)
 	return past->argv && past->envp;
 }
 
+void past_forget(struct past *past)
+{
+	free(past->argv);
+	free(past->envp);
+	free(past->state);
+	*past = (struct past){.kind = PAST_NONE};
+}
+
 const char *past_variable(const struct past *past, const char *name)
 {
 	const size_t len = strlen(name);

@@ -33,6 +33,9 @@ struct image;
 int past_read_image(struct past *past, struct image *image, struct refusal *ret_why);
 int past_check(struct image *image, struct refusal *ret_why);
 
+/* past_forget() - give back what it holds */
+void past_forget(struct past *past);
+
 /* past_parse() - the same from the bytes of an epoch's state; false: they make no sense */
 bool past_parse(struct past *ret_past, struct ledger_reader state);
 

@@ -150,10 +150,16 @@ static void program_read_sections(struct program *program, Elf *elf)
 {
 	Elf_Scn *section = NULL;
 	GElf_Shdr header;
+	size_t names = 0;
+
+	elf_getshdrstrndx(elf, &names);
 
 	while ((section = elf_nextscn(elf, section))) {
 		if (!gelf_getshdr(section, &header))
 			continue;
+		const char *name = elf_strptr(elf, names, header.sh_name);
+		if (name && (!strcmp(name, ".go.buildinfo") || !strcmp(name, ".gopclntab")))
+			program->has_own_runtime = true;
 		if (header.sh_type == SHT_DYNAMIC)
 			program_read_dynamic(program, elf, section, &header);
 		else if (header.sh_type == SHT_DYNSYM)
@@ -307,6 +313,8 @@ static int program_check_one(const struct program *program, struct program_trait
 	if (program->kind != PROGRAM_ELF)
 		return 0;
 	traits->is_linked = program->is_linked;
+	if (program->has_own_runtime)
+		traits->unkept = "is a Go program, whose threads and system calls pass libc by";
 	if (program->is_foreign)
 		return refuse(
 			ret_why, STATUS_INCOMPATIBLE, program->path,

@@ -33,6 +33,7 @@ struct program {
 	bool defines_malloc; /* its own, exported: the library refuses that */
 	char allocator[64];  /* an allocator library it is linked with; empty: none known */
 	bool is_linked;      /* with libheapsake: written for keep=heap */
+	bool has_own_runtime; /* Go's: threads and system calls that libc never sees */
 
 	/* Why the kernel will start it in secure mode, where the loader ignores LD_PRELOAD;
 	 * empty: it will not. */
@@ -57,6 +58,7 @@ bool program_next(const struct program *program, char ret_path[PATH_MAX]);
 struct program_traits {
 	const char *warning; /* a line to tell although it can; NULL: none */
 	bool is_linked;      /* it, or the interpreter that runs it, is linked with libheapsake */
+	const char *unkept;  /* why keep=process cannot be had with it; NULL: it can */
 };
 
 /* program_check() - can a preloaded library get into this program? Follows interpreters.

@@ -183,6 +183,9 @@ static int run_prepare(struct config *config, struct script_command *command,
 	if (status)
 		return status;
 	run_choose_keep(config, &traits);
+	if (config->keep == KEEP_PROCESS && traits.unkept)
+		return refuse(ret_why, STATUS_INCOMPATIBLE, command->path,
+			      "%s, so it cannot be kept whole; use -k none", traits.unkept);
 	if (traits.warning && !config->is_quiet)
 		say(SAY_WARN, command->path, "%s", traits.warning);
 	if (config->keep == KEEP_HEAP)

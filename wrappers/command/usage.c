@@ -22,8 +22,8 @@ void usage_print(FILE *out)
 	for (unsigned i = 0; i < verb_count; i++)
 		fprintf(out, "  %-8s %s\n           %s\n", verbs[i].name, verbs[i].arguments,
 			verbs[i].summary);
-	fprintf(out, "\nThis version keeps heaps (-k heap), or only places them (-k none). See "
-		     "heapsake(1)\nand heapsake(7).\n");
+	fprintf(out, "\nKept is the whole process (-k process), the heap of a program written for it "
+		     "(-k heap),\nor nothing (-k none). See heapsake(1) and heapsake(7).\n");
 }
 
 static void usage_print_verb(const char *name)
