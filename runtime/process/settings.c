@@ -22,9 +22,9 @@
 #include "descriptor.h"
 #include "ours.h"
 #include "task.h"
+#include "threads-parts.h"
 
 #define LIMITS 16
-#define GROUPS_MAX 4096
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* Linux 6.3; its result has the register commands */
 #define MEMBARRIER_REGISTER_ALL ((1 << 2) | (1 << 4) | (1 << 6) | (1 << 8))
 
@@ -193,24 +193,23 @@ static void fill(struct settings_record *record)
 
 void settings_save(struct ledger_writer *writer)
 {
-	static uint32_t groups[GROUPS_MAX] OURS;
 	static char cwd[PATH_MAX] OURS;
-	const int group_count = os_get_groups(groups, GROUPS_MAX);
+	const int group_count = threads_shared.group_count;
 	const int cwd_bytes = os_getcwd(cwd, sizeof(cwd));
 
 	if (group_count < 0)
-		ledger_veto(writer, "it is in too many groups", NULL);
+		ledger_veto(writer, "a membership in too many groups", NULL);
 	if (cwd_bytes < 0 || cwd[0] != '/') /* "(unreachable)..." */
-		ledger_veto(writer, "its working directory is gone", NULL);
+		ledger_veto(writer, "a working directory that is gone", NULL);
 	if (writer->veto[0])
 		return;
-	const size_t group_bytes = (unsigned)group_count * sizeof(*groups);
+	const size_t group_bytes = (unsigned)group_count * sizeof(uint32_t);
 	struct settings_record *record = ledger_put(writer, LEDGER_SETTINGS,
 		sizeof(*record) + group_bytes + (unsigned)cwd_bytes);
 	char *const after = (char *)(record + 1);
 	fill(record);
 	record->group_count = (unsigned)group_count;
-	memcpy(after, groups, group_bytes);
+	memcpy(after, threads_shared.groups, group_bytes);
 	memcpy(after + group_bytes, cwd, (unsigned)cwd_bytes);
 }
 
@@ -222,7 +221,7 @@ static const struct settings_record *find(const struct ledger_reader *state, con
 	size_t len;
 	const struct settings_record *record = ledger_next(&reader, LEDGER_SETTINGS, &len);
 
-	if (!record || len < sizeof(*record) || record->group_count > GROUPS_MAX ||
+	if (!record || len < sizeof(*record) || record->group_count > THREADS_GROUPS_MAX ||
 	    len <= sizeof(*record) + record->group_count * sizeof(uint32_t))
 		return NULL;
 	*ret_cwd = (const char *)(record + 1) + record->group_count * sizeof(uint32_t);

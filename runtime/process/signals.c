@@ -58,11 +58,11 @@ static void save_queue(struct ledger_writer *writer, uint64_t waiting)
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (os_is_error(queue)) {
 		queue = NULL;
-		ledger_veto(writer, "no memory for the signals that wait", NULL);
+		ledger_veto(writer, "no memory to note waiting signals in", NULL);
 		return;
 	}
 	if (!look_at_queue(waiting, queue, &count))
-		ledger_veto(writer, "too many signals wait", NULL);
+		ledger_veto(writer, "a queue of too many signals", NULL);
 	for (unsigned i = 0; i < count; i++)
 		memcpy(ledger_put(writer, LEDGER_SIGNAL, sizeof(siginfo_t)), &queue[i],
 		       sizeof(siginfo_t));

@@ -40,6 +40,15 @@ static const struct thread_record *next_record(struct ledger_reader *reader)
 	return record && len == sizeof(*record) ? record : NULL;
 }
 
+/* Who is not root may be again what he is. */
+static bool may_become(const struct os_credentials *wanted)
+{
+	struct os_credentials now;
+
+	os_get_credentials(&now);
+	return now.uid[1] == 0 || memcmp(&now, wanted, sizeof(now)) == 0;
+}
+
 int threads_check(const struct ledger_reader *state, bool is_exact, char why[192])
 {
 	struct ledger_reader reader = *state;
@@ -51,6 +60,13 @@ int threads_check(const struct ledger_reader *state, bool is_exact, char why[192
 	while ((record = next_record(&reader))) {
 		count++;
 		first = record->flags & THREAD_IS_MAIN ? record : first;
+		if (!may_become(&record->credentials)) {
+			line_add(&line, "it ran as user ");
+			line_add_number(&line, record->credentials.uid[1], 10);
+			line_add(&line, ", group ");
+			line_add_number(&line, record->credentials.gid[1], 10);
+			return -EPERM;
+		}
 	}
 	if (!first || count > THREADS_MAX) {
 		line_add(&line, "the image has no main thread, or too many others");
@@ -97,6 +113,20 @@ static void tell_rseq(const struct thread_record *record)
 		area->cpu = UINT32_MAX - 1; /* "registration failed" */
 }
 
+static void fail_as(const struct thread_record *record, int error)
+{
+	char text[128];
+	struct line line = line_in(text, sizeof(text));
+
+	line_add(&line, "heapsake: thread ");
+	line_add_number(&line, record->tid, 10);
+	line_add(&line, ": it cannot have its user and group ids again: errno ");
+	line_add_number(&line, (unsigned)-error, 10);
+	line_add(&line, "\n");
+	os_write(2, line.text, line.len);
+	os_exit_group(1);
+}
+
 /* To be told before anything that a change of ids takes back. Each thread has its own. What is not
  * given up although it was, would be a hole: that ends it. */
 static void become_who_it_was(const struct thread_record *record)
@@ -106,9 +136,11 @@ static void become_who_it_was(const struct thread_record *record)
 
 	os_get_credentials(&now);
 	os_set_groups(groups, group_count); /* refused: then they are as they were given to us */
-	if (memcmp(&now, &record->credentials, sizeof(now)) != 0 &&
-	    os_set_credentials(&record->credentials) != 0)
-		os_exit_group(1);
+	if (memcmp(&now, &record->credentials, sizeof(now)) != 0) {
+		const int error = os_set_credentials(&record->credentials);
+		if (error)
+			fail_as(record, error);
+	}
 	if (os_get_capabilities(&able) == 0 &&
 	    memcmp(&able, &record->capabilities, sizeof(able)) != 0)
 		os_set_capabilities(&record->capabilities);

@@ -12,6 +12,7 @@
 #include "task.h"
 
 #define THREADS_MAX 65536u
+#define THREADS_GROUPS_MAX 4096u
 #define THREAD_NAME_BYTES 16
 #define THREAD_CPU_WORDS 16 /* 1024 processors */
 
@@ -71,6 +72,8 @@ struct threads_shared {
 	int64_t rseq_offset; /* from fs; rseq_bytes 0: libc has registered none */
 	uint32_t rseq_bytes;
 	uint32_t signals_ended; /* as it was before the stop */
+	int group_count; /* supplementary groups of the main thread; -errno: too many */
+	uint32_t groups[THREADS_GROUPS_MAX];
 	uint32_t main; /* at a resume: its place */
 	uint64_t usual_affinity[THREAD_CPU_WORDS];
 };

@@ -107,6 +107,8 @@ static void note(struct thread *self, uint32_t generation)
 		note_rare(record);
 	ours_self.noted = self->birth;
 	record->pending = os_sigpending();
+	if (record->flags & THREAD_IS_MAIN)
+		threads_shared.group_count = os_get_groups(threads_shared.groups, THREADS_GROUPS_MAX);
 }
 
 static void say_here(void)

@@ -227,6 +227,12 @@ static int send_to_new(void)
 	return is_refused ? -EAGAIN : (int)len;
 }
 
+/* Somebody stands in the middle of giving all threads other ids, which some may have by now. */
+static bool is_changing_ids(void)
+{
+	return threads_calls.ids_begun != threads_calls.ids_ended;
+}
+
 static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 {
 	const uint64_t until = os_clock_ns(CLOCK_MONOTONIC) + hold_ns;
@@ -238,7 +244,7 @@ static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 	keep_only(send, &is_refused);
 	while (!is_refused && wait_for_absent(hold_ns, end_ns)) {
 		if (count_others() == threads_shared.count)
-			return true;
+			return !is_changing_ids();
 		const uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
 		if (now >= until || send_to_new() < 0)
 			return false;
@@ -282,6 +288,8 @@ static void name_culprit(char why[192])
 	for (uint32_t i = 0; i < threads_shared.count && !line.len; i++)
 		if (!has_come(thread_at(i)))
 			name_thread(&line, thread_at(i));
+	if (!line.len && is_changing_ids())
+		line_add(&line, "user or group ids are being changed");
 	if (!line.len)
 		line_add(&line, count_others() ? "threads begin and end faster than they can be stopped" :
 						 "/proc/self/task cannot be read");
@@ -345,7 +353,7 @@ static void veto_what_is_lost(struct ledger_writer *writer, const struct thread_
 	if (!(record->pending & ~UINT64_C(0) << 31))
 		return;
 	line_add_number(&line, record->tid, 10);
-	ledger_veto(writer, "a signal with a value waits for one thread", tid);
+	ledger_veto(writer, "a signal with a value for one thread", tid);
 }
 
 /* What is blocked everywhere and waits for the process is no thread's own. */
@@ -354,8 +362,6 @@ void threads_save(struct ledger_writer *writer)
 	const uint64_t shared = os_sigpending();
 	const bool look_again = has_directed_signals();
 
-	if (threads_calls.ids_begun != threads_calls.ids_ended)
-		ledger_veto(writer, "user or group ids are being changed", NULL);
 	for (uint32_t i = 0; i < threads_shared.count; i++) {
 		struct thread_record *record = ledger_put(writer, LEDGER_THREAD, sizeof(*record));
 		*record = thread_at(i)->record;

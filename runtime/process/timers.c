@@ -103,13 +103,14 @@ static void save_created(struct ledger_writer *writer)
 	const char *at = text;
 
 	if (len < 0 || len == sizeof(text) - 1) {
-		ledger_veto(writer, len < 0 ? "/proc/self/timers cannot be read" : "too many timers", NULL);
+		ledger_veto(writer, len < 0 ? "no way to read /proc/self/timers" :
+					      "a multitude of timers", NULL);
 		return;
 	}
 	text[len] = 0;
 	while ((at = parse(at, &timer))) {
 		if (os_timer_gettime(timer.id, &timer.left) != 0)
-			ledger_veto(writer, "a timer cannot be read", NULL);
+			ledger_veto(writer, "a timer that cannot be read", NULL);
 		memcpy(ledger_put(writer, LEDGER_TIMER, sizeof(timer)), &timer, sizeof(timer));
 	}
 }

@@ -151,6 +151,7 @@ static void life_end(void *unused)
 	const int error = threads_stop(LIFE_PATIENCE_NS, why);
 	if (error)
 		life_fail("not stopped: ", why, error);
+	os_set_groups(NULL, 0); /* the committer's own are nobody's business */
 	settings_prepare();
 	threads_save(&writer);
 	signals_save(&writer);
