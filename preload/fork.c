@@ -22,9 +22,10 @@
  *
  * _Fork() and clone() without CLONE_VM run no handlers, nor do system calls made by number
  * (syscall.c): they freeze first, and the child may use the heap as far as it might have used
- * glibc's (a single-threaded parent: fully). clone()'s child keeps our descriptor, and with it the
- * lock, until it execs or exits. The first of them takes the heap's locks for a moment: not from a
- * signal handler that interrupted malloc.
+ * glibc's (a single-threaded parent: fully). A child that shares its parent's descriptors, or
+ * returns from the system call on a stack of its own, keeps the pool's, and with it the lock, until
+ * it execs or exits. The first of them takes the heap's locks for a moment: not from a signal
+ * handler that interrupted malloc.
  */
 #include "preload.h"
 
@@ -208,6 +209,20 @@ INTERPOSE pid_t _Fork(void)
 	return pid;
 }
 
+/* What a clone child begins with: in its copy of the stack of who calls clone(). */
+struct beginning {
+	int (*fn)(void *argument);
+	void *argument;
+};
+
+static int begin(void *argument)
+{
+	const struct beginning *beginning = argument;
+
+	fork_forget_pool();
+	return beginning->fn(beginning->argument);
+}
+
 INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
 	va_list rest;
@@ -221,5 +236,8 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		errno = ENOMEM;
 		return -1;
 	}
-	return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
+	if (flags & (CLONE_VM | CLONE_FILES) || !fn)
+		return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
+	struct beginning beginning = {fn, arg};
+	return __clone(begin, stack, flags, &beginning, parent_tid, tls, child_tid);
 }

@@ -3,8 +3,9 @@
  * the heap is made private first, or the call fails with ENOMEM. All else passes through.
  *
  * A tail jump, as in dlopen.c: a clone child on a stack of its own returns from the system call
- * with nothing but its arguments on that stack, so no frame of ours may be waiting there. System
- * calls made without libc (Go, static code) are not seen.
+ * with nothing but its arguments on that stack, so no frame of ours may be waiting there. One that
+ * has a copy of this stack returns through here, and forgets the pool. System calls made without
+ * libc (Go, static code) are not seen.
  */
 #include "ends.h"
 #include "preload.h"
@@ -39,6 +40,25 @@ static bool is_fork(long number, long a, long b)
 	}
 }
 
+/* It comes by here, and has descriptors of its own. */
+static bool can_forget(long number, long a, long b)
+{
+	const struct clone_args *args = (const void *)a;
+
+	return number == SYS_clone3 ? !args->stack && !(args->flags & CLONE_FILES) :
+	       number == SYS_clone  ? !b && !(a & CLONE_FILES) : true;
+}
+
+static __attribute__((noinline, cold)) long fork_here(long number, long a, long b, long c, long d,
+						      long e, long f)
+{
+	const long pid = next(number, a, b, c, d, e, f);
+
+	if (pid == 0)
+		fork_forget_pool();
+	return pid;
+}
+
 static __attribute__((noinline, cold)) long fail(int error)
 {
 	errno = error;
@@ -54,8 +74,12 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 {
 	if (unlikely(!next))
 		syscall_init();
-	if (unlikely(is_fork(number, a, b)) && fork_freeze() != 0)
-		return fail(ENOMEM);
+	if (unlikely(is_fork(number, a, b))) {
+		if (fork_freeze() != 0)
+			return fail(ENOMEM);
+		if (can_forget(number, a, b))
+			return fork_here(number, a, b, c, d, e, f);
+	}
 	if (unlikely(number == SYS_exit_group))
 		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);

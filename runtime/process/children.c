@@ -167,7 +167,7 @@ static bool visit(void (*visit_one)(struct ledger_writer *writer, uint32_t pid),
 
 static void veto_child(struct ledger_writer *writer, uint32_t pid)
 {
-	veto(writer, "without a pid namespace of its own, while this child process is there", pid);
+	veto(writer, "a child process, and no pid namespace to give its number back in", pid);
 }
 
 void children_save(struct ledger_writer *writer, bool has_exact_tids)
@@ -177,7 +177,7 @@ void children_save(struct ledger_writer *writer, bool has_exact_tids)
 	if (look(P_ALL, 0, &info) == -ECHILD)
 		return;
 	if (!visit(has_exact_tids ? save_child : veto_child, writer))
-		ledger_veto(writer, "it has child processes, and the kernel does not list them "
+		ledger_veto(writer, "child processes that the kernel does not list "
 				    "(CONFIG_PROC_CHILDREN), or too many", NULL);
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -171,13 +172,26 @@ static void have_nothing_of_the_owner(void)
 	MUST(syscall(SYS_rt_sigaction, 33, NULL, &stop, 8) == 0 && !stop.handler);
 }
 
+static int be_clone(void *unused)
+{
+	have_nothing_of_the_owner();
+	return 0;
+}
+
 static void a_child_has_nothing_of_ours(void)
 {
+	static char stack[1 << 17];
 	int status;
 
 	for (int i = 0; i < 2; i++) {
 		const pid_t pid = fork_to(have_nothing_of_the_owner);
 		MUST(waitpid(pid, &status, 0) == pid && status == 0);
+		const pid_t cloned = clone(be_clone, stack + sizeof(stack), SIGCHLD, NULL);
+		MUST(waitpid(cloned, &status, 0) == cloned && status == 0);
+		const pid_t called = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+		if (called == 0)
+			_exit(be_clone(NULL));
+		MUST(waitpid(called, &status, 0) == called && status == 0);
 		status = system("test \"$(ls /proc/self/fd | wc -l)\" -eq 4 && ! env | grep HEAPSAKE");
 		MUST(status == 0);
 		if (i == 0)
