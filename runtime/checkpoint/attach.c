@@ -71,7 +71,7 @@ int checkpoint_attach(struct checkpoint *checkpoint)
 		error = bulk_clean(&checkpoint->bulk, &checkpoint->home);
 	if (!error)
 		error = anchor_attach(&checkpoint->anchor, checkpoint->epoch);
-	checkpoint->is_writer = checkpoint->home.is_viewed = !error;
+	checkpoint->is_writer = checkpoint->home.is_log_viewed = !error;
 	return error;
 }
 

@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "memory.h"
+#include "queue.h"
 #include "recover.h"
+#include "sum.h"
 
 #define SEGMENT_BYTES_DEFAULT LAYOUT_SEGMENT_MAX_BYTES
 #define BULK_PAGES_DEFAULT 512u
@@ -198,27 +200,39 @@ uint64_t checkpoint_entry_count(const struct checkpoint *checkpoint)
 	return checkpoint->annals.pages.count;
 }
 
-int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
-		       void *context)
+/* The region's pages that the log says something of at the selected epoch. */
+static int collect_pages(const struct checkpoint *checkpoint, uint32_t region, struct queue *queue)
 {
 	const struct annals *annals = &checkpoint->annals;
-	const uint64_t seq = checkpoint->selected_seq;
-	uint64_t lines[LAYOUT_LINES];
-	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	int error = 0;
 
 	for (size_t i = 0; !error && i < annals->pages.capacity; i++) {
 		const uint64_t key = annals->pages.entries[i].key;
 		if (!key || region_id_of_key(key) != region)
 			continue;
-		const uint64_t last = annals_find(annals, key, seq);
-		if (last == ANNALS_NONE || annals_at(annals, last)->kind == LAYOUT_ENTRY_HOME)
-			continue;
-		error = home_image(&checkpoint->home, key, seq, page, lines);
-		if (!error)
-			error = visit(context, region_page_of_key(key), annals_at(annals, last)->sum == 0,
-				      page);
+		const uint64_t last = annals_find(annals, key, checkpoint->selected_seq);
+		if (last != ANNALS_NONE && annals_at(annals, last)->kind != LAYOUT_ENTRY_HOME)
+			error = queue_put(queue, key);
 	}
+	return error;
+}
+
+/* In the order of the file, which after a power cut is not in memory; the log was just read. */
+int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,
+		       void *context)
+{
+	struct queue queue = {0};
+	uint64_t lines[LAYOUT_LINES], key;
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	int error = collect_pages(checkpoint, region, &queue);
+
+	checkpoint->home.is_log_viewed = true;
+	while (!error && queue_take(&queue, &key)) {
+		error = home_image(&checkpoint->home, key, checkpoint->selected_seq, page, lines);
+		if (!error)
+			error = visit(context, region_page_of_key(key), sum_is_zero_page(page), page);
+	}
+	queue_deinit(&queue);
 	return error;
 }
 

@@ -118,7 +118,7 @@ int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region, uint64_t fi
 		     uint64_t count, checkpoint_hear *hear, void *context, uint64_t *ret_pages);
 
 /* checkpoint_overlay() - visit the pages of a region that are, at the selected epoch, not what lies
- * in their home; verified, in no order. The others are their home as it is, not verified, and
+ * in their home; verified, ascending. The others are their home as it is, not verified, and
  * after checkpoint_attach() byte for byte. A visitor's error ends it and is returned. */
 typedef int checkpoint_visit(void *context, uint64_t index, bool is_zero, const void *page);
 int checkpoint_overlay(struct checkpoint *checkpoint, uint32_t region, checkpoint_visit *visit,

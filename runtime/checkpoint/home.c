@@ -58,11 +58,12 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 }
 
 /* Bytes of the file: where they are, or in `buffer`. */
-static int look(struct home *home, uint64_t place, size_t len, void *buffer, const void **ret_bytes)
+static int look(struct home *home, uint64_t place, size_t len, bool is_viewed, void *buffer,
+		const void **ret_bytes)
 {
 	if (!place)
 		return -ERANGE;
-	*ret_bytes = home->is_viewed ? medium_view(home->medium, len, place) : NULL;
+	*ret_bytes = is_viewed ? medium_view(home->medium, len, place) : NULL;
 	if (*ret_bytes)
 		return 0;
 	*ret_bytes = buffer;
@@ -91,8 +92,8 @@ static int apply_lines(struct home *home, const struct annals_entry *entry, uint
 
 	if (!(entry->mask & wanted))
 		return 0;
-	int error = look(home, log_file_place(home->log, entry->lines), delta_bytes(entry->mask), buffer,
-			 &lines);
+	int error = look(home, log_file_place(home->log, entry->lines), delta_bytes(entry->mask),
+			 home->is_log_viewed, buffer, &lines);
 	if (!error)
 		delta_apply(page, entry->mask, wanted, lines);
 	return error;
@@ -136,7 +137,8 @@ static int apply_entries(struct home *home, uint64_t number, void *page)
 static int read_page(struct home *home, uint64_t key, void *ret_page)
 {
 	const void *page;
-	int error = look(home, place_of(home, key, false), LAYOUT_BLOCK_BYTES, ret_page, &page);
+	int error = look(home, place_of(home, key, false), LAYOUT_BLOCK_BYTES, home->is_viewed, ret_page,
+			 &page);
 
 	if (!error && page != ret_page)
 		memcpy(ret_page, page, LAYOUT_BLOCK_BYTES);

@@ -24,7 +24,10 @@ struct home {
 	const struct roster *roster;
 	uint64_t seed;                     /* of line sums */
 	uint64_t zero_lines[LAYOUT_LINES]; /* the sums of a page of zeros */
-	bool is_viewed; /* by its writer: an error of the disk may be a SIGBUS, as for the program */
+	/* What may be looked at where it lies, so that an error of the disk would be a SIGBUS: of the
+	 * log what was read before; of home all, once the program uses it in the same way. */
+	bool is_log_viewed;
+	bool is_viewed;
 	struct home_fault fault;
 };
 
