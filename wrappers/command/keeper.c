@@ -26,6 +26,9 @@
 
 #include "command.h"
 #include "launch.h"
+#include "os.h"
+
+#define CRASH_SOON_NS (UINT64_C(5) * 1000000000)
 
 struct keeper {
 	struct life *life;
@@ -34,6 +37,7 @@ struct keeper {
 	int signal_fd;
 	bool has_ended;
 	int status; /* the program's, as wait(2) tells it */
+	uint64_t start_ns;
 	int start_error; /* an errno: it could not be started, because of `what` */
 	bool lacks_namespace;
 	char what[64];
@@ -253,16 +257,39 @@ static _Noreturn void die_of(int number)
 	_exit(128 + number); /* not reached by a signal that kills */
 }
 
+/* Of itself, and soon after it was resumed: it may do so for ever. */
+static bool is_crash_again(const struct keeper *keeper, uint64_t lived_ns)
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+	bool is_crash = false;
+
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
+		is_crash |= WTERMSIG(keeper->status) == crashes[i];
+	return is_crash && keeper->life->note.mode == KEEPER_RESUME && lived_ns < CRASH_SOON_NS;
+}
+
+static void keeper_say_killed(const struct keeper *keeper)
+{
+	const struct life *life = keeper->life;
+	const int number = WTERMSIG(keeper->status);
+	const uint64_t lived_ns = os_clock_ns(CLOCK_MONOTONIC) - keeper->start_ns;
+
+	if (is_crash_again(keeper, lived_ns))
+		say_line("heapsake: %s was killed by signal %d, %llu ms after its resume; if it always "
+			 "is, go back further: heapsake resume --epoch=-1 %s", life->name, number,
+			 (unsigned long long)lived_ns / 1000000, life->note.pool);
+	else
+		say_line("heapsake: %s was killed by signal %d; the same command line resumes it, "
+			 "--new starts afresh", life->name, number);
+}
+
 static _Noreturn void keeper_die(const struct keeper *keeper)
 {
-	const int number = WTERMSIG(keeper->status);
-
 	close(keeper->socket); /* its children end with it: a resume will find them dead */
 	waitpid(keeper->init, NULL, 0);
 	if (!keeper->life->is_quiet)
-		say_line("heapsake: %s was killed by signal %d; the same command line resumes it, "
-			 "--new starts afresh", keeper->life->name, number);
-	die_of(number);
+		keeper_say_killed(keeper);
+	die_of(WTERMSIG(keeper->status));
 }
 
 static int keeper_say_not_started(const struct keeper *keeper)
@@ -321,7 +348,11 @@ static void keeper_let_go(const struct keeper *keeper)
 
 int keeper_run(struct life *life)
 {
-	struct keeper keeper = {.life = life, .signal_fd = -1};
+	struct keeper keeper = {
+		.life = life,
+		.signal_fd = -1,
+		.start_ns = os_clock_ns(CLOCK_MONOTONIC),
+	};
 
 	life->uid = geteuid();
 	life->gid = getegid();

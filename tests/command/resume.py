@@ -1,0 +1,167 @@
+"""run -k process and resume: what was killed goes on, what has ended starts afresh."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from case import COMMAND, Case, main
+
+PATIENCE_S = 30
+COUNT = ("perl", "-e", '$| = 1; for ($i = 0;; $i++) { print "$i\n"; select undef, undef, undef, 0.005 }')
+
+
+class Resume(Case):
+    before = ()
+
+    def start(self, *words, verb=("run", "-qi", "20ms", "-k", "process", "-p", "pool"), **kwargs):
+        process = subprocess.Popen([*self.before, COMMAND, *verb, *words], cwd=kwargs.pop("cwd", self.dir),
+                                   env={**self.environ, **kwargs.pop("env", {})}, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, **kwargs)
+        self.started.append(process)
+        return process
+
+    def tearDown(self):
+        for process in self.started:
+            process.stdout.close()
+        super().tearDown()
+
+    def count(self, process, lines):
+        return [int(process.stdout.readline()) for _ in range(lines)]
+
+    def end(self, process):
+        """Killed, and its last word."""
+        process.kill()
+        rest = process.communicate(timeout=PATIENCE_S)[0].split(b"\n")[:-1]
+        return int(rest[-1]) if rest else None
+
+    def epoch(self):
+        return self.json("ls", "--json", "pool", before=self.before)["epoch"]
+
+
+class Again(Resume):
+    def test_the_same_command_line_goes_on(self):
+        process = self.start(*COUNT)
+        seen = self.count(process, 40)
+        self.assertEqual(seen, list(range(40)))
+        for _ in range(5):
+            last = self.end(process) or seen[-1]
+            process = self.start(*COUNT)
+            seen = self.count(process, 40)
+            self.assertEqual(seen, list(range(seen[0], seen[0] + 40)))
+            self.assertLessEqual(seen[0], last + 1)
+            self.assertGreater(seen[0], 0)
+
+    def test_resume_needs_no_command_line_and_no_directory(self):
+        process = self.start(*COUNT)
+        self.count(process, 40)
+        self.end(process)
+        process = self.start(verb=("resume", "-q", self.path("pool")), cwd="/")
+        self.assertGreater(self.count(process, 1)[0], 0)
+        process.kill()
+
+    def test_an_older_epoch(self):
+        process = self.start(*COUNT)
+        self.count(process, 100)
+        self.end(process)
+        process = self.start(verb=("resume", "-q", "pool"))
+        newest = self.count(process, 1)[0]
+        process.kill()
+        process.wait()
+        for words in [("--epoch=-1", "pool"), ("pool", "--epoch", "-1")]:
+            process = self.start(verb=("resume", "-q", *words))
+            self.assertLess(self.count(process, 1)[0], newest + 100)
+            process.kill()
+            process.wait()
+        self.expect(5, "resume", "--epoch", "99999999", "pool", out="", before=self.before)
+
+    def test_another_command_line_is_refused_and_new_starts_afresh(self):
+        process = self.start(*COUNT)
+        self.count(process, 40)
+        self.end(process)
+        result = self.expect(5, "run", "-q", "-p", "pool", *COUNT, "x", out="", before=self.before)
+        self.assertRegex(result.err, r'pool: holds "perl -e .*", not "perl -e .* x"; .* --new ')
+        process = self.start("--new", *COUNT)
+        self.assertEqual(self.count(process, 3), [0, 1, 2])
+
+    def test_the_program_is_its_file_not_its_name(self):
+        process = self.start(*COUNT)
+        self.count(process, 40)
+        self.end(process)
+        process = self.start(shutil.which("perl"), *COUNT[1:])
+        self.assertGreater(self.count(process, 1)[0], 0)
+
+    def test_what_has_ended_starts_afresh(self):
+        words = ["perl", "-e", 'print "a\n"; exit 3']
+        for _ in range(3):
+            result = self.do("run", "-qk", "process", "-p", "pool", *words, before=self.before)
+            self.assertEqual((result.status, result.out), (3, "a\n"))
+        result = self.expect(5, "resume", "pool", out="", before=self.before)
+        self.assertIn("its program has ended, with status 3", result.err)
+        info = self.json("info", "--json", "pool", before=self.before)
+        self.assertEqual((info["state"], info["end_status"]), ("EMPTY", 3))
+        self.assertEqual(self.do("run", "-qk", "process", "-p", "pool", "true", before=self.before).status, 0)
+
+    def test_every_signal_that_kills_resumes(self):
+        process = self.start(*COUNT)
+        self.count(process, 40)
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
+            process.send_signal(number)
+            process.communicate(timeout=PATIENCE_S)
+            self.assertEqual(process.returncode, -number)
+            process = self.start(*COUNT)
+            self.assertGreater(self.count(process, 1)[0], 0)
+
+    def test_a_crash_after_a_resume_is_told(self):
+        crash = ["perl", "-e", '$| = 1; print "1\n"; for (1..60) { select undef, undef, undef, 0.01 } kill SEGV, $$']
+        verb = ("run", "-i", "20ms", "-k", "process", "-p", "pool")
+        first = self.start(*crash, verb=verb).communicate(timeout=PATIENCE_S)[1].decode()
+        self.assertIn("was killed by signal 11; the same command line resumes it", first)
+        second = self.start(*crash, verb=verb).communicate(timeout=PATIENCE_S)[1].decode()
+        self.assertRegex(second, r"was killed by signal 11, \d+ ms after its resume; .*resume --epoch=-1 /.*pool\n")
+
+    def test_another_file_of_the_same_name_is_refused(self):
+        shutil.copy(shutil.which("perl"), self.path("prog"))
+        os.chmod(self.path("prog"), 0o755)
+        process = self.start("./prog", *COUNT[1:])
+        self.count(process, 40)
+        self.end(process)
+        os.rename(self.path("prog"), self.path("old"))
+        shutil.copy(shutil.which("cat"), self.path("prog"))
+        os.chmod(self.path("prog"), 0o755)
+        result = self.expect(5, "run", "-q", "-p", "pool", "./prog", *COUNT[1:], out="", before=self.before)
+        self.assertIn("prog was replaced since", result.err)
+        os.rename(self.path("old"), self.path("prog"))
+        process = self.start("./prog", *COUNT[1:])
+        self.assertGreater(self.count(process, 1)[0], 0)
+
+    def test_its_world_comes_back(self):
+        """Directory, environment and stack limit are those of its first life."""
+        os.mkdir(self.path("sub"), 0o777)
+        os.chmod(self.path("sub"), 0o777)
+        words = ["perl", "-e", '$| = 1; for (;;) { open F, "</proc/self/limits"; ($s) = grep /stack/, <F>; '
+                 'print readlink("/proc/self/cwd"), " $ENV{A} ", $s =~ /size\\s+(\\d+)/, "\n"; '
+                 'select undef, undef, undef, 0.01 }']
+        process = self.start(*words, verb=("run", "-qk", "process", "-p", self.path("pool")), cwd=self.path("sub"),
+                             env={"A": "first"})
+        first = [process.stdout.readline() for _ in range(30)][-1]
+        self.end_any(process)
+        self.before = [*self.before, "prlimit", "--stack=1048576:"]
+        process = self.start(*words, verb=("run", "-qk", "process", "-p", self.path("pool")), env={"A": "second"})
+        self.assertEqual([process.stdout.readline() for _ in range(3)], [first] * 3)
+
+    def end_any(self, process):
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+class AgainAsNobody(Again):
+    """The same in a user namespace."""
+
+    def setUp(self):
+        super().setUp()
+        self.before = self.as_nobody()
+
+
+main()
