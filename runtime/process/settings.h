@@ -28,8 +28,11 @@ int settings_make(const struct ledger_reader *state, struct line *why);
 const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret_count);
 
 void signals_save(struct ledger_writer *writer);
+/* signals_have_come() - others wait for the process than when signals_save() looked */
+bool signals_have_come(void);
 int signals_make(const struct ledger_reader *state, struct line *why);
 
+/* after signals_save(): a timer that expires between the two is found */
 void timers_save(struct ledger_writer *writer);
 /* when all threads are there: signals of timers may be for one */
 int timers_make(const struct ledger_reader *state, struct line *why);

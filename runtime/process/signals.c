@@ -68,10 +68,22 @@ static void save_queue(struct ledger_writer *writer, uint64_t waiting)
 		       sizeof(siginfo_t));
 }
 
+static uint64_t seen OURS;
+
+static uint64_t waiting_now(void)
+{
+	return os_sigpending() & ~BIT(OURS_STOP_SIGNAL);
+}
+
+bool signals_have_come(void)
+{
+	return waiting_now() != seen;
+}
+
 void signals_save(struct ledger_writer *writer)
 {
 	struct signals_record *record = ledger_put(writer, LEDGER_SIGNAL, sizeof(*record));
-	const uint64_t waiting = os_sigpending() & ~BIT(OURS_STOP_SIGNAL);
+	const uint64_t waiting = seen = waiting_now();
 
 	for (int signal = 1; signal <= SIGNALS; signal++)
 		if (is_kept(signal))

@@ -103,5 +103,8 @@ extern struct threads_calls threads_calls;
  * and makes some for itself. Before each stop. */
 void threads_arm(void);
 
+/* threads_read_pending() - the mask of signals that wait for this thread alone; costs a file */
+uint64_t threads_read_pending(uint32_t tid);
+
 /* threads_add() - a place for it, or -ENOSPC. Committer, or before there is one. */
 int threads_add(uint32_t tid);

@@ -54,13 +54,13 @@ static bool has_ended(const struct thread *thread)
 	return (thread->record.flags & THREAD_HAS_ENDED) != 0;
 }
 
-static long read_of(const struct thread *thread, const char *what, char *buffer, size_t len)
+static long read_of(uint32_t tid, const char *what, char *buffer, size_t len)
 {
 	char path[64];
 	struct line at = line_in(path, sizeof(path));
 
 	line_add(&at, "/proc/self/task/");
-	line_add_number(&at, thread->record.tid, 10);
+	line_add_number(&at, tid, 10);
 	line_add(&at, what);
 	const long have = os_read_file(path, buffer, len - 1);
 	buffer[have > 0 ? have : 0] = 0;
@@ -74,7 +74,7 @@ static bool is_zombie(const struct thread *thread)
 
 	if (thread->record.tid != (uint32_t)threads_shared.pid)
 		return false;
-	long i = read_of(thread, "/stat", text, sizeof(text)) - 1;
+	long i = read_of(thread->record.tid, "/stat", text, sizeof(text)) - 1;
 	while (i > 0 && text[i] != ')') /* the name's end, whatever is in it */
 		i--;
 	return i > 0 && i + 2 < (long)sizeof(text) && text[i + 2] == 'Z';
@@ -258,14 +258,14 @@ static void name_thread(struct line *line, const struct thread *thread)
 {
 	char name[32], call[128], where[64];
 
-	long len = read_of(thread, "/comm", name, sizeof(name));
+	long len = read_of(thread->record.tid, "/comm", name, sizeof(name));
 	name[len > 0 ? len - 1 : 0] = 0;
-	read_of(thread, "/syscall", call, sizeof(call));
+	read_of(thread->record.tid, "/syscall", call, sizeof(call));
 	char *end = call; /* of the number */
 	while (*end >= '0' && *end <= '9')
 		end++;
 	*end = 0;
-	len = read_of(thread, "/wchan", where, sizeof(where));
+	len = read_of(thread->record.tid, "/wchan", where, sizeof(where));
 	line_add(line, "thread ");
 	line_add_number(line, thread->record.tid, 10);
 	line_add(line, " (");
@@ -321,13 +321,12 @@ void threads_release(void)
 
 /* ---- Describing ---- */
 
-/* The mask of those that wait for this thread alone. */
-static uint64_t read_pending(const struct thread *thread)
+uint64_t threads_read_pending(uint32_t tid)
 {
 	static char text[4096] OURS;
 	uint64_t mask = 0;
 
-	read_of(thread, "/status", text, sizeof(text));
+	read_of(tid, "/status", text, sizeof(text));
 	const char *at = strstr(text, "SigPnd:");
 	for (at = at ? at + 8 : ""; *at; at++) {
 		const char *digit = strchr("0123456789abcdef", *at);
@@ -366,7 +365,7 @@ void threads_save(struct ledger_writer *writer)
 		struct thread_record *record = ledger_put(writer, LEDGER_THREAD, sizeof(*record));
 		*record = thread_at(i)->record;
 		if (look_again || record->pending & ~shared)
-			record->pending = read_pending(thread_at(i));
+			record->pending = threads_read_pending(record->tid);
 		else
 			record->pending = 0;
 		veto_what_is_lost(writer, record);

@@ -16,6 +16,7 @@
 
 #include "ours.h"
 #include "task.h"
+#include "threads-parts.h"
 
 #define TRIES_MAX 1000000
 #define RESTORE_IDS 77 /* PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15 */
@@ -95,6 +96,14 @@ static const char *parse(const char *text, struct timer_record *ret_record)
 	return end;
 }
 
+/* It has expired, and its thread has not got the signal yet, perhaps since it stands: that it is to
+ * come, and what with, would be lost. */
+static bool is_on_its_way(const struct timer_record *timer)
+{
+	return timer->tid && timer->signal > 0 &&
+	       threads_read_pending((uint32_t)timer->tid) >> (timer->signal - 1) & 1;
+}
+
 static void save_created(struct ledger_writer *writer)
 {
 	static char text[65536] OURS;
@@ -111,6 +120,8 @@ static void save_created(struct ledger_writer *writer)
 	while ((at = parse(at, &timer))) {
 		if (os_timer_gettime(timer.id, &timer.left) != 0)
 			ledger_veto(writer, "a timer that cannot be read", NULL);
+		if (is_on_its_way(&timer))
+			ledger_veto(writer, "a timer's signal on its way to a thread", NULL);
 		memcpy(ledger_put(writer, LEDGER_TIMER, sizeof(timer)), &timer, sizeof(timer));
 	}
 }
@@ -132,6 +143,9 @@ void timers_save(struct ledger_writer *writer)
 		keep_running(&record->intervals[which]);
 	}
 	save_created(writer);
+	/* Else one that has just expired would have neither time left nor a signal that waits. */
+	if (signals_have_come())
+		ledger_veto(writer, "a signal that comes this instant", NULL);
 }
 
 /* ---- Making them again ---- */

@@ -140,26 +140,38 @@ static void life_init(void *unused)
 	os_exit_group(life_wait(child));
 }
 
-/* On the stopper: a thread libc does not know. The old life ends as the new one does. */
-static void life_end(void *unused)
+/* False: vetoed, and all go on. */
+static bool life_save(void)
 {
-	const struct frame_clone clone = {.flags = CLONE_NEWPID | CLONE_NEWNS,
-					  .exit_signal = SIGCHLD};
 	struct ledger_writer writer = {.bytes = life_kept.state, .capacity = LIFE_STATE_BYTES};
 	char why[192] = "";
 
 	const int error = threads_stop(LIFE_PATIENCE_NS, why);
 	if (error)
 		life_fail("not stopped: ", why, error);
-	os_set_groups(NULL, 0); /* the committer's own are nobody's business */
 	settings_prepare();
 	threads_save(&writer);
 	signals_save(&writer);
 	timers_save(&writer);
 	settings_save(&writer);
-	if (writer.veto[0])
-		life_fail("vetoed: ", writer.veto, 0);
 	life_kept.len = writer.len;
+	if (writer.veto[0])
+		threads_release();
+	return !writer.veto[0];
+}
+
+/* On the stopper: a thread libc does not know. The old life ends as the new one does. */
+static void life_end(void *unused)
+{
+	const struct frame_clone clone = {.flags = CLONE_NEWPID | CLONE_NEWNS,
+					  .exit_signal = SIGCHLD};
+
+	os_set_groups(NULL, 0); /* the committer's own are nobody's business */
+	for (unsigned i = 0; !life_save(); i++) {
+		if (i == 100)
+			life_fail("vetoed", "", 0);
+		os_sleep_ns(5000000);
+	}
 	const long init = frame_clone(&clone, life_init, NULL);
 	if (init == -EPERM)
 		os_exit_group(LIFE_SKIPPED);
