@@ -8,13 +8,20 @@ import subprocess
 import time
 
 ADDR_NO_RANDOMIZE = 0x0040000
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 WAIT_S = 120
 SETTLED_BYTES = 64 << 20
 
 
 def stand_still():
     """From here on children are started as `heapsake run` does: their code stands where it stood."""
-    ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
+    LIBC.personality(ADDR_NO_RANDOMIZE)
+
+
+def die_with_parent():
+    """In a child: a runner that is killed leaves nothing behind, stopped or not."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Failed(Exception):
@@ -100,7 +107,8 @@ class Child:
     def __init__(self, words, env=None, errors=subprocess.DEVNULL):
         self.words = words
         self.process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=errors, text=True)
+                                        stdout=subprocess.PIPE, stderr=errors, text=True,
+                                        preexec_fn=die_with_parent)
 
     def line(self):
         told = self.process.stdout.readline()

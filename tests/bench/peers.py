@@ -87,7 +87,7 @@ def cells(samples, store):
 def measure(build, is_quick, is_all, rounds):
     rounds = rounds or (1 if is_quick else 7 if is_all else 3)
     seconds = 0.1 if is_quick else 1.5 if is_all else 0.7
-    accounts = 2000 if is_quick else 20000
+    accounts = 2000 if is_quick else 10000
     present = []
     try:
         for store in stores(build):
