@@ -1,6 +1,7 @@
 """doctor: what it says will not work does not, and what it says will, does."""
 import os
 import shutil
+import subprocess
 
 from case import PROGRAMS, Case, main
 
@@ -43,6 +44,17 @@ class Doctor(Case):
             _, noes = self.findings(1, program)
             self.assertEqual(noes, {what}, program)
             self.assertNotEqual(self.do("run", "-qk", "none", program).status, 0, program)
+
+    def test_a_go_program_is_not_kept_whole(self):
+        if shutil.which("objcopy") is None:
+            self.skipTest("no objcopy(1)")
+        subprocess.run(["objcopy", "--add-section", ".go.buildinfo=/etc/hostname", shutil.which("true"),
+                        self.path("go")], check=True)
+        findings, _ = self.findings(0, "./go")
+        self.assertIn(("keep process", "warn"), [(f["what"], f["verdict"]) for f in findings])
+        result = self.expect(5, "run", "-q", "./go", out="")
+        self.assertRegex(result.err, r"refused: \./go: is a Go program, .*; use -k none")
+        self.expect(0, "run", "-qk", "none", "./go")
 
     def test_what_it_says_works_does(self):
         for program in ["true", "/bin/sh", "perl"]:
