@@ -119,6 +119,8 @@ static void prepare(void)
 	follow_meet();
 	files_prepare();
 	settings_prepare();
+	if (settings_have_filter())
+		process_is_kept = false; /* for good: it is left alone, by its own calls, too */
 }
 
 static int stop(char why[192])

@@ -52,7 +52,7 @@ static struct {
 	uint64_t filters; /* of system calls, set by whoever started us */
 	int32_t oom_score_adj;
 	uint32_t is_foreground;
-	bool is_known;
+	bool is_known, is_filtered;
 } before OURS;
 
 /* ---- Text of /proc ---- */
@@ -117,11 +117,12 @@ static void look_at_status(void)
 	if (!before.is_known)
 		before.filters = filters;
 	struct line line = line_in(before.veto, sizeof(before.veto));
+	before.is_filtered = filters != before.filters;
 	const int64_t tracer = number_named(text, "TracerPid:");
 	if (tracer) {
 		line_add(&line, "it is traced by process ");
 		line_add_number(&line, (uint64_t)tracer, 10);
-	} else if (filters != before.filters) {
+	} else if (before.is_filtered) {
 		line_add(&line, "it has set a filter for its system calls (seccomp)");
 	}
 }
@@ -149,6 +150,11 @@ void settings_prepare(void)
 		before.is_foreground = field(text, 5) > 0 && field(text, 5) == field(text, 8);
 	}
 	before.is_known = true;
+}
+
+bool settings_have_filter(void)
+{
+	return before.is_filtered;
 }
 
 bool settings_allow_stop(char why[192])

@@ -20,6 +20,7 @@ void settings_prepare(void);
 /* settings_allow_stop() - false: signals are not to be sent (a filter of system calls would kill
  * whoever handles one), and why */
 bool settings_allow_stop(char why[192]);
+bool settings_have_filter(void); /* it may be death to ask the kernel for anything */
 void settings_save(struct ledger_writer *writer);
 int settings_check(const struct ledger_reader *state, struct refusal *ret_why);
 int settings_make(const struct ledger_reader *state, struct line *why);
