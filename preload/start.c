@@ -116,7 +116,8 @@ static int check_process(const struct config *config, struct refusal *ret_why)
 	int status = check_keep(config, ret_why);
 	if (!status)
 		status = check_single_instance(ret_why);
-	if (!status)
+	/* Wherever the heap of a whole process is, it is kept. */
+	if (!status && config->keep != KEEP_PROCESS)
 		status = check_malloc_is_ours(ret_why);
 	return status;
 }

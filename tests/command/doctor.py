@@ -39,11 +39,17 @@ class Doctor(Case):
             file.write(f"#!{PROGRAMS}/command-static\n")
         os.chmod(self.path("script"), 0o755)
         for program, what in [(f"{PROGRAMS}/command-static", "preload"),
-                              (f"{PROGRAMS}/command-own-malloc", "malloc"),
                               ("./script", "preload"), ("./nowhere", "program"), (self.dir, "program")]:
             _, noes = self.findings(1, program)
             self.assertEqual(noes, {what}, program)
             self.assertNotEqual(self.do("run", "-qk", "none", program).status, 0, program)
+
+    def test_a_malloc_of_its_own_is_kept_with_the_whole_process(self):
+        program = f"{PROGRAMS}/command-own-malloc"
+        findings, _ = self.findings(0, program)
+        self.assertIn(("malloc", "warn"), [(f["what"], f["verdict"]) for f in findings])
+        self.expect(2, "run", "-qk", "none", program)
+        self.expect(0, "run", "-qk", "process", "-p", "pool", program)
 
     def test_a_go_program_is_not_kept_whole(self):
         if shutil.which("objcopy") is None:

@@ -1,5 +1,8 @@
-/* A program that brings its own malloc: no preload comes before the program itself. */
+/* A program that brings its own malloc: no preload comes before the program itself.
+ * With an argument it counts there for ever. */
 #include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
 
 void *malloc(size_t size);
 
@@ -13,7 +16,24 @@ void *malloc(size_t size)
 	return used <= sizeof(memory) ? p : NULL;
 }
 
-int main(void)
+void free(void *p);
+void free(void *p)
 {
-	return malloc(1) ? 0 : 1;
+	(void)p;
+}
+
+int main(int argc, char **argv)
+{
+	int *count = malloc(sizeof(*count));
+
+	if (!count)
+		return 1;
+	(void)argv;
+	for (*count = 0; argc > 1; ++*count) {
+		char line[32];
+		if (write(1, line, (size_t)snprintf(line, sizeof(line), "%d\n", *count)) < 0)
+			return 1;
+		usleep(5000);
+	}
+	return 0;
 }

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from case import COMMAND, Case, main
+from case import COMMAND, PROGRAMS, Case, main
 
 PATIENCE_S = 30
 COUNT = ("perl", "-e", '$| = 1; for ($i = 0;; $i++) { print "$i\n"; select undef, undef, undef, 0.005 }')
@@ -120,6 +120,14 @@ class Again(Resume):
         self.assertIn("was killed by signal 11; the same command line resumes it", first)
         second = self.start(*crash, verb=verb).communicate(timeout=PATIENCE_S)[1].decode()
         self.assertRegex(second, r"was killed by signal 11, \d+ ms after its resume; .*resume --epoch=-1 /.*pool\n")
+
+    def test_a_malloc_of_the_programs_own(self):
+        words = (os.path.join(PROGRAMS, "command-own-malloc"), "count")
+        process = self.start(*words)
+        self.count(process, 40)
+        self.end(process)
+        process = self.start(*words)
+        self.assertGreater(self.count(process, 1)[0], 0)
 
     def test_another_file_of_the_same_name_is_refused(self):
         shutil.copy(shutil.which("perl"), self.path("prog"))

@@ -42,8 +42,10 @@ static void doctor_tell_allocator(struct doctor *doctor, const struct program *p
 	if (program->kind != PROGRAM_ELF)
 		return;
 	if (program->defines_malloc)
-		doctor_tell(doctor, VERDICT_NO, "malloc", "build it without its own allocator",
-			    "%s defines its own, which no preload replaces", program->path);
+		doctor_tell(doctor, VERDICT_WARN, "malloc",
+			    "use -k process, or build it without its own allocator",
+			    "%s defines its own, which no preload replaces: it cannot be in a pool, and "
+			    "is kept with the whole process only", program->path);
 	else if (program->allocator[0])
 		doctor_tell(doctor, VERDICT_WARN, "malloc", NULL,
 			    "%s is replaced; what it hands out by names of its own is not in "

@@ -19,7 +19,8 @@ const struct verb verbs[] = {
 	 "[-p POOL] [-s SIZE] [-k none|heap|process] [-i INTERVAL] [-d cache|media] [--new]\n"
 	 "           [--epoch N] [-q] [--] PROG ARG...",
 	 "start a program with a pool, or go on with the one that was killed", run_main},
-	{"resume", "[--epoch N] [-q] POOL", "go on with what a pool holds, without its command line", resume_main},
+	{"resume", "[--epoch N] [-q] POOL", "go on with what a pool holds, whatever it is",
+	 resume_main},
 	{"create", "-s SIZE [--base ADDR] POOL", "make an empty pool", create_main},
 	{"rm", "POOL", "remove a pool that nobody uses", rm_main},
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
