@@ -20,6 +20,8 @@
 #include "os.h"
 #include "ours.h"
 
+#define SPARE 64 /* numbers we may need */
+
 /* Flags that F_SETFL sets; the others were given at the open. */
 #define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC)
 
@@ -117,21 +119,30 @@ static bool is_recorded(const struct ledger_reader *state, int fd)
 	return false;
 }
 
-/* A number above all recorded ones, where neither we nor what is made stand in the way. */
+/* A number the image has not, out of the way, under the limit: above all recorded ones if that can
+ * be, else any that is free. Where to begin to look for one. */
 static int aside_of(const struct ledger_reader *state)
 {
 	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
 	const struct file_record *record;
-	int aside = 512;
+	struct rlimit limit = {.rlim_cur = 0};
+	int highest = 2;
 
+	os_getrlimit(RLIMIT_NOFILE, &limit);
 	while ((record = next(&reader)))
-		if (record->fd >= (uint32_t)aside)
-			aside = (int)record->fd + 1;
-	return aside;
+		highest = (int)record->fd; /* they ascend */
+	if (highest < 512 && limit.rlim_cur > 512 + SPARE)
+		return 512;
+	if (limit.rlim_cur > (rlim_t)highest + SPARE)
+		return highest + 1;
+	for (int fd = highest; fd > 2; fd--)
+		if (!is_recorded(state, fd) && os_fcntl(fd, F_GETFD, NULL) == -EBADF)
+			return fd;
+	return highest + 1;
 }
 
-/* Everything there is but ours, the caller's, and what was put aside. The directory is read again
- * from its start after each piece: what is closed while it is read does no harm. */
+/* Everything there is but ours, the caller's, and what was put aside. The kernel goes on by number,
+ * so what is closed while it is read does no harm. */
 static int close_others(void)
 {
 	static char names[4096] __attribute__((aligned(8))) OURS;
@@ -165,13 +176,13 @@ static int make_room(const struct ledger_reader *state)
 {
 	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
 	const struct file_record *record;
-	const int aside = aside_of(state);
 	int error = 0;
 
 	while (!error && (record = next(&reader)))
-		error = ours_fd_clear((int)record->fd, aside);
+		if (ours_fd_has((int)record->fd))
+			error = ours_fd_clear((int)record->fd, aside_of(state));
 	for (int fd = 0; fd < 3 && !error; fd++) {
-		callers[fd] = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)aside);
+		callers[fd] = os_fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)aside_of(state));
 		if (callers[fd] == -EBADF)
 			callers[fd] = -1;
 		else if (callers[fd] < 0)

@@ -139,7 +139,7 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 
 static int open_again(const struct file_record *record)
 {
-	const int not_again = O_CREAT | O_EXCL | O_TRUNC;
+	const int not_again = O_CREAT | O_EXCL | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
 
 	return os_open(part_of(record)->path,
 		       ((int)record->status & ~not_again) | O_NOCTTY | O_CLOEXEC, 0);

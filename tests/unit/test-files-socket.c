@@ -1,4 +1,5 @@
 /* Sockets in two lives: those a process has alone, and pairs of which it has both ends. */
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -93,6 +94,29 @@ static void sockets_go_on(void)
 Test(sockets, sockets_listen_again_and_connections_are_closed)
 {
 	two_lives(has_sockets, sockets_go_on);
+}
+
+static void listens_to_routes(void)
+{
+	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = 1};
+
+	both->fd[0] = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	EXPECT(bind(both->fd[0], (void *)&name, sizeof(name)) == 0);
+	save();
+}
+
+static void routes_are_told(void)
+{
+	struct sockaddr_nl name;
+	socklen_t len = sizeof(name);
+
+	EXPECT(getsockname(both->fd[0], (void *)&name, &len) == 0 && name.nl_groups == 1 &&
+	       name.nl_pid != 0);
+}
+
+Test(sockets, netlink_socket_has_its_groups)
+{
+	two_lives(listens_to_routes, routes_are_told);
 }
 
 static void has_pairs(void)

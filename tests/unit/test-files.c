@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 
 #include "ours.h"
@@ -390,6 +391,33 @@ Test(files, terminal_is_the_new_one_with_the_old_settings)
 }
 
 /* ---- numbers ---- */
+
+static void limit_to_64(void)
+{
+	const struct rlimit limit = {64, 64};
+
+	EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void has_the_last_number(void)
+{
+	both->fd[0] = dup2(open("/dev/zero", O_RDONLY), 63);
+	save();
+}
+
+static void has_it_under_the_limit(void)
+{
+	char c = 1;
+
+	EXPECT(both->fd[0] == 63 && read(63, &c, 1) == 1 && c == 0);
+	EXPECT(fcntl(2, F_GETFD) >= 0 && fcntl(62, F_GETFD) == -1);
+}
+
+Test(files, a_low_limit_with_the_last_number_taken_is_enough)
+{
+	caller = limit_to_64;
+	two_lives(has_the_last_number, has_it_under_the_limit);
+}
 
 static void changes_all(void)
 {
