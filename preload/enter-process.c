@@ -73,6 +73,7 @@ static int open_process(struct refusal *ret_why)
 	const int error = process_open(&(struct process_plan){
 		.track = engine.track,
 		.window = &preload.window,
+		.control = preload.pool.control,
 		.checkpoint = engine.checkpoint,
 		.pool = preload.pool.path,
 		.note = &self.note,

@@ -260,3 +260,17 @@ int control_read(const struct control *control, struct control_snapshot *ret_sna
 	}
 	return -EAGAIN;
 }
+
+void control_note_outputs(struct control *control, uint32_t known, const uint64_t bytes[3])
+{
+	memcpy(control->output_bytes, bytes, sizeof(control->output_bytes));
+	__atomic_store_n(&control->outputs_known, known, __ATOMIC_RELEASE);
+}
+
+uint32_t control_take_outputs(struct control *control, uint64_t ret_bytes[3])
+{
+	const uint32_t known = __atomic_exchange_n(&control->outputs_known, 0, __ATOMIC_ACQ_REL);
+
+	memcpy(ret_bytes, control->output_bytes, sizeof(control->output_bytes));
+	return known & 7;
+}

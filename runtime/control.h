@@ -70,7 +70,14 @@ uint32_t control_doorbell(const struct control *control);
 void control_sleep(struct control *control, uint32_t doorbell, uint64_t timeout_ns);
 void control_ring(struct control *control);
 
+/* control_take_outputs() - what the last run's keeper has noted, and it is forgotten. Bits of what
+ * is known */
+uint32_t control_take_outputs(struct control *control, uint64_t ret_bytes[3]);
+
 /* ---- Everybody else ---- */
+
+/* control_note_outputs() - the keeper, when its program is dead: how long its output was then */
+void control_note_outputs(struct control *control, uint32_t known, const uint64_t bytes[3]);
 
 struct control_snapshot {
 	struct control_owner owner;

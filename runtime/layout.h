@@ -231,7 +231,10 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    280     4  errno of the newest one that failed
  *    284     4  requests durable: the newest one whose epoch is on media
  *    288   192  why the state is not OK, or who delays a cut; zero-terminated
- *    480  3616  reserved
+ *    480     4  bits: of which of the next three the length is known; the keeper's (keep=process)
+ *    484     4  reserved
+ *    488    24  lengths of the files that were descriptors 0 to 2 when the program was killed
+ *    512  3584  reserved
  */
 enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
 
@@ -282,7 +285,10 @@ struct control {
 	int32_t request_error;
 	uint32_t requests_durable;
 	char why[192];
-	uint8_t reserved[3616];
+	uint32_t outputs_known;
+	uint32_t reserved0;
+	uint64_t output_bytes[3];
+	uint8_t reserved[3584];
 };
 static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
 static_assert(offsetof(struct control, seq) == 8, "on media");
@@ -295,7 +301,8 @@ static_assert(offsetof(struct control, state) == 144, "on media");
 static_assert(offsetof(struct control, counters) == 176, "on media");
 static_assert(offsetof(struct control, doorbell) == 268, "on media");
 static_assert(offsetof(struct control, why) == 288, "on media");
-static_assert(offsetof(struct control, reserved) == 480, "on media");
+static_assert(offsetof(struct control, output_bytes) == 488, "on media");
+static_assert(offsetof(struct control, reserved) == 512, "on media");
 
 /*
  * ---- Locks ----

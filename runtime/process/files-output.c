@@ -10,7 +10,6 @@
 
 #include "descriptor.h"
 #include "files-kind.h"
-#include "keeper.h"
 #include "os.h"
 #include "ours.h"
 #include "process-parts.h"
@@ -53,13 +52,14 @@ void output_look(const char *path, uint64_t dev, uint64_t ino)
 		os_close(fd); /* and with it the lease */
 }
 
-/* Who called us may be writing through the very description we have: wrappers/command/callers.c. */
-static bool is_of_callers(uint64_t dev, uint64_t ino)
+/* Who called us may have written through the description we have, after the program's death. */
+static bool has_grown(uint64_t dev, uint64_t ino)
 {
-	const struct keeper_note *note = process_self.plan.note;
 	const int fd = callers_fd(dev, ino);
+	struct stat st;
 
-	return fd >= 0 && note && (note->callers_files >> fd & 1);
+	return fd >= 0 && (process_self.outputs_known >> fd & 1) && os_fstat(fd, &st) == 0 &&
+	       (uint64_t)st.st_size != process_self.output_bytes[fd];
 }
 
 bool output_is_shared(uint64_t dev, uint64_t ino)
@@ -67,7 +67,7 @@ bool output_is_shared(uint64_t dev, uint64_t ino)
 	for (unsigned i = 0; i < shared_count; i++)
 		if (shared[i].dev == dev && shared[i].ino == ino)
 			return true;
-	return is_of_callers(dev, ino);
+	return has_grown(dev, ino);
 }
 
 static int copy(int in, int out, uint64_t from, uint64_t to)

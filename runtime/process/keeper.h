@@ -30,7 +30,6 @@ struct keeper_note {
 	/* What the caller of this life wants, whatever the environment of the first one says. */
 	uint32_t is_new;         /* --new: nothing of what is in the pool is to stay */
 	uint32_t is_quiet;
-	uint32_t callers_files;  /* bits: 0 to 2, if they are not the program's alone */
 	uint32_t durability;     /* enum durability */
 	uint64_t interval_ns;
 	uint64_t keeper_ticks;   /* pool_process_start() of the keeper */

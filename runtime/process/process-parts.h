@@ -10,6 +10,8 @@ struct process_self {
 	unsigned newest;
 	bool has_ended;
 	int32_t status;
+	uint32_t outputs_known; /* how long output was at the last run's death: control.h */
+	uint64_t output_bytes[3];
 	/* The image that is there: resume.c. */
 	char *directory;
 	struct ledger_reader image;

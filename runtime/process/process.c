@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "children.h"
+#include "control.h"
 #include "files.h"
 #include "follow.h"
 #include "launched.h"
@@ -149,6 +150,8 @@ static char *memory_of(uint64_t bytes)
 int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp)
 {
 	process_self.plan = *plan;
+	process_self.outputs_known =
+		control_take_outputs(plan->control, process_self.output_bytes);
 	files_open(plan->pool, plan->note->is_quiet);
 	process_self.ledgers[0] = memory_of(STATE_BYTES);
 	process_self.ledgers[1] = memory_of(STATE_BYTES);

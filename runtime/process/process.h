@@ -17,6 +17,7 @@ struct track;
 struct process_plan {
 	struct track *track;
 	struct window *window;         /* of the heap */
+	struct control *control;       /* of the pool */
 	struct checkpoint *checkpoint;
 	const char *pool;              /* its path, for messages */
 	const struct keeper_note *note;

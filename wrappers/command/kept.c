@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "callers.h"
 #include "command.h"
 #include "launch.h"
 #include "life.h"
@@ -104,7 +103,6 @@ static int prepare_life(struct life *life, const struct config *config, struct r
 	life->note.is_quiet = config->is_quiet;
 	life->note.durability = config->durability;
 	life->note.interval_ns = config->interval_ns;
-	life->note.callers_files = callers_files();
 	life->note.keeper_pid = getpid();
 	life->note.keeper_ticks = pool_process_start(getpid());
 	error = note_pool(&life->note, config->pool_path);
