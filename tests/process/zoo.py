@@ -289,6 +289,8 @@ def programs():
         built("mutexes"),
         built("crowd"),
         built("sleeps"),
+        built("patient"),
+        built("remaps"),
         built("descriptors", ["appended", "shared"]),
         built("exceptions"),
         built("team"),

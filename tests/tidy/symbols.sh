@@ -7,7 +7,7 @@ set -u
 export LC_ALL=C
 exported="_Exit _Fork __libc_start_main __longjmp_chk __poll_chk __ppoll_chk __pread64_chk
 __pread_chk __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp
-_setjmp accept accept4 aligned_alloc bsd_signal calloc cfree clock_nanosleep clone
+_setjmp accept accept4 aligned_alloc brk bsd_signal calloc cfree clock_nanosleep clone
 cnd_broadcast cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2
 epoll_wait execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64
 fdatasync fexecve flock fork free fsync hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude
@@ -23,7 +23,7 @@ pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_rwlock_rdlock
 pthread_rwlock_timedrdlock pthread_rwlock_timedwrlock pthread_rwlock_tryrdlock
 pthread_rwlock_trywrlock pthread_rwlock_unlock pthread_rwlock_wrlock pthread_sigqueue
 pthread_spin_lock pthread_spin_trylock pthread_spin_unlock pthread_timedjoin_np pvalloc pwrite
-pwrite64 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg select
+pwrite64 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk select
 sem_clockwait sem_timedwait sem_wait semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
 sendto setegid seteuid setgid setgroups setjmp setregid setresgid setresuid setreuid setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
