@@ -103,11 +103,8 @@ static int begin(const struct config *config, struct refusal *ret_why)
 /* Nobody else's thread is there yet. */
 static int start_again(void)
 {
-	const int error = committer_start();
-
-	if (!error && !self.note.is_quiet)
-		process_say_resumed(committer_epoch());
-	return error;
+	process_say_resumed(committer_epoch());
+	return committer_start();
 }
 
 static int come_back(const struct config *config, struct refusal *ret_why)

@@ -60,6 +60,18 @@ int file_place(int made, int fd, bool is_cloexec)
 	return error < 0 ? error : 0;
 }
 
+int files_stderr(void)
+{
+	return callers[2] < 0 ? 2 : callers[2];
+}
+
+void files_let_stderr_go(void)
+{
+	if (callers[2] >= 0)
+		os_close(callers[2]);
+	callers[2] = -1;
+}
+
 /* While descriptors are made, stderr may be a file that is yet to be cut back: lines wait. */
 static struct {
 	bool is_waiting;
@@ -71,7 +83,7 @@ static void write_notices(void)
 {
 	notices.is_waiting = false;
 	if (notices.len)
-		os_write(2, notices.text, notices.len);
+		os_write(files_stderr(), notices.text, notices.len);
 	notices.len = 0;
 }
 
@@ -310,10 +322,10 @@ int files_make(const struct ledger_reader *state, struct line *why)
 		    (error = kind->finish(record, state, why)))
 			return explain(record, error, why);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		if (callers[i] >= 0)
 			os_close(callers[i]);
-	callers[0] = callers[1] = callers[2] = -1;
+	callers[0] = callers[1] = -1;
 	write_notices();
 	return 0;
 }

@@ -26,3 +26,8 @@ void files_save(struct ledger_writer *writer);
  * image's already. */
 int files_check(const struct ledger_reader *state, struct refusal *ret_why);
 int files_make(const struct ledger_reader *state, struct line *why);
+
+/* files_stderr() - where the caller reads us: 2 is the program's own, once files are made, and may
+ * be its log. files_let_stderr_go(): all is said; before there are epochs, which would keep it. */
+int files_stderr(void);
+void files_let_stderr_go(void);

@@ -47,7 +47,8 @@ int process_show_heap(void);
  * Only what cannot be foreseen still ends it, with one line and 1. */
 _Noreturn void process_resume(int (*start)(void));
 
-/* process_say_resumed() - the line that says so; no libc */
+/* process_say_resumed() - the line that says so, the last to whoever has started us, unless he
+ * wants none; no libc, and before the committer starts */
 void process_say_resumed(uint64_t epoch);
 
 /* ---- From the program's threads ---- */

@@ -226,7 +226,7 @@ static _Noreturn void fail(const char *what, const struct line *why, int error)
 	line_add(&line, ": error ");
 	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
 	line_add(&line, "; nothing in the pool has changed\n");
-	os_write(2, line.text, line.len);
+	os_write(files_stderr(), line.text, line.len);
 	os_exit_group(STATUS_FAILED);
 }
 
@@ -450,5 +450,7 @@ void process_say_resumed(uint64_t epoch)
 	line_add(&line, " at epoch ");
 	line_add_number(&line, epoch, 10);
 	line_add(&line, "\n");
-	os_write(2, line.text, line.len);
+	if (!process_self.plan.note->is_quiet)
+		os_write(files_stderr(), line.text, line.len);
+	files_let_stderr_go();
 }
