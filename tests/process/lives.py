@@ -3,12 +3,14 @@
 A life is one `heapsake run`; it ends because it was killed, or by itself. The pid that is killed is
 found as the keeper's only grandchild, so nothing else can be hit.
 """
+import fcntl
 import os
 import pwd
 import re
 import resource
 import signal
 import subprocess
+import termios
 import time
 
 LIMIT_S = 100
@@ -59,15 +61,16 @@ class Restarted(Failure):
 class Life:
     """One `heapsake run`, from the exec to its end."""
 
-    def __init__(self, place, argv, stdin=None):
+    def __init__(self, place, argv, stdin=None, terminal=None):
         self.place = place
         self.error_path = os.path.join(place.directory, f"stderr.{len(place.lives)}")
         line = [place.options.command, "run", "-k", "process", "-p", place.pool, "-s", "1G", "-i",
                 place.interval, "--", *argv]
-        with open(place.path("out"), "ab") as out, open(self.error_path, "wb") as errors:
+        with open(self.error_path, "wb") as errors:
             self.process = subprocess.Popen(
-                line, cwd=place.directory, env=place.env, stdin=stdin or subprocess.DEVNULL,
-                stdout=out, stderr=errors, **place.identity())
+                line, cwd=place.directory, env=place.env, stderr=errors,
+                stdin=terminal or stdin or subprocess.DEVNULL, stdout=terminal,
+                start_new_session=bool(terminal), **place.identity(not terminal, bool(terminal)))
         self.is_counted = False
 
     def said(self):
@@ -144,12 +147,24 @@ class Place:
             os.chmod(directory, 0o755)
             os.chown(directory, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
 
-    def identity(self):
-        limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))}
-        if not self.user:
-            return limits
-        entry = pwd.getpwnam(self.user)
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], **limits}
+    def identity(self, has_output=True, is_leader=False):
+        """For Popen: whom it runs as, and without cores; a leader's stdin is its terminal. The
+        output is opened as a shell does, by the process that becomes the command: who has it open
+        as well is taken for one who writes it, too."""
+        def prepare():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if is_leader:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            if has_output:
+                out = os.open(self.path("out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                os.dup2(out, 1)
+                os.close(out)
+
+        who = {}
+        if self.user:
+            entry = pwd.getpwnam(self.user)
+            who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return {"preexec_fn": prepare, **who}
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -159,9 +174,17 @@ class Place:
             file.write(text)
         os.chmod(self.path(name), 0o755)
 
-    def start(self, argv, stdin=None):
-        self.lives.append(Life(self, argv, stdin))
+    def start(self, argv, stdin=None, terminal=None):
+        self.lives.append(Life(self, argv, stdin, terminal))
         return self.lives[-1]
+
+    def checkpoint(self):
+        """What was done so far is kept from now on."""
+        done = subprocess.run([self.options.command, "checkpoint", "--wait", self.pool],
+                              capture_output=True, text=True, timeout=LIMIT_S,
+                              **self.identity(has_output=False))
+        if done.returncode:
+            raise Failure(f"checkpoint: status {done.returncode}\n{done.stdout}{done.stderr}")
 
     def note_start(self, epoch):
         self.starts += 1
