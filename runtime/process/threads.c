@@ -21,7 +21,8 @@
 
 #define FIRST_HOLD_NS UINT64_C(20000000)
 #define SPIN_NS UINT64_C(15000)
-#define LOOK_AGAIN_NS 500000
+#define LOOK_AGAIN_MIN_NS 100000
+#define LOOK_AGAIN_MAX_NS 2000000
 
 /* ---- Those that are known ---- */
 
@@ -151,7 +152,7 @@ static bool spin_for_absent(void)
  * nobody comes. Whoever ended is looked for only then: it costs a call for each absent one. */
 static bool wait_for_absent(uint64_t hold_ns, uint64_t end_ns)
 {
-	const struct timespec look_again = {.tv_nsec = LOOK_AGAIN_NS};
+	struct timespec look_again = {.tv_nsec = LOOK_AGAIN_MIN_NS};
 	uint32_t *absent = &threads_shared.absent, fewest = UINT32_MAX;
 	uint64_t now = os_clock_ns(CLOCK_MONOTONIC), until = now + hold_ns;
 	bool unused;
@@ -166,10 +167,13 @@ static bool wait_for_absent(uint64_t hold_ns, uint64_t end_ns)
 		left = __atomic_and_fetch(absent, ~THREADS_SLEEPS, __ATOMIC_ACQ_REL);
 		if (left == 0)
 			return true;
-		if (left < fewest)
+		if (left < fewest) {
 			until = now + hold_ns;
-		else if (result == -ETIMEDOUT)
+		} else if (result == -ETIMEDOUT) {
 			keep_only(is_still_there, &unused);
+			if (look_again.tv_nsec < LOOK_AGAIN_MAX_NS)
+				look_again.tv_nsec *= 2;
+		}
 		fewest = left < fewest ? left : fewest;
 	}
 	return false;
