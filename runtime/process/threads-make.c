@@ -220,10 +220,21 @@ static int place_all(const struct ledger_reader *state)
 		if (place < 0)
 			return place;
 		threads_shared.threads[place].record = *record;
+		threads_shared.threads[place].old_tid = record->tid;
 		if (record->flags & THREAD_IS_MAIN)
 			threads_shared.main = (uint32_t)place;
 	}
 	return threads_shared.main == UINT32_MAX ? -EINVAL : 0;
+}
+
+uint32_t threads_new_tid(uint32_t old_tid)
+{
+	for (uint32_t i = 0; i < threads_shared.count; i++) {
+		const struct thread *thread = &threads_shared.threads[threads_shared.order[i]];
+		if (thread->old_tid == old_tid)
+			return i == threads_shared.main ? (uint32_t)os_gettid() : thread->record.tid;
+	}
+	return 0;
 }
 
 static int wait_for_made(uint32_t count)

@@ -52,6 +52,7 @@ struct thread {
 	struct thread_record record;
 	uint32_t birth;  /* given once to each thread: what ours_self.noted is compared with */
 	uint32_t stands; /* the generation it stands in */
+	uint32_t old_tid; /* at a resume: what the image calls it */
 };
 
 /*
@@ -105,6 +106,9 @@ void threads_arm(void);
 
 /* threads_read_pending() - the mask of signals that wait for this thread alone; costs a file */
 uint64_t threads_read_pending(uint32_t tid);
+
+/* threads_new_tid() - of a thread that was made again; 0: there is none of that number */
+uint32_t threads_new_tid(uint32_t old_tid);
 
 /* threads_add() - a place for it, or -ENOSPC. Committer, or before there is one. */
 int threads_add(uint32_t tid);

@@ -160,7 +160,7 @@ static int create(const struct timer_record *timer)
 	event.sigev_notify = timer->notify;
 	event.sigev_signo = timer->signal;
 	event.sigev_value.sival_ptr = (void *)(uintptr_t)timer->value;
-	event._sigev_un._tid = timer->tid;
+	event._sigev_un._tid = timer->tid ? (int)threads_new_tid((uint32_t)timer->tid) : 0;
 	for (unsigned i = 0; i < TRIES_MAX; i++) {
 		int id = timer->id;
 		error = os_timer_create((clockid_t)timer->clock, &event, &id);

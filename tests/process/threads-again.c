@@ -274,11 +274,21 @@ static void wait_until_ready(int count)
 		usleep(1000);
 }
 
+static _Atomic unsigned timer_calls;
+
+static void on_timer(union sigval unused)
+{
+	timer_calls++;
+}
+
 /* Where numbers cannot be chosen: what does not depend on them goes on all the same. */
 static int live_with_other_numbers(void)
 {
 	pthread_t computing, reading, crowd[CROWD];
 	const int pid = os_getpid();
+	const struct itimerspec often = {{.tv_nsec = 5000000}, {.tv_nsec = 5000000}};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_timer};
+	timer_t timer;
 	char warning[192] = "";
 
 	life_is_exact = false;
@@ -287,8 +297,14 @@ static int live_with_other_numbers(void)
 	for (intptr_t i = 0; i < CROWD; i++)
 		MUST(pthread_create(&crowd[i], NULL, wait_for_cond, (void *)i) == 0);
 	wait_until_ready(2 + CROWD);
-	while (life < LIVES)
+	MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	MUST(timer_settime(timer, 0, &often, NULL) == 0);
+	while (life < LIVES) {
 		life_begin();
+		for (const unsigned before = timer_calls; timer_calls == before;)
+			usleep(1000); /* its signal is for a thread of libc's */
+	}
+	MUST(timer_delete(timer) == 0);
 	const struct ledger_reader state = {life_kept.state, life_kept.len, 0};
 	MUST(threads_check(&state, false, warning) == 0 && strstr(warning, "mutexes"));
 	MUST(os_getpid() != pid && os_gettid() == os_getpid());
