@@ -159,6 +159,60 @@ class Again(Resume):
         process = self.start(*words, verb=("run", "-qk", "process", "-p", self.path("pool")), env={"A": "second"})
         self.assertEqual([process.stdout.readline() for _ in range(3)], [first] * 3)
 
+    def test_clocks_do_not_go_back_with_those_of_the_machine(self):
+        """Its first life is in a time namespace that is 200000 s ahead: as after a reboot."""
+        ahead = ["unshare", "--time", "--monotonic", "200000", "--boottime", "300000"]
+        try:
+            if subprocess.run([*ahead, "true"], capture_output=True, check=False).returncode:
+                self.skipTest("no time namespace to be had")
+        except FileNotFoundError as error:
+            self.skipTest(str(error))
+        words = ["perl", "-MTime::HiRes=clock_gettime,sleep,CLOCK_MONOTONIC", "-e",
+                 '$| = 1; for (;;) { printf "%d %d\\n", clock_gettime(CLOCK_MONOTONIC) * 1000, '
+                 'clock_gettime(7) * 1000; sleep 0.005 }']
+        before, self.before = self.before, [*ahead, *self.before]
+        process = self.start(*words)
+        seen = [process.stdout.readline().split() for _ in range(40)]
+        self.end_any(process)
+        self.assertGreater(int(seen[0][0]), (time.monotonic() + 150000) * 1000)
+        self.before = before
+        process = self.start(*words)
+        seen.append(process.stdout.readline().split())
+        # What was printed last may be later than the epoch, by what is lost.
+        for clock, lost_ms in [(0, 10000), (1, 10000)]:
+            self.assertGreater(int(seen[-1][clock]), int(seen[0][clock]))
+            self.assertLess(abs(int(seen[-1][clock]) - int(seen[-2][clock])), lost_ms)
+
+    def test_no_right_is_left(self):
+        words = ["perl", "-e", '$| = 1; for (;;) { open F, "</proc/self/status"; print join(" ", grep s/^Cap(Eff|'
+                 'Prm|Amb|Inh):\\s*(\\w+)\\n/$2/, <F>), "\\n"; select undef, undef, undef, 0.005 }']
+        process = self.start(*words)
+        first = [process.stdout.readline() for _ in range(40)][0]
+        self.end_any(process)
+        process = self.start(*words)
+        self.assertEqual(process.stdout.readline(), first)
+        status = subprocess.run([*self.before, "grep", "CapPrm", "/proc/self/status"], capture_output=True,
+                                check=True).stdout.split()[1]
+        self.assertEqual(first.split()[1], status)
+
+    def test_an_init_that_is_killed_is_a_program_that_is_killed(self):
+        process = self.start(*COUNT)
+        self.count(process, 40)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        process.communicate(timeout=PATIENCE_S)
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+        process = self.start(*COUNT)
+        self.assertGreater(self.count(process, 1)[0], 0)
+
+    def test_a_reader_that_goes_away_kills_and_a_new_one_resumes(self):
+        line = " ".join(f"'{word}'" for word in [*self.before, COMMAND, "run", "-qi", "20ms", "-p", "pool", *COUNT])
+        first = subprocess.run(["bash", "-c", f"{line} | head -n 60; echo ${{PIPESTATUS[0]}}"], cwd=self.dir,
+                               env=self.environ, capture_output=True, timeout=PATIENCE_S, check=False)
+        self.assertEqual(first.stdout.split()[-1], b"141")
+        process = self.start(*COUNT)
+        self.assertGreater(self.count(process, 1)[0], 0)
+
     def end_any(self, process):
         process.kill()
         process.communicate(timeout=PATIENCE_S)

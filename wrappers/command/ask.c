@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "life.h"
 #include "owner.h"
 #include "pool.h"
 
@@ -74,33 +75,17 @@ static int ask_open_mapped(struct pool *pool, int pid)
 	return result;
 }
 
-/* A process's first child; 0: it has none. */
-static int ask_first_child(int pid)
-{
-	char name[64];
-	int child = 0;
-
-	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", pid, pid);
-	FILE *file = fopen(name, "re");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%d", &child) != 1)
-		child = 0;
-	fclose(file);
-	return child;
-}
-
 /* The pool that a process owns, or the program it keeps: the keeper's child is init, and init's
  * first child is the program. */
 static int ask_open_process(struct pool *pool, const char *operand, struct refusal *ret_why)
 {
-	int pid = atoi(operand);
+	int pid = (int)strtol(operand, NULL, 10);
 	int error = ask_open_mapped(pool, pid);
 
 	if (error && error != ASK_NONE)
 		return ask_refuse_process(operand, error, ret_why);
 	for (int depth = 0; error && depth < 2 && pid; depth++) {
-		pid = ask_first_child(pid);
+		pid = process_first_child(pid);
 		error = pid ? ask_open_mapped(pool, pid) : ASK_NONE;
 	}
 	if (!error)

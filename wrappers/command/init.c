@@ -150,17 +150,9 @@ static bool init_reap(struct init *init)
 /* Without a pid namespace: children, and those who become ours because theirs are gone. */
 static void kill_descendants(void)
 {
-	char path[64];
 	pid_t child;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	for (;;) {
-		FILE *file = fopen(path, "re");
-		bool has_child = file && fscanf(file, "%d", &child) == 1;
-		if (file)
-			fclose(file);
-		if (!has_child)
-			return;
+	while ((child = process_first_child(getpid())) != 0) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 	}

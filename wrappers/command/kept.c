@@ -208,7 +208,7 @@ static int start_again(struct life *life, struct past *past, const struct config
 	life->note.command_hash = launched->command_hash;
 	life->note.mode = KEEPER_RESUME;
 	life->note.epoch = config->has_epoch ? (int64_t)past->epoch : 0;
-	life->note_number = number ? atoi(number) : life->note_fd;
+	life->note_number = number ? (int)strtol(number, NULL, 10) : life->note_fd;
 	life->path = past->exe;
 	life->argv = past->argv;
 	life->envp = past->envp;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -36,6 +37,16 @@ bool message_receive(int socket, struct message *ret_message)
 	while (len < 0 && errno == EINTR);
 	ret_message->detail[sizeof(ret_message->detail) - 1] = 0;
 	return len == sizeof(*ret_message);
+}
+
+pid_t process_first_child(pid_t pid)
+{
+	char path[64], text[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	const long len = os_read_file(path, text, sizeof(text) - 1);
+	text[len > 0 ? len : 0] = 0;
+	return (pid_t)strtol(text, NULL, 10);
 }
 
 static int compare_numbers(const void *a, const void *b)

@@ -87,5 +87,8 @@ int namespaces_enter(const struct life *life, int flags, const char **ret_what);
  * or -errno */
 int namespaces_put_clocks_forward(const struct life *life);
 
+/* process_first_child() - the eldest child a process has; 0: none */
+pid_t process_first_child(pid_t pid);
+
 /* close_all_but() - every descriptor but these; those below 0 are none */
 void close_all_but(const int *kept, unsigned count);
