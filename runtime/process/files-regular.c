@@ -206,7 +206,7 @@ static int put_back(const struct file_record *record, int fd)
 	uint64_t size = (uint64_t)st.st_size;
 	if (part->is_output && size > part->size) {
 		if (output_is_shared(st.st_dev, st.st_ino))
-			file_notice(part->path, "another process writes it, too; what was written "
+			file_notice(part->path, "somebody else has written to it; what came "
 				    "after the epoch remains, and comes again");
 		else if (output_cut_back(part->path, fd, record->fd, part->size, size))
 			size = part->size;

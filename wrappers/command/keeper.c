@@ -380,7 +380,8 @@ static void keeper_let_go(const struct keeper *keeper)
 
 	dup2(null, 0);
 	dup2(null, 1);
-	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd}, 5);
+	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd, keeper->outputs[0],
+			      keeper->outputs[1], keeper->outputs[2]}, 8);
 }
 
 int keeper_run(struct life *life)

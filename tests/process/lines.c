@@ -1,0 +1,15 @@
+/* Prints 400 lines that depend on each other, with some work before each. */
+#include <stdio.h>
+
+int main(void)
+{
+	unsigned long sum = 7;
+
+	for (int line = 0; line < 400; line++) {
+		for (int i = 0; i < 2000000; i++)
+			sum = sum * 31 + (unsigned long)i;
+		printf("%d %lx\n", line, sum);
+		fflush(stdout);
+	}
+	return 0;
+}
