@@ -133,6 +133,25 @@ class Inside(Life):
         theirs = self.rest(process).decode()
         self.assertEqual(theirs.split("\n")[1:], alone.split("\n")[1:])
 
+    def test_closed_descriptors_stay_closed(self):
+        for closed in ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"]:
+            words = f'"$@" run -qk process --new -p pool -- sh -c \'for i in 0 1 2; do [ -e /proc/self/fd/$i ]' \
+                    f' && echo $i >> open; done; exit 9\' {closed}'
+            done = subprocess.run(["bash", "-c", words, "bash", *self.before, COMMAND], cwd=self.dir,
+                                  env=self.environ, timeout=PATIENCE_S, check=False)
+            self.assertEqual(done.returncode, 9, closed)
+            plain = subprocess.run(["bash", "-c", f"sh -c 'for i in 0 1 2; do [ -e /proc/self/fd/$i ] && "
+                                    f"echo $i >> plain; done' {closed}"], cwd=self.dir, env=self.environ, check=False)
+            self.assertEqual(*[self.said(name) for name in ["open", "plain"]], (closed, plain))
+
+    def said(self, name):
+        if not os.path.exists(self.path(name)):
+            return ""
+        with open(self.path(name)) as file:
+            text = file.read()
+        os.unlink(self.path(name))
+        return text
+
     def test_arguments_pass_unchanged(self):
         words = ["a b", "", "--new", "-p", "x\ny", "'\"$", "--"]
         self.assertEqual(self.run_kept("perl", "-e", 'print join("|", @ARGV)', "--", *words).out, "|".join(words))

@@ -129,6 +129,14 @@ class Again(Resume):
         process = self.start(*words)
         self.assertGreater(self.count(process, 1)[0], 0)
 
+    def test_what_a_shell_has_become_goes_on_under_the_shells_command_line(self):
+        words = ["sh", "-c", 'exec "$@"', "sh", *COUNT]
+        process = self.start(*words)
+        self.count(process, 60)
+        self.end(process)
+        process = self.start(*words)
+        self.assertGreater(self.count(process, 1)[0], 0)
+
     def test_another_file_of_the_same_name_is_refused(self):
         shutil.copy(shutil.which("perl"), self.path("prog"))
         os.chmod(self.path("prog"), 0o755)

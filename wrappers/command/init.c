@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os.h"
+
 struct init {
 	struct life *life;
 	int socket;
@@ -244,7 +246,7 @@ static void init_watch_children(struct init *init)
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	init->child_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	init->child_fd = os_fd_move(signalfd(-1, &set, SFD_CLOEXEC));
 }
 
 static _Noreturn void init_give_up(const struct init *init, enum message_kind kind, int error,

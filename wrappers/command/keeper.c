@@ -55,6 +55,10 @@ static int keeper_fork_init(struct keeper *keeper, int flags)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
+	for (int i = 0; i < 2; i++) { /* 0 to 2 may be free: the caller has closed them */
+		const int moved = os_fd_move(ends[i]);
+		ends[i] = moved < 0 ? ends[i] : moved;
+	}
 	keeper->socket = ends[0];
 	keeper->init = namespaces_fork(flags);
 	if (keeper->init == 0) {
@@ -369,8 +373,8 @@ static int keeper_take_signals(struct keeper *keeper)
 	sigprocmask(SIG_SETMASK, &all, &keeper->life->caller_mask);
 	sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &children);
 	keeper->life->caller_ignores_children = children.sa_handler == SIG_IGN;
-	keeper->signal_fd = signalfd(-1, &all, SFD_CLOEXEC);
-	return keeper->signal_fd < 0 ? -errno : 0;
+	keeper->signal_fd = os_fd_move(signalfd(-1, &all, SFD_CLOEXEC));
+	return keeper->signal_fd < 0 ? keeper->signal_fd : 0;
 }
 
 /* stdin and stdout stay something, lest a file of ours become them. */
