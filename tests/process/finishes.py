@@ -21,6 +21,7 @@ GOES_ON = {
     "exec": (-signal.SIGKILL, ["begun"], 7, ["done"]),
     "exec-late": (-signal.SIGKILL, [], 7, ["no such program", "begun", "done"]),
     "children": (-signal.SIGKILL, [], 7, ["done"]),
+    "stream": (-signal.SIGKILL, ["done"], 7, []),
     "handler": (-signal.SIGKILL, ["done", "handler"], 7, ["handled"]),
 }
 
