@@ -111,6 +111,15 @@ uint64_t pool_process_start(int pid)
 		       0;
 }
 
+bool pool_process_lives(int pid, uint64_t start_ticks)
+{
+	uint64_t fields[STAT_FIELDS];
+	char state;
+
+	return read_stat_fields(pid, fields, STAT_FIELDS, &state) == STAT_FIELDS &&
+	       fields[STAT_START] == start_ticks && state != 'Z' && state != 'X';
+}
+
 /* A number from a line like "ShdPnd:\t0000000000000100" of /proc/PID/status. */
 static uint64_t status_number(const char *status, const char *name, int base)
 {

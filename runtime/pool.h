@@ -69,6 +69,8 @@ int pool_open(struct pool *ret_pool, const char *path, enum pool_access access,
  * know this process. pool_process_start(): field 22 of /proc/PID/stat; 0: unknown */
 void pool_name_owner(pid_t pid, uint64_t start_ticks);
 uint64_t pool_process_start(int pid);
+/* pool_process_lives() - is that one still there, and no zombie? */
+bool pool_process_lives(int pid, uint64_t start_ticks);
 
 /* pool_reload() - the superblock as it is now, for who reads while an owner may change it */
 int pool_reload(struct pool *pool, struct refusal *ret_why);

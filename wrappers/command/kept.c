@@ -244,6 +244,7 @@ int kept_run(const struct config *config, const struct script_command *command, 
 	static struct life life; /* pages of paths */
 	struct past past = {.kind = PAST_NONE};
 
+	kept_await_last(config->pool_path);
 	if (fix_addresses(ret_why) != 0 || prepare_life(&life, config, ret_why) != 0)
 		return -1;
 	note_command(&life.note, words);
@@ -267,6 +268,7 @@ int kept_resume(const struct config *config, struct refusal *ret_why)
 		refuse(ret_why, STATUS_USAGE, config->pool_path, "there is no such pool; give its path");
 		return -1;
 	}
+	kept_await_last(config->pool_path);
 	if (fix_addresses(ret_why) != 0 || prepare_life(&life, config, ret_why) != 0 ||
 	    past_read(&past, config->pool_path, config->epoch, ret_why) != 0)
 		return -1;

@@ -10,5 +10,8 @@
 int kept_run(const struct config *config, const struct script_command *command, char **words,
 	     struct refusal *ret_why);
 
+/* kept_await_last() - until nobody of this pool's last life is left; await.c */
+void kept_await_last(const char *path);
+
 /* kept_resume() - the same for what config's pool holds, whatever its command line was */
 int kept_resume(const struct config *config, struct refusal *ret_why);
