@@ -122,6 +122,7 @@ static int come_back(const struct config *config, struct refusal *ret_why)
 		status = engine_attach(ret_why);
 	if (!status)
 		status = open_committer(config, ret_why);
+	preload.is_resumed = true;
 	if (!status)
 		process_resume(start_again);
 	return status;

@@ -179,9 +179,22 @@ HSK_API uint64_t hsk_epoch(void);
 /**
  * hsk_resumed() - does this run go on from an earlier one?
  *
- * Return: 1 if it has found its heap or its kept globals, else 0.
+ * Return: 1 if it has found its heap or its kept globals, or is a process that came back; else 0.
  */
 HSK_API int hsk_resumed(void);
+
+/**
+ * hsk_on_resume() - have a function called after each resume of a process that is kept whole
+ * @fn:  called on a thread of its own, while all others already go on where the epoch found them:
+ *       to seed random generators anew, to connect again
+ * @arg: given to it
+ *
+ * With keep=process only; else nothing is ever resumed, and nothing called. In order of their
+ * registration, which cannot be undone.
+ *
+ * Return: 0; -EINVAL: no function; -ENOSPC: 64 are registered; -EAGAIN: no thread can be had
+ */
+HSK_API int hsk_on_resume(void (*fn)(void *arg), void *arg);
 
 /**
  * hsk_exclude() - let epochs hold zeros in place of a range

@@ -8,6 +8,7 @@ struct process_self {
 	char *ledgers[2];  /* what was staged last, and what is being written */
 	size_t lens[2];
 	unsigned newest;
+	uint32_t life; /* random: no other process has it */
 	bool has_ended;
 	int32_t status;
 	uint32_t outputs_known; /* how long output was at the last run's death: control.h */

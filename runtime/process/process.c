@@ -150,6 +150,7 @@ static char *memory_of(uint64_t bytes)
 int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp)
 {
 	process_self.plan = *plan;
+	os_getrandom(&process_self.life, sizeof(process_self.life));
 	process_self.outputs_known =
 		control_take_outputs(plan->control, process_self.output_bytes);
 	files_open(plan->pool, plan->note->is_quiet);
@@ -236,4 +237,17 @@ void process_ids_begin(void)
 void process_ids_end(void)
 {
 	count(&threads_calls.ids_ended);
+}
+
+uint32_t process_life(void)
+{
+	return __atomic_load_n(&process_self.life, __ATOMIC_ACQUIRE);
+}
+
+/* Who waits here at an epoch waits on in the next life, where the word is another. */
+uint32_t process_wait_for_life(uint32_t life)
+{
+	while (process_life() == life)
+		os_futex_wait(&process_self.life, life, NULL);
+	return process_life();
 }

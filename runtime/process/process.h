@@ -53,6 +53,12 @@ void process_say_resumed(uint64_t epoch);
 
 /* ---- From the program's threads ---- */
 
+/* process_life() - a number that this process alone has, of all that the program has been.
+ * process_wait_for_life() - until it is another one; returns it */
+uint32_t process_life(void);
+uint32_t process_wait_for_life(uint32_t life);
+
+
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);

@@ -1,0 +1,25 @@
+/* Is what was registered called after each resume, once each, and by then in another life? */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "heapsake.h"
+
+static volatile int calls;
+
+static void called(void *argument)
+{
+	calls += argument == &calls;
+}
+
+int main(void)
+{
+	if (hsk_on_resume(called, (void *)&calls) != 0 || hsk_on_resume(NULL, NULL) == 0)
+		return 1;
+	printf("ready %d\n", hsk_resumed());
+	fflush(stdout);
+	for (int ms = 0; calls < 2 && ms < 30000; ms += 10)
+		usleep(10000);
+	usleep(200000); /* too many would come now */
+	printf("calls %d resumed %d\n", calls, hsk_resumed());
+	return 0;
+}
