@@ -34,6 +34,7 @@ static void has_events(void)
 	event.data.u64 = 99;
 	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, by, &event) == 0);
 	close(by);
+	both->fd[6] = ends[0];
 	both->fd[5] = dup(both->fd[0]);
 	save();
 }
@@ -50,6 +51,7 @@ static void events_come(void)
 	const uint64_t sum = events[0].data.u64 + events[1].data.u64;
 	EXPECT(sum == 0xabcdef0123 + 99);
 	EXPECT(fcntl(both->fd[4], F_GETFD) == FD_CLOEXEC);
+	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, both->fd[6], &events[0]) == 0); /* another entry */
 	for (int i = 0; i < 7; i++)
 		EXPECT(read(both->fd[i % 2 ? 0 : 5], &value, 8) == 8 && value == 1);
 	EXPECT(read(both->fd[0], &value, 8) == -1 && errno == EAGAIN);
