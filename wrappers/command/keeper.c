@@ -291,7 +291,16 @@ static void keeper_say_killed(const struct keeper *keeper)
 			 "--new starts afresh", life->name, number);
 }
 
-/* By what its output is longer when it is resumed, somebody else has written. */
+/* Nobody has resumed it yet. */
+static bool keeper_is_last(const struct pool *pool)
+{
+	struct control_snapshot snapshot;
+
+	return control_read(pool->control, &snapshot) == 0 && snapshot.owner.pid == getpid();
+}
+
+/* By what its output is longer when it is resumed, somebody else has written. Its next life may
+ * have begun already, and have written: what is told then would mislead the one after that. */
 static void keeper_note_outputs(const struct keeper *keeper)
 {
 	static struct pool pool;
@@ -308,7 +317,10 @@ static void keeper_note_outputs(const struct keeper *keeper)
 	}
 	if (!known || pool_open(&pool, keeper->life->note.pool, POOL_ASK, &why) != 0)
 		return;
-	control_note_outputs(pool.control, known, bytes);
+	if (keeper_is_last(&pool))
+		control_note_outputs(pool.control, known, bytes);
+	if (!keeper_is_last(&pool))
+		control_take_outputs(pool.control, bytes);
 	pool_close(&pool);
 }
 
