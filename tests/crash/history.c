@@ -391,7 +391,7 @@ void history_step(struct history *history, char action)
 		break;
 	case 'p':
 		fail_calls(history, DISK_FAULT_EIO, 1);
-		history->disk->fault_from = history->disk->calls + random_below(&history->random, 3);
+		history->disk->fault_from = history->disk->calls + random_below(&history->random, 4);
 		history->disk->fault_until = history->disk->fault_from + 1;
 		break;
 	case 'F':
