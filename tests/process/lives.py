@@ -57,12 +57,17 @@ class Restarted(Failure):
     """It began from its beginning. Right only where it had ended, or had not begun: a kill may come
     after the end has been noted, or before the first epoch."""
 
+    def __init__(self, life, why):
+        super().__init__(why)
+        self.life = life
+
 
 class Life:
     """One `heapsake run`, from the exec to its end."""
 
     def __init__(self, place, argv, stdin=None, terminal=None):
         self.place = place
+        self.said_before = len(read(place.path("out")))
         self.error_path = os.path.join(place.directory, f"stderr.{len(place.lives)}")
         line = [place.options.command, "run", "-k", "process", "-p", place.pool, "-s", "1G", "-i",
                 place.interval, "--", *argv]
@@ -80,7 +85,7 @@ class Life:
         found = STARTED.search(self.said())
         if found and not self.is_counted:
             self.is_counted = True
-            self.place.note_start(found[1] and int(found[1]))
+            self.place.note_start(self, found[1] and int(found[1]))
         return bool(found)
 
     def has_ended(self):
@@ -139,7 +144,7 @@ class Place:
         self.interval = dice.choice(INTERVALS)
         self.lives = []
         self.kills = self.resumes = self.epochs = 0
-        self.newest = self.starts = self.said_bytes = 0
+        self.newest = self.starts = 0
         self.env = {key: value for key, value in os.environ.items()
                     if not key.startswith(("HEAPSAKE_", "LD_"))}
         self.env.update(LC_ALL="C", HOME=directory)
@@ -186,11 +191,11 @@ class Place:
         if done.returncode:
             raise Failure(f"checkpoint: status {done.returncode}\n{done.stdout}{done.stderr}")
 
-    def note_start(self, epoch):
+    def note_start(self, life, epoch):
         self.starts += 1
         if epoch is None:
             if self.starts > 1:
-                raise Restarted("it began afresh")
+                raise Restarted(life, "it began afresh")
             return
         self.resumes += 1
         if epoch < self.newest:
@@ -203,7 +208,6 @@ class Place:
         if not life.kill(is_keeper):
             return False
         self.kills += 1
-        self.said_bytes = len(read(self.path("out")))
         return True
 
     def expect_killed(self, life):

@@ -37,6 +37,8 @@ class Server:
             life.wait_start()
             client = self.client(place, life)
             self.check(client, state, is_after_start=True)
+            if not place.kills:
+                place.checkpoint()  # that it has bound its socket is not to be done again
             if place.kills == kills:
                 break
             self.load(place, client, state)

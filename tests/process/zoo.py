@@ -47,7 +47,7 @@ class Program:
             self.live(place, kills)
         except Restarted as restart:
             place.end()
-            if place.said_bytes and not read(place.path("out")).startswith(wanted["out"]):
+            if restart.life.said_before and not read(place.path("out")).startswith(wanted["out"]):
                 raise WrongOutput(f"{restart}\n{place.lives[-1].tail()}") from None
         else:
             self.compare(place, wanted)
@@ -75,7 +75,7 @@ class Program:
         following = place.start(self.line(place), self.open_stdin(place)) if dice.random() < 0.5 else None
         if place.expect_killed(life):
             if following:
-                raise Restarted("it ended by itself while it was killed")
+                raise Restarted(following, "it ended by itself while it was killed")
             return None
         return following or place.start(self.line(place), self.open_stdin(place))
 
