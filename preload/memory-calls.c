@@ -31,15 +31,15 @@ static void *finish(void *result)
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	/* Without a place os_mmap() would take one of ours. */
-	if (likely(!process_is_kept || !(flags & MAP_FIXED)))
+	if (likely(!process_is_kept))
 		return REAL(mmap)(addr, len, prot, flags, fd, offset);
 	ours_enter();
-	void *mapped = os_mmap(addr, len, prot, flags, fd, (uint64_t)offset);
-	if (!os_is_error(mapped))
+	/* Not os_mmap(): without a place it takes one of ours. */
+	void *mapped = REAL(mmap)(addr, len, prot, flags, fd, offset);
+	if (mapped != MAP_FAILED) /* where libc may have unmapped a stack without a word */
 		process_note_mapping(mapped, len);
 	ours_leave();
-	return finish(mapped);
+	return mapped;
 }
 
 /* One function, two names; which of them the header means by mmap is its own affair. */

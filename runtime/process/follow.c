@@ -20,7 +20,7 @@
 #include "ours.h"
 #include "space.h"
 
-#define NOTES 64 /* more of them: one over all */
+#define NOTES 64 /* more of them: one grows to what is next to it */
 #define CHUNK_BYTES ((uint64_t)SPACE_CHUNK_PAGES * OS_PAGE_BYTES)
 
 struct span {
@@ -52,17 +52,32 @@ static const struct mappings *now(void)
 
 /* ---- Notes ---- */
 
+/* By how much it would be longer with [start, end) in it. */
+static uint64_t growth(const struct span *note, uint64_t start, uint64_t end)
+{
+	return (start < note->start ? note->start - start : 0) + (end > note->end ? end - note->end : 0);
+}
+
+static struct span *nearest_note(uint64_t start, uint64_t end)
+{
+	struct span *nearest = &self.notes[0];
+
+	for (unsigned i = 1; i < self.note_count; i++)
+		if (growth(&self.notes[i], start, end) < growth(nearest, start, end))
+			nearest = &self.notes[i];
+	return nearest;
+}
+
 void follow_note(uint64_t start, uint64_t end)
 {
 	lock_acquire(&self.lock);
-	if (self.note_count == NOTES) { /* room for one that is all of them */
-		for (unsigned i = 0; i < NOTES; i++) {
-			start = self.notes[i].start < start ? self.notes[i].start : start;
-			end = self.notes[i].end > end ? self.notes[i].end : end;
-		}
-		self.note_count = 0;
+	struct span *note = self.note_count ? nearest_note(start, end) : NULL;
+	if (note && (self.note_count == NOTES || growth(note, start, end) == 0)) {
+		note->start = start < note->start ? start : note->start;
+		note->end = end > note->end ? end : note->end;
+	} else {
+		self.notes[self.note_count++] = (struct span){start, end};
 	}
-	self.notes[self.note_count++] = (struct span){start, end};
 	lock_release(&self.lock);
 }
 

@@ -190,20 +190,29 @@ static void change_break(void)
 	heap.count = count;
 }
 
+/* More than libc keeps for later: it gives some back, and what is mapped there next is empty. */
+#define STACKS 8
+static pthread_barrier_t all;
+
 static void *use_stack(void *unused)
 {
-	volatile char some[100000];
+	volatile char some[1000000];
 
 	memset((char *)some, 1, sizeof(some));
+	pthread_barrier_wait(&all);
 	return NULL;
 }
 
 static void load_and_unload(void)
 {
 	void *library = dlopen("libresolv.so.2", RTLD_NOW);
-	pthread_t thread;
+	pthread_t threads[STACKS];
 
-	MUST(pthread_create(&thread, NULL, use_stack, NULL) == 0 && pthread_join(thread, NULL) == 0);
+	pthread_barrier_init(&all, NULL, STACKS);
+	for (int i = 0; i < STACKS; i++)
+		MUST(pthread_create(&threads[i], NULL, use_stack, NULL) == 0);
+	for (int i = 0; i < STACKS; i++)
+		MUST(pthread_join(threads[i], NULL) == 0);
 	MUST(library && dlclose(library) == 0);
 }
 
