@@ -105,6 +105,9 @@ static int check_malloc_is_ours(struct refusal *ret_why)
 /* A process comes back only into what a keeper prepares for it. */
 static int check_keep(const struct config *config, struct refusal *ret_why)
 {
+	if (config->keep == KEEP_PROCESS && config->children_inherit)
+		return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_CHILDREN", "\"inherit\" has no meaning when "
+			      "the process is kept, and its children are not; unset it");
 	if (config->keep != KEEP_PROCESS || config->has_keeper)
 		return 0;
 	return refuse(ret_why, STATUS_USAGE, "HEAPSAKE_KEEP",
