@@ -160,10 +160,17 @@ static void kill_descendants(void)
 	}
 }
 
+/* The keeper is gone without a word. */
 static _Noreturn void init_end(const struct init *init)
 {
-	if (!init_is_first(init))
+	if (init_is_first(init))
+		kill(-1, SIGKILL);
+	else
 		kill_descendants();
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+	if (!init->has_ended)
+		life_note_outputs(init->life);
 	_exit(0);
 }
 
@@ -202,7 +209,6 @@ static void init_live_on(struct init *init)
 {
 	if (init_reap(init))
 		_exit(0);
-	prctl(PR_SET_PDEATHSIG, 0); /* init_run() */
 	init_tell(init, MESSAGE_LIVES_ON, 0, "");
 	close(init->socket);
 	init->socket = -1;
@@ -265,14 +271,14 @@ _Noreturn void init_run(struct life *life, int socket, int flags)
 	if (error)
 		init_give_up(&init, MESSAGE_NO_NAMESPACE, error, what);
 	init_watch_children(&init);
-	if (init_is_first(&init))
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* sooner than we hear of it, and enough */
-	else
+	if (!init_is_first(&init))
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	init_put_clocks_forward(&init);
 	error = init_start(&init);
 	if (error)
 		init_give_up(&init, MESSAGE_NOT_STARTED, error, "fork");
-	close_all_but((int[]){init.socket, init.child_fd}, 2); /* the program's are its alone */
+	/* The program's are its alone. */
+	close_all_but((int[]){init.socket, init.child_fd, life->outputs[0], life->outputs[1],
+			      life->outputs[2]}, 5);
 	init_loop(&init);
 }

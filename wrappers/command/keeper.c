@@ -20,16 +20,13 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "command.h"
-#include "control.h"
 #include "launch.h"
 #include "os.h"
-#include "pool.h"
 
 #define CRASH_SOON_NS (UINT64_C(5) * 1000000000)
 
@@ -44,7 +41,6 @@ struct keeper {
 	int start_error; /* an errno: it could not be started, because of `what` */
 	bool lacks_namespace;
 	char what[64];
-	int outputs[3]; /* what it let go of, to be looked at: O_PATH; -1: no regular file */
 };
 
 /* ---- The beginning ---- */
@@ -291,57 +287,13 @@ static void keeper_say_killed(const struct keeper *keeper)
 			 "--new starts afresh", life->name, number);
 }
 
-/* Nobody has resumed it yet. */
-static bool keeper_is_last(const struct pool *pool)
-{
-	struct control_snapshot snapshot;
-
-	return control_read(pool->control, &snapshot) == 0 && snapshot.owner.pid == getpid();
-}
-
-/* By what its output is longer when it is resumed, somebody else has written. Its next life may
- * have begun already, and have written: what is told then would mislead the one after that. */
-static void keeper_note_outputs(const struct keeper *keeper)
-{
-	static struct pool pool;
-	struct refusal why;
-	uint64_t bytes[3] = {0};
-	uint32_t known = 0;
-
-	for (int fd = 0; fd < 3; fd++) {
-		struct stat st;
-		if (keeper->outputs[fd] < 0 || fstat(keeper->outputs[fd], &st) < 0)
-			continue;
-		bytes[fd] = (uint64_t)st.st_size;
-		known |= UINT32_C(1) << fd;
-	}
-	if (!known || pool_open(&pool, keeper->life->note.pool, POOL_ASK, &why) != 0)
-		return;
-	if (keeper_is_last(&pool))
-		control_note_outputs(pool.control, known, bytes);
-	if (!keeper_is_last(&pool))
-		control_take_outputs(pool.control, bytes);
-	pool_close(&pool);
-}
-
-static void keeper_remember_outputs(struct keeper *keeper)
-{
-	for (int fd = 0; fd < 3; fd++) {
-		char path[32];
-		struct stat st;
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		keeper->outputs[fd] = fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
-					      ? open(path, O_PATH | O_CLOEXEC) : -1;
-	}
-}
-
 static _Noreturn void keeper_die(const struct keeper *keeper)
 {
 	close(keeper->socket); /* its children end with it: a resume will find them dead */
 	waitpid(keeper->init, NULL, 0);
 	if (!keeper->life->is_quiet)
 		keeper_say_killed(keeper);
-	keeper_note_outputs(keeper);
+	life_note_outputs(keeper->life);
 	die_of(WTERMSIG(keeper->status));
 }
 
@@ -396,8 +348,9 @@ static void keeper_let_go(const struct keeper *keeper)
 
 	dup2(null, 0);
 	dup2(null, 1);
-	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd, keeper->outputs[0],
-			      keeper->outputs[1], keeper->outputs[2]}, 8);
+	const int *outputs = keeper->life->outputs;
+	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd, outputs[0], outputs[1],
+			      outputs[2]}, 8);
 }
 
 int keeper_run(struct life *life)
@@ -410,7 +363,7 @@ int keeper_run(struct life *life)
 
 	life->uid = geteuid();
 	life->gid = getegid();
-	keeper_remember_outputs(&keeper);
+	life_remember_outputs(life);
 	int error = keeper_take_signals(&keeper);
 	if (!error)
 		error = keeper_start(&keeper);

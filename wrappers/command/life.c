@@ -14,10 +14,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "launch.h"
 #include "os.h"
+#include "pool.h"
 
 #ifndef CAP_CHECKPOINT_RESTORE
 #define CAP_CHECKPOINT_RESTORE 40
@@ -137,4 +140,49 @@ int life_become(struct life *life, const char **ret_what)
 	sigprocmask(SIG_SETMASK, &life->caller_mask, NULL);
 	*ret_what = "";
 	return -launch_exec(life->path, life->argv, life->envp);
+}
+
+void life_remember_outputs(struct life *life)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		char path[32];
+		struct stat st;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		life->outputs[fd] = fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+					    ? os_fd_move(open(path, O_PATH | O_CLOEXEC)) : -1;
+	}
+}
+
+/* Nobody has resumed it yet. */
+static bool is_last(const struct life *life, const struct pool *pool)
+{
+	struct control_snapshot snapshot;
+
+	return control_read(pool->control, &snapshot) == 0 &&
+	       snapshot.owner.pid == life->note.keeper_pid;
+}
+
+/* Its next life may have begun already, and have written: what is told then would mislead the one
+ * after that. */
+void life_note_outputs(const struct life *life)
+{
+	static struct pool pool;
+	struct refusal why;
+	uint64_t bytes[3] = {0};
+	uint32_t known = 0;
+
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat st;
+		if (life->outputs[fd] < 0 || fstat(life->outputs[fd], &st) < 0)
+			continue;
+		bytes[fd] = (uint64_t)st.st_size;
+		known |= UINT32_C(1) << fd;
+	}
+	if (!known || pool_open(&pool, life->note.pool, POOL_ASK, &why) != 0)
+		return;
+	if (is_last(life, &pool))
+		control_note_outputs(pool.control, known, bytes);
+	if (!is_last(life, &pool))
+		control_take_outputs(pool.control, bytes);
+	pool_close(&pool);
 }

@@ -35,6 +35,7 @@ struct life {
 	bool caller_ignores_children; /* SIGCHLD */
 	uid_t uid;
 	gid_t gid;
+	int outputs[3]; /* O_PATH; -1: no regular file */
 };
 
 /* keeper_run() - start it and stay until it ends: the status for exit. Does not return if the
@@ -70,6 +71,12 @@ struct message {
 bool message_send(int socket, const struct message *message);
 /* False: the other end is gone. Waits. */
 bool message_receive(int socket, struct message *ret_message);
+
+/* life_remember_outputs() - which of descriptors 0 to 2 are regular files, before they go.
+ * life_note_outputs() - into the pool, when the program is dead: by what they are longer when it is
+ * resumed, somebody else has written */
+void life_remember_outputs(struct life *life);
+void life_note_outputs(const struct life *life);
 
 /* init_run() - what the new process does; `flags` are those it was made with. */
 _Noreturn void init_run(struct life *life, int socket, int flags);
