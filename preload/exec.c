@@ -145,7 +145,13 @@ int exec_save(char *const *envp)
 
 static bool is_owner(void)
 {
-	return malloc_is_active && saved_count && os_getpid() == preload.owner;
+	return malloc_is_active && os_getpid() == preload.owner;
+}
+
+/* Not where children inherit (HEAPSAKE_CHILDREN): there the environment has it all. */
+static bool gives_pool(void)
+{
+	return saved_count && is_owner();
 }
 
 /* The new program was given a pool, or told to do without, by whoever calls. */
@@ -266,7 +272,7 @@ static int go_on(bool is_held, int result)
 
 /* ENVIRONMENT() - the array the new program gets, on the caller's stack where it must differ. */
 #define ENVIRONMENT(envp) \
-	(!is_owner() || says_itself(envp) ? (envp) : ({ \
+	(!gives_pool() || says_itself(envp) ? (envp) : ({ \
 		const char *theirs_ = find_preload(envp); \
 		char *buffer_ = alloca(len_or_0(saved_preload) + len_or_0(theirs_) + 2); \
 		char **filled_ = alloca((count_of(envp) + saved_count + 3) * sizeof(char *)); \

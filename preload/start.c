@@ -179,7 +179,10 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 		return status;
 	if (config->stats != STATS_OFF)
 		stats_init();
-	if (!config->children_inherit) {
+	if (config->children_inherit && config->keep == KEEP_PROCESS)
+		say(SAY_WARN, "HEAPSAKE_CHILDREN", "\"inherit\" is not for keep=process: a keeper keeps one "
+		    "process; its children run without");
+	if (!config->children_inherit || config->keep == KEEP_PROCESS) {
 		if (exec_save(envp) != 0)
 			say(SAY_WARN, "environment", "too large to remember; a program started in "
 			    "place of this one by exec will run without the pool");
