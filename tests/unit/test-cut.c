@@ -295,7 +295,7 @@ static void assert_still(const struct cutting *cutting)
 
 static void cut_threads_doing(void (*doing)(struct worker *), unsigned threads, unsigned cuts)
 {
-	struct cutting cutting = {.wanted = cuts, .patience = 9};
+	struct cutting cutting = {.wanted = cuts, .patience = 30}; /* a busy machine */
 
 	cut_open_here();
 	for (unsigned i = 0; i < threads; i++)
