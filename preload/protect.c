@@ -12,9 +12,13 @@
 
 #include "checkpoint/committer.h"
 #include "os.h"
+#include "process/process.h"
 
-static int finish(int error)
+/* Afterwards: a cut before sees by the mapping's rights that it is open. */
+static int finish(int error, void *addr, size_t len, int prot)
 {
+	if (!error && unlikely(process_is_kept) && prot & PROT_WRITE)
+		process_note_opened(addr, len);
 	if (!error)
 		return 0;
 	errno = -error;
@@ -25,12 +29,12 @@ INTERPOSE int mprotect(void *addr, size_t len, int prot)
 {
 	if (unlikely(!(prot & PROT_READ)))
 		committer_note_unreadable(addr, len);
-	return finish(os_mprotect(addr, len, prot));
+	return finish(os_mprotect(addr, len, prot), addr, len, prot);
 }
 
 INTERPOSE int pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
 	committer_note_unreadable(addr, len); /* which rights a key gives is a thread's affair */
 	return finish(key == -1 ? os_mprotect(addr, len, prot) :
-				  os_pkey_mprotect(addr, len, prot, key));
+				  os_pkey_mprotect(addr, len, prot, key), addr, len, prot);
 }

@@ -32,6 +32,9 @@ struct committer_memory {
 	int (*stop)(char why[192]); /* 0, or -EAGAIN and nobody is held */
 	/* meet() - they stand: follow what they have mapped since. 0 or -errno */
 	int (*meet)(void);
+	/* replaced() - what is mapped there has come in the place of what was followed; threads may
+	 * run. The next meet() is to know */
+	void (*replaced)(uint64_t start, uint64_t end);
 	/* describe() - they stand, and their memory is staged: stage the rest. false: vetoed, `why` */
 	bool (*describe)(bool has_changes, char why[192]);
 	void (*release)(void);

@@ -42,6 +42,7 @@ static struct {
 	bool is_stopped;        /* all threads stand */
 	bool may_point;         /* pages there is no room for are read where they are */
 	bool is_over_limit;     /* there was no room for some */
+	bool has_replaced;      /* mappings that were noted have come in the place of others */
 	_Atomic bool is_careful; /* kept memory may be unreadable */
 	_Atomic bool is_precopying;
 	_Atomic uint32_t scans; /* begun and ended: odd while pages are told */
@@ -306,15 +307,49 @@ void dirty_precopy(void)
 	self.is_precopying = false;
 }
 
-int dirty_collect(bool may_point)
+/* The heap's are its own, and noted by it. */
+static void note_replaced(char *start, size_t len)
+{
+	const struct region *heap = &self.regions[0];
+
+	if (start < heap->address + region_bytes(heap) && start + len > heap->address)
+		return;
+	self.plan.memory->replaced((uintptr_t)start, (uintptr_t)start + len);
+	self.has_replaced = true;
+}
+
+static void again_pointed(void *context, uint32_t region_id, uint64_t page)
+{
+	if (number_of(region_id, page) != NO_NUMBER)
+		pageset_add(&self.again, number_of(region_id, page), 1);
+	for (size_t i = 1; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			track_again(self.plan.track, self.regions[i].address);
+}
+
+/* All threads stand. What libc has unmapped, and something else was mapped in its place, comes to
+ * light in the midst of it; what was there must not be kept as its. */
+static int collect_standing(void)
 {
 	size_t pages;
+
+	self.has_replaced = false;
+	int error = collect(&pages);
+	if (error || !self.has_replaced)
+		return error;
+	staging_unpoint(&self.staging, again_pointed, NULL);
+	error = self.plan.memory->meet();
+	return error ? error : collect(&pages);
+}
+
+int dirty_collect(bool may_point)
+{
 
 	self.may_point = may_point;
 	self.is_over_limit = false;
 	self.is_stopped = true;
 	pageset_take(&self.hot, NULL, NULL);
-	const int error = collect(&pages);
+	const int error = collect_standing();
 	self.is_stopped = false;
 	return error ? error : self.is_over_limit ? DIRTY_E_TOO_MUCH : 0;
 }
@@ -328,15 +363,6 @@ const struct checkpoint_page *dirty_pages(size_t *ret_count, bool *ret_is_pointe
 static void again_drafted(void *context, uint64_t page)
 {
 	pageset_add(&self.again, page, 1);
-}
-
-static void again_pointed(void *context, uint32_t region_id, uint64_t page)
-{
-	if (number_of(region_id, page) != NO_NUMBER)
-		pageset_add(&self.again, number_of(region_id, page), 1);
-	for (size_t i = 1; i < self.region_count; i++)
-		if (self.regions[i].id == region_id)
-			track_again(self.plan.track, self.regions[i].address);
 }
 
 void dirty_settle(bool is_durable)
@@ -359,6 +385,7 @@ int dirty_open(const struct dirty_plan *plan)
 		self.regions[i] = plan->regions[i];
 	self.region_count = plan->region_count;
 	plan->track->soon = stage_soon;
+	plan->track->replaced = plan->memory ? note_replaced : NULL;
 	staging_open(&self.staging, plan->staging_bytes);
 	const uint64_t pages = self.regions[0].page_count +
 			       (plan->memory ? CHECKPOINT_MEMORY_PAGES : 0);

@@ -22,6 +22,7 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 
+#include "maps.h"
 #include "os.h"
 
 #define FEATURE_WP_ASYNC (UINT64_C(1) << 15)
@@ -122,6 +123,30 @@ static int collect_foreign(struct track *track, uint64_t at, uint64_t end, bool 
 	return track_scan(track, &query, &again, end, visit, context);
 }
 
+/* Which they are, before they are registered: then nobody can tell any more. */
+static void tell_replaced(const struct track *track, const struct track_range *range)
+{
+	struct pagemap_query query = query_written(track, true);
+	const uint64_t range_start = (uintptr_t)range->start, range_end = range_start + range->len;
+	struct pagemap_run run;
+	struct maps maps;
+	struct map map;
+
+	query.flags = PAGES_CHECK;
+	if (maps_open(&maps) != 0) {
+		track->replaced(range->start, range->len);
+		return;
+	}
+	while (maps_next(&maps, &map)) {
+		const uint64_t start = map.start > range_start ? map.start : range_start;
+		const uint64_t end = map.end < range_end ? map.end : range_end;
+		if (start < end && pagemap_scan(track->pagemap.number, &query, start,
+						start + OS_PAGE_BYTES, &run, 1) == -EPERM)
+			track->replaced((char *)(uintptr_t)start, end - start);
+	}
+	maps_close(&maps);
+}
+
 static int collect_range(struct track *track, const struct track_range *range, track_visit *visit,
 			 void *context)
 {
@@ -133,6 +158,8 @@ static int collect_range(struct track *track, const struct track_range *range, t
 		int error = track_scan(track, &query, &at, end, visit, context);
 		if (error != -EPERM)
 			return error;
+		if (track->replaced)
+			tell_replaced(track, range);
 		/* From the mapping's start: a range of addresses nobody has is not accepted. */
 		if (heals == HEAL_MAX || wp_ready(track) != 0 ||
 		    wp_register(track, range->start, range->len) != 0)

@@ -50,6 +50,9 @@ struct track {
 	struct track_fd clear;   /* SOFT_DIRTY: /proc/self/clear_refs */
 	void (*soon)(const char *start, unsigned steps); /* NULL, or told of each run before it is
 							  * visited, 3, 2 and 1 runs earlier */
+	/* NULL, or told of each mapping in a range that is followed that has come in the place of
+	 * another, before it is collected: pages of it that are not there are zeros now. WP only */
+	void (*replaced)(char *start, size_t len);
 	unsigned range_count;
 	struct track_range ranges[TRACK_RANGE_MAX];
 	struct pagemap_run runs[TRACK_RUN_MAX];

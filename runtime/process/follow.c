@@ -35,6 +35,7 @@ static struct {
 	struct lock lock; /* of the notes */
 	unsigned note_count;
 	struct span notes[NOTES];
+	struct span opened; /* from the first to the last of them; none: empty */
 	bool is_full;     /* there was no slot for a page */
 	struct span lost; /* what cannot be followed; nothing: empty */
 } self OURS;
@@ -78,6 +79,16 @@ void follow_note(uint64_t start, uint64_t end)
 	} else {
 		self.notes[self.note_count++] = (struct span){start, end};
 	}
+	lock_release(&self.lock);
+}
+
+void follow_note_opened(uint64_t start, uint64_t end)
+{
+	lock_acquire(&self.lock);
+	if (self.opened.end == 0 || start < self.opened.start)
+		self.opened.start = start;
+	if (end > self.opened.end)
+		self.opened.end = end;
 	lock_release(&self.lock);
 }
 
@@ -158,27 +169,42 @@ static void renew(const struct span *span)
 	}
 }
 
-static unsigned take_notes(struct span notes[NOTES])
+static unsigned take_notes(struct span notes[NOTES], struct span *ret_opened)
 {
 	lock_acquire(&self.lock);
 	const unsigned count = self.note_count;
 	memcpy(notes, self.notes, count * sizeof(*notes));
 	self.note_count = 0;
+	*ret_opened = self.opened;
+	self.opened = (struct span){0};
 	lock_release(&self.lock);
 	return count;
+}
+
+/* There is no list (no descriptor for it, say): they are for the next time. */
+static int note_again(const struct span *notes, unsigned count, const struct span *opened,
+		      int error)
+{
+	for (unsigned i = 0; i < count; i++)
+		follow_note(notes[i].start, notes[i].end);
+	if (opened->end)
+		follow_note_opened(opened->start, opened->end);
+	return error;
 }
 
 int follow_meet(void)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
-	struct span notes[NOTES];
+	struct span notes[NOTES], opened;
 	/* First: what a note tells of is then in the list, and a note that comes later is kept for
 	 * the next time. */
-	const unsigned count = take_notes(notes);
+	const unsigned count = take_notes(notes, &opened);
+
+	mappings_look_into(opened.start, opened.end);
 	const int status = mappings_read(next, now());
 
 	if (status < 0)
-		return status;
+		return note_again(notes, count, &opened, status);
 	if (status != MAPPINGS_SAME) {
 		forget_gone(now(), next);
 		follow_new(now(), next);

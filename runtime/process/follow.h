@@ -17,6 +17,9 @@ int follow_open(struct track *track); /* 0 or -ENOMEM */
 /* follow_note() - what is mapped there, or what is in it, has changed without a store: it is looked
  * at anew. Any thread of the program's, in a section of ours */
 void follow_note(uint64_t start, uint64_t end);
+/* follow_note_opened() - it can be written from now on: a mapping of a file may get pages of its
+ * own. Likewise */
+void follow_note_opened(uint64_t start, uint64_t end);
 
 /* follow_meet() - take in what is mapped now. 0 or -errno: try again */
 int follow_meet(void);

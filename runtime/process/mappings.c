@@ -27,6 +27,16 @@ void mappings_leave_out(uint64_t start, uint64_t end)
 	left_out.end = end;
 }
 
+static struct {
+	uint64_t start, end; /* empty: nothing to look into */
+} opened OURS;
+
+void mappings_look_into(uint64_t start, uint64_t end)
+{
+	opened.start = start;
+	opened.end = end;
+}
+
 /* ---- Text ---- */
 
 static int grow(void **memory, size_t *bytes, size_t wanted, size_t used)
@@ -198,12 +208,29 @@ bool mapping_is_same(const struct mapping *one, const struct mapping *other)
 			    one->start - one->offset == other->start - other->offset);
 }
 
+static bool was_opened(const struct mapping *mapping)
+{
+	return mapping->kind == MAPPING_FILE && !mapping->is_shared && !mapping->is_kept &&
+	       mapping->start < opened.end && opened.start < mapping->end;
+}
+
+static bool was_any_opened(const struct mappings *mappings)
+{
+	const struct mapping *mapping = mappings_find(mappings, opened.start);
+	const struct mapping *const end = mappings->list + mappings->count;
+
+	for (; mapping && mapping < end && mapping->start < opened.end; mapping++)
+		if (was_opened(mapping))
+			return true;
+	return false;
+}
+
 static void take_over(struct mapping *mapping, const struct mappings *before)
 {
 	const struct mapping *old = before ? mappings_find(before, mapping->start) : NULL;
 
 	if (!old || old->start != mapping->start || old->end != mapping->end ||
-	    old->protection != mapping->protection || !mapping_is_same(old, mapping)) {
+	    old->protection != mapping->protection || !mapping_is_same(old, mapping) || was_opened(old)) {
 		look_into(mapping);
 		return;
 	}
@@ -235,9 +262,9 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before)
 
 	if (error)
 		return error;
-	if (before && before->text_len == now->text_len &&
+	if (before && before->text_len == now->text_len && !was_any_opened(before) &&
 	    memcmp(before->text, now->text, now->text_len) == 0)
-		return MAPPINGS_SAME;
+		return mappings_look_into(0, 0), MAPPINGS_SAME;
 	if (now->parsed_capacity < now->text_capacity)
 		error = grow((void **)&now->parsed, &now->parsed_capacity, now->text_capacity, 0);
 	if (error)
@@ -259,6 +286,7 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before)
 		now->count++;
 	}
 	mark_ours(now);
+	mappings_look_into(0, 0);
 	return 0;
 }
 
@@ -278,6 +306,24 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 
 /* ---- The ledger ---- */
 
+/* Two views of the same memory, made by mremap() with a length of 0, would come back as two. */
+static bool is_seen_twice(const struct mappings *mappings, size_t i)
+{
+	const struct mapping *one = &mappings->list[i];
+
+	if (!one->is_shared || one->kind != MAPPING_ANONYMOUS)
+		return false;
+	for (size_t j = 0; j < i; j++) {
+		const struct mapping *other = &mappings->list[j];
+		if (other->is_shared && other->kind == MAPPING_ANONYMOUS &&
+		    other->inode == one->inode && other->device == one->device &&
+		    other->offset < one->offset + (one->end - one->start) &&
+		    one->offset < other->offset + (other->end - other->start))
+			return true;
+	}
+	return false;
+}
+
 void mappings_save(const struct mappings *mappings, struct ledger_writer *writer)
 {
 	for (size_t i = 0; i < mappings->count; i++) {
@@ -290,6 +336,8 @@ void mappings_save(const struct mappings *mappings, struct ledger_writer *writer
 		if (mapping->kind == MAPPING_LOST)
 			ledger_veto(writer, "memory of a file that is not there any more, mapped",
 				    mapping->path);
+		if (is_seen_twice(mappings, i))
+			ledger_veto(writer, "shared memory that is mapped twice", NULL);
 	}
 }
 

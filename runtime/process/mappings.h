@@ -57,6 +57,10 @@ struct mappings {
 #define MAPPINGS_SAME 1
 int mappings_read(struct mappings *ret_now, const struct mappings *before);
 
+/* mappings_look_into() - something there could be written for a while: the next mappings_read()
+ * asks anew which read-only mappings of files have pages of their own now */
+void mappings_look_into(uint64_t start, uint64_t end);
+
 /* mappings_find() - the one that holds the address, or the next one behind it; NULL: none */
 const struct mapping *mappings_find(const struct mappings *mappings, uint64_t address);
 

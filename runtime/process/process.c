@@ -135,6 +135,7 @@ const struct committer_memory process_memory = {
 	.prepare = prepare,
 	.stop = stop,
 	.meet = follow_meet,
+	.replaced = follow_note,
 	.describe = describe,
 	.release = threads_release,
 };
@@ -194,6 +195,15 @@ void process_note_mapping(const void *start, size_t len)
 	else if (from >= base && end <= base + window->size_bytes)
 		committer_note_zeros((from - base) / OS_PAGE_BYTES, (end - from) / OS_PAGE_BYTES,
 				     false);
+	ours_leave();
+}
+
+void process_note_opened(const void *start, size_t len)
+{
+	if (!process_is_kept)
+		return;
+	ours_enter();
+	follow_note_opened((uintptr_t)start, (uintptr_t)start + len);
 	ours_leave();
 }
 

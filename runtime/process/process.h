@@ -62,6 +62,8 @@ uint32_t process_wait_for_life(uint32_t life);
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);
+/* process_note_opened() - it can be written now: pages of a file may become the program's own */
+void process_note_opened(const void *start, size_t len);
 /* Around a call that sends a signal to one thread, and around one that gives all threads other ids
  * (libc sends one to each): a cut must know when it falls into them (threads.c). */
 void process_signal_begin(void);
