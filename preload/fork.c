@@ -140,7 +140,7 @@ static void fork_prepare(void)
 {
 	if (!malloc_is_active)
 		return;
-	ours_enter();
+	process_fork_begin();
 	const bool takes_streams = streams_lock && !__libc_single_threaded;
 	if (takes_streams)
 		streams_lock();
@@ -159,7 +159,7 @@ static void fork_parent(void)
 	heap_postfork_parent();
 	if (had_streams)
 		streams_unlock();
-	ours_leave();
+	process_fork_end();
 }
 
 static void fork_child(void)
@@ -203,9 +203,12 @@ INTERPOSE pid_t _Fork(void)
 		errno = next_fork_raw ? ENOMEM : ENOSYS;
 		return -1;
 	}
+	process_fork_begin();
 	const pid_t pid = next_fork_raw();
 	if (pid == 0)
 		fork_forget_pool();
+	else
+		process_fork_end();
 	return pid;
 }
 
@@ -239,5 +242,8 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	if (flags & (CLONE_VM | CLONE_FILES) || !fn)
 		return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
 	struct beginning beginning = {fn, arg};
-	return __clone(begin, stack, flags, &beginning, parent_tid, tls, child_tid);
+	process_fork_begin();
+	const int pid = __clone(begin, stack, flags, &beginning, parent_tid, tls, child_tid);
+	process_fork_end();
+	return pid;
 }

@@ -9,6 +9,7 @@
  */
 #include "ends.h"
 #include "preload.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -52,10 +53,12 @@ static bool can_forget(long number, long a, long b)
 static __attribute__((noinline, cold)) long fork_here(long number, long a, long b, long c, long d,
 						      long e, long f)
 {
+	process_fork_begin();
 	const long pid = next(number, a, b, c, d, e, f);
-
 	if (pid == 0)
 		fork_forget_pool();
+	else
+		process_fork_end();
 	return pid;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "os.h"
@@ -17,11 +18,17 @@ struct lock {
 
 void lock_acquire_slow(struct lock *lock);
 
-static inline void lock_acquire(struct lock *lock)
+static inline bool lock_try(struct lock *lock)
 {
 	uint32_t free = 0;
-	if (!atomic_compare_exchange_strong_explicit(&lock->word, &free, 1, memory_order_acquire,
-						     memory_order_relaxed))
+
+	return atomic_compare_exchange_strong_explicit(&lock->word, &free, 1, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline void lock_acquire(struct lock *lock)
+{
+	if (!lock_try(lock))
 		lock_acquire_slow(lock);
 }
 

@@ -14,6 +14,7 @@
 #include "files.h"
 #include "follow.h"
 #include "launched.h"
+#include "lock.h"
 #include "mappings.h"
 #include "os.h"
 #include "ours.h"
@@ -25,6 +26,7 @@
 #define PATIENCE_NS UINT64_C(2000000000)
 #define STATE_BYTES (CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES)
 #define END_MS 1000
+#define FORK_AGAIN_NS 50000
 
 bool process_is_kept OURS;
 struct process_self process_self OURS;
@@ -114,19 +116,48 @@ static bool describe(bool has_changes, char why[192])
 
 /* ---- The committer's view ---- */
 
+/* While threads run the committer opens files of /proc, which no child is to inherit: so no fork
+ * falls into that. Who forks is in a section, who waits for it is in none. */
+static struct lock looks OURS;
+
+void process_fork_begin(void)
+{
+	for (;; os_sleep_ns(FORK_AGAIN_NS)) {
+		ours_enter();
+		if (!process_is_kept || lock_try(&looks))
+			return;
+		ours_leave();
+	}
+}
+
+/* A child forgets instead. */
+void process_fork_end(void)
+{
+	if (process_is_kept)
+		lock_release(&looks);
+	ours_leave();
+}
+
 static void prepare(void)
 {
 	/* Threads run: what it misses, the cut's own look finds. */
+	lock_acquire(&looks);
 	follow_meet();
 	files_prepare();
 	settings_prepare();
+	lock_release(&looks);
 	if (settings_have_filter())
 		process_is_kept = false; /* for good: it is left alone, by its own calls, too */
 }
 
 static int stop(char why[192])
 {
-	return settings_allow_stop(why) ? threads_stop(PATIENCE_NS, why) : -EAGAIN;
+	if (!settings_allow_stop(why))
+		return -EAGAIN;
+	lock_acquire(&looks);
+	const int error = threads_stop(PATIENCE_NS, why);
+	lock_release(&looks);
+	return error;
 }
 
 const struct committer_memory process_memory = {
@@ -172,6 +203,7 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 
 void process_forget(void)
 {
+	ours_self.depth = 0; /* process_fork_begin() */
 	if (!process_is_kept)
 		return;
 	process_is_kept = false;

@@ -70,6 +70,9 @@ void process_signal_begin(void);
 void process_signal_end(void);
 void process_ids_begin(void);
 void process_ids_end(void);
+/* process_fork_begin(), process_fork_end() - around a fork: a section of ours */
+void process_fork_begin(void);
+void process_fork_end(void);
 /* process_find_child() - a child of the main thread's that has not ended; 0: there is none */
 int process_find_child(void);
 /* process_ended() - the last thing it does: the next run starts afresh. Waits for the epoch that
