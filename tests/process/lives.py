@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import termios
@@ -178,6 +179,8 @@ class Place:
         with open(self.path(name), "w") as file:
             file.write(text)
         os.chmod(self.path(name), 0o755)
+        if self.user:
+            shutil.chown(self.path(name), self.user, pwd.getpwnam(self.user).pw_gid)
 
     def start(self, argv, stdin=None, terminal=None):
         self.lives.append(Life(self, argv, stdin, terminal))

@@ -275,6 +275,9 @@ function step(i) {
 """
 
 
+WORDS = "".join(f"{n * 2654435761 % 4294967296:08x} {n % 977} {n * n % 65537:x}\n" for n in range(120000))
+
+
 def script(name, argv, text, outputs=()):
     return Program(name, argv + ["script"], {"script": text}, outputs)
 
@@ -295,6 +298,7 @@ def programs():
         built("exceptions"),
         built("team"),
         built("pi"),
+        built("breaks"),
         Program("sqlite3", ["sqlite3", ":memory:"], {"script": SQL}, stdin="script"),
         Program("sqlite3-init", ["sqlite3", "-init", "script", ":memory:", ".quit"], {"script": SQL}),
         script("python3", ["/usr/bin/python3"], PYTHON),
@@ -303,5 +307,8 @@ def programs():
         script("lua", ["lua"], LUA),
         script("gawk", ["gawk", "-f"], GAWK),
         script("bash", ["bash"], BASH, ["appended"]),
+        Program("xz", ["xz", "-T2", "-c", "-6", "--block-size=1MiB", "words"], {"words": WORDS}),
+        Program("sort", ["sort", "--parallel=3", "-S", "200M", "-k2n", "-k3", "-o", "sorted", "words"],
+                {"words": WORDS}, ["sorted"]),
         Program("node", ["node", "script.js"], {"script.js": NODE}),
     ]
