@@ -10,10 +10,12 @@
 #include "ends.h"
 #include "preload.h"
 #include "process/process.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <linux/sched.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 typedef long raw_function(long number, long a, long b, long c, long d, long e, long f);
@@ -83,6 +85,8 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 		if (can_forget(number, a, b))
 			return fork_here(number, a, b, c, d, e, f);
 	}
+	if (unlikely(process_is_kept) && number == SYS_madvise) /* what it takes away, only it tells */
+		return madvise((void *)a, (size_t)b, (int)c);
 	if (unlikely(number == SYS_exit_group))
 		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define THREADS 10 /* libc keeps the stacks of five */
@@ -124,7 +125,20 @@ static void test_code(void)
 	mprotect(at, PAGE, PROT_READ | PROT_EXEC);
 	die();
 	must(at[1] == 77, "patched code is");
+	munmap(at, PAGE);
 	unlink(path);
+}
+
+/* Not by libc's wrapper. */
+static void test_given_back(void)
+{
+	int *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	at[5] = 5;
+	usleep(A_FEW_EPOCHS_US);
+	syscall(SYS_madvise, at, PAGE, MADV_DONTNEED);
+	die();
+	must(at[5] == 0, "memory given back is empty");
 }
 
 int main(int argc, char **argv)
@@ -134,5 +148,6 @@ int main(int argc, char **argv)
 	test_stacks();
 	test_library(argv[1]);
 	test_code();
+	test_given_back();
 	return failures != 0;
 }
