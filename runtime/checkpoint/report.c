@@ -19,6 +19,8 @@
 #include "say.h"
 #include "track.h"
 
+#define TELL_VETO_NS UINT64_C(1000000000)
+
 static unsigned bucket_of(uint64_t us)
 {
 	if (us < 32)
@@ -135,23 +137,33 @@ void report_cut(struct report *report, const struct cut_report *cut, int status)
 	}
 }
 
+/* Some are over at the next try: a signal that comes this instant. Nobody need hear of those. */
+static void tell_veto(struct report *report, const char *why)
+{
+	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+
+	if (report->veto_since_ns == 0)
+		report->veto_since_ns = now_ns;
+	if (report->told_veto || now_ns - report->veto_since_ns < TELL_VETO_NS)
+		return;
+	say_line_of(report, "no epoch can be taken as long as there is ", why);
+	report->told_veto = true;
+}
+
 void report_veto(struct report *report, const char *why)
 {
-	if (!why) {
-		if (report->status.state == CONTROL_VETOED) {
-			report->status.state = CONTROL_OK;
-			set_why(report, "");
-			report->told_veto = false;
-		}
-		return;
+	if (why) {
+		report->status.state = CONTROL_VETOED;
+		set_why(report, why);
+		if (report->status.dirty_unix_ns == 0)
+			report->status.dirty_unix_ns = report->cut_unix_ns;
+		tell_veto(report, why);
+	} else if (report->status.state == CONTROL_VETOED) {
+		report->status.state = CONTROL_OK;
+		set_why(report, "");
+		report->told_veto = false;
+		report->veto_since_ns = 0;
 	}
-	report->status.state = CONTROL_VETOED;
-	set_why(report, why);
-	if (report->status.dirty_unix_ns == 0)
-		report->status.dirty_unix_ns = report->cut_unix_ns;
-	if (!report->told_veto)
-		say_line_of(report, "no epoch can be taken as long as there is ", why);
-	report->told_veto = true;
 }
 
 void report_skipped(struct report *report)

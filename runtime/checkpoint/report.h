@@ -29,6 +29,7 @@ struct report {
 	struct histogram pause, commit;
 	uint64_t cut_unix_ns; /* of the newest cut */
 	bool told_forced, told_given_up, told_veto;
+	uint64_t veto_since_ns; /* 0: there is none */
 };
 
 void report_open(struct report *report, const struct committer_plan *plan);
