@@ -10,7 +10,6 @@
 #include "ends.h"
 #include "preload.h"
 #include "process/process.h"
-#include "process/process.h"
 
 #include <errno.h>
 #include <linux/sched.h>

@@ -52,7 +52,7 @@ static struct timeout timeout_of_select(const struct timeval *timeout)
 /* The kernel leaves there what is left, whatever it returns. */
 static struct timeval *select_left(struct timeout *left, struct timeval *timeout)
 {
-	if (timeout_has_run(left)) {
+	if (timeout && timeout_has_run(left)) {
 		const uint64_t ns = timeout_left_ns(left);
 		timeout->tv_sec = (time_t)(ns / 1000000000);
 		timeout->tv_usec = (suseconds_t)(ns % 1000000000 / 1000);

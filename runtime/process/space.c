@@ -64,6 +64,8 @@ static struct space_slot *find(uint64_t chunk)
 
 static struct space_slot *take(uint64_t chunk)
 {
+	if (!self.slots)
+		return NULL;
 	while (self.free < self.used && self.slots[self.free].chunk)
 		self.free++;
 	if (self.free == SPACE_SLOTS)
