@@ -24,6 +24,7 @@
 
 #include "checkpoint/committer.h"
 #include "park.h"
+#include "process/process.h"
 #include "undisturbed.h"
 
 /* As glibc declares them: unions of pointers to all kinds of addresses. */
@@ -259,11 +260,13 @@ INTERPOSE int fdatasync(int fd)
 
 INTERPOSE int flock(int fd, int operation)
 {
+	process_may_hold_locks = true;
 	return PARKED(REAL(flock)(fd, operation));
 }
 
 INTERPOSE int lockf(int fd, int command, off_t len)
 {
+	process_may_hold_locks = true;
 	return PARKED(REAL(lockf)(fd, command, len));
 }
 
@@ -293,13 +296,18 @@ INTERPOSE int semtimedop(int set, struct sembuf *operations, size_t count,
 
 INTERPOSE int lockf64(int fd, int command, off64_t len)
 {
+	process_may_hold_locks = true;
 	return PARKED(REAL(lockf64)(fd, command, len));
 }
 
 /* The only commands of fcntl that wait. */
 static bool is_waiting(int command)
 {
-	return command == F_SETLKW || command == F_OFD_SETLKW;
+	process_may_hold_locks |= command == F_SETLK || command == F_OFD_SETLK;
+	if (command != F_SETLKW && command != F_OFD_SETLKW)
+		return false;
+	process_may_hold_locks = true;
+	return true;
 }
 
 INTERPOSE int fcntl(int fd, int command, ...)

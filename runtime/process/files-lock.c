@@ -1,9 +1,11 @@
 /*
  * Record locks (fcntl, of a process or of a description) and flock.
  *
- * The locks of the whole system are one short text, /proc/locks, so it is read once in the pause;
- * only descriptors of files it names are asked for theirs. They are locked again when all
- * descriptors are there: closing any descriptor of a file drops the process's locks on it.
+ * The kernel tells a descriptor's locks at the price of reading a file for each; all of them stand
+ * in /proc/locks, which takes 10 ms, and everybody's locks wait meanwhile. So it is asked only in
+ * processes that have ever locked anything, which the wrapped calls say, or were given a descriptor
+ * that was locked. They are locked again when all descriptors are there: closing any descriptor of
+ * a file drops the process's locks on it.
  */
 #include "files-lock.h"
 
@@ -15,6 +17,9 @@
 #include "descriptor.h"
 #include "os.h"
 #include "ours.h"
+#include "process.h"
+
+#define INHERITED_MAX 64 /* descriptors */
 
 enum lock_kind { LOCK_OF_PROCESS = 1, LOCK_OF_DESCRIPTION, LOCK_WHOLE };
 
@@ -28,10 +33,7 @@ struct lock_record {
 	uint64_t len; /* 0: to the end, however far that is */
 };
 
-#define LOCKED_MAX 1024
-static uint64_t locked[LOCKED_MAX] OURS; /* inodes of locked files, whoever locked them */
-static unsigned locked_count OURS;
-static bool has_all OURS;
+bool process_may_hold_locks;
 
 /* "1: POSIX  ADVISORY  WRITE 29099 fe:00:10952880 5 14"; "1: ->": waits for it */
 static bool parse(const char *at, struct lock_record *ret_lock, uint64_t *ret_ino)
@@ -61,35 +63,18 @@ static bool parse(const char *at, struct lock_record *ret_lock, uint64_t *ret_in
 	return true;
 }
 
-void locks_look(void)
+void locks_open(void)
 {
 	static struct file_info info OURS;
-	struct lock_record lock;
-	uint64_t ino;
+	struct stat st;
 
-	locked_count = 0;
-	info.fd = os_open("/proc/locks", O_RDONLY | O_CLOEXEC, 0);
-	info.at = info.len = 0;
-	has_all = info.fd >= 0;
-	if (info.fd < 0)
-		return;
-	while (file_info_next(&info)) {
-		if (!parse(info.line, &lock, &ino))
+	for (int fd = 0; fd < INHERITED_MAX && !process_may_hold_locks; fd++) {
+		if (os_fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !file_info_open(&info, fd))
 			continue;
-		if (locked_count == LOCKED_MAX)
-			has_all = false;
-		else
-			locked[locked_count++] = ino;
+		while (file_info_next(&info))
+			process_may_hold_locks |= file_info_word(&info, "lock:") != NULL;
+		file_info_close(&info);
 	}
-	file_info_close(&info);
-}
-
-static bool may_be_locked(uint64_t ino)
-{
-	for (unsigned i = 0; i < locked_count; i++)
-		if (locked[i] == ino)
-			return true;
-	return !has_all;
 }
 
 void locks_save(const struct file_record *record, struct ledger_writer *writer)
@@ -99,7 +84,7 @@ void locks_save(const struct file_record *record, struct ledger_writer *writer)
 	const char *at;
 	uint64_t ino;
 
-	if (!may_be_locked(record->ino) || !file_info_open(&info, (int)record->fd))
+	if (!process_may_hold_locks || !file_info_open(&info, (int)record->fd))
 		return;
 	while (file_info_next(&info)) {
 		if (!(at = file_info_word(&info, "lock:")) || !parse(at, &lock, &ino))

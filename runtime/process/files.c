@@ -63,6 +63,7 @@ void files_open(const char *pool, bool is_quiet)
 	file_is_quiet = is_quiet || !say_has_level(SAY_WARN);
 	if (len < sizeof(self.pool))
 		memcpy(self.pool, pool, len + 1);
+	locks_open();
 	for (int fd = 0; fd < 3; fd++) {
 		self.callers[fd].is_open = os_fstat(fd, &st) == 0;
 		self.callers[fd].dev = st.st_dev;
@@ -322,7 +323,6 @@ void files_save(struct ledger_writer *writer)
 	}
 	if (!share_find(self.present, self.count, record_of))
 		ledger_veto(writer, "no memory to look at its descriptors", NULL);
-	locks_look();
 	for (int i = 0; i < self.count; i++) {
 		const struct file_record *record = self.table[self.present[i]].record;
 		const size_t len = sizeof(*record) + record->part_len;

@@ -59,6 +59,9 @@ uint32_t process_life(void);
 uint32_t process_wait_for_life(uint32_t life);
 
 
+/* Set by who is about to lock a file, and never taken back: else locks are not looked for. */
+extern bool process_may_hold_locks;
+
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);
