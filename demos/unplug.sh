@@ -15,18 +15,23 @@ grep -v '^[0-9]*:' said
 claim "what is there is the state of one instant, a beginning of what was acknowledged" \
 	test $status -eq 0
 
-# go_on NAME COMMAND...: run it, killed twice on the way, output to NAME.out
+# go_on NAME COMMAND...: run it until it ends by itself, killed twice on the way; output to NAME.out
 go_on() {
-	local name=$1 _
+	local name=$1 kills=0 status
 	shift
 	: >"$name.out"
-	for _ in 1 2; do
+	while :; do
 		heapsake run -k process -p "$name.pool" -- "$@" >>"$name.out" 2>>errors &
-		until_true has_epoch "$name.pool" || return 1
-		sleep 0.4
-		kill_program $! || return 1
+		if ((kills < 2)); then
+			until_true has_epoch "$name.pool" || return 1
+			sleep 0.4
+			kill_program $! && ((++kills)) && continue
+		fi
+		wait $!
+		status=$?
+		printf '    killed %d times, it ended with status %d\n' $kills $status
+		return $((status != 0 || kills == 0))
 	done
-	heapsake run -k process -p "$name.pool" -- "$@" >>"$name.out" 2>>errors
 }
 
 cat >numbers.sql <<'SQL'
@@ -47,11 +52,11 @@ cat >primes.py <<'PYTHON'
 import threading
 found, lock = {}, threading.Lock()
 def search(first):
-    for n in range(first, 240000, 3):
+    for n in range(first, 700000, 3):
         if n > 1 and all(n % d for d in range(2, int(n ** 0.5) + 1)):
             with lock:
                 found[n] = n * n
-        if first == 0 and n % 12000 == 0:
+        if first == 0 and n % 30000 == 0:
             print(n, flush=True)
 threads = [threading.Thread(target=search, args=(first,)) for first in range(3)]
 [t.start() for t in threads], [t.join() for t in threads]
