@@ -76,7 +76,7 @@ POOL = """\
 import multiprocessing
 def square(number): return number * number
 def main():
-    for step in range(8):
+    for step in range(24):
         with multiprocessing.Pool(2) as pool:
             total = sum(pool.map(square, range(step * 100, step * 100 + 500), 20))
         text = f"{step} {total}"

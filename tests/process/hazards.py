@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from lives import Failure, WrongOutput, read
+from lives import Failure, WrongOutput, read, wait_until
 from zoo import Program
 
 BLOCK = 4096
@@ -45,13 +45,11 @@ class Lasting(Program):
         return [place.path("program")]
 
     def live(self, place):
-        """Some epochs, and a kill; False if it has ended."""
+        """An epoch at least, and a kill; False if it has ended."""
         life = place.start(self.line(place))
         life.wait_start()
-        try:
-            life.process.wait(0.1 + place.dice.random() * 0.2)
-        except Exception:
-            pass
+        wait_until(lambda: place.epoch() or life.has_ended(), "an epoch")
+        place.let_live(life)
         if not place.kill(life):
             return False
         return not place.expect_killed(life)
@@ -74,7 +72,7 @@ class Damaged(Lasting):
             return
         output, whole = read(place.path("out")), place.pool + ".whole"
         copy(place.pool, whole)
-        while place.kills < kills:
+        for _ in range(kills):
             copy(whole, place.pool)
             with open(place.path("out"), "r+b") as file:
                 file.truncate(0)
@@ -115,7 +113,8 @@ class Replaced(Lasting):
     def storm(self, place, kills):
         shutil.copy(os.path.join(place.options.programs, "zoo-pi"), place.path("program"))
         wanted = self.undisturbed(place)
-        while place.kills < kills and self.live(place):
+        is_killed = self.live(place)
+        while is_killed:
             os.rename(place.path("program"), place.path("right"))
             shutil.copy(os.path.join(place.options.programs, "zoo-counter"), place.path("program"))
             life = place.start(self.line(place))
@@ -123,8 +122,11 @@ class Replaced(Lasting):
             if status != INCOMPATIBLE or place.path("program").encode() not in life.said():
                 raise Failure(f"another binary: status {status}\n{life.tail()}")
             os.rename(place.path("right"), place.path("program"))
+            if place.kills >= kills:
+                break
+            is_killed = self.live(place)
         life = place.start(self.line(place))
-        if place.kills < kills:  # it was too quick, and this is the next one
+        if not is_killed:  # it was too quick, and this is the next one
             place.starts = 0
         self.expect_end(life)
         if not read(place.path("out")).endswith(wanted["out"]):

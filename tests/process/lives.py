@@ -4,6 +4,7 @@ A life is one `heapsake run`; it ends because it was killed, or by itself. The p
 found as the keeper's only grandchild, so nothing else can be hit.
 """
 import fcntl
+import json
 import os
 import pwd
 import re
@@ -15,6 +16,7 @@ import termios
 import time
 
 LIMIT_S = 100
+WITHIN_S = 0.4
 INTERVALS = ("5ms", "20ms", "100ms")
 STARTED = re.compile(rb"^heapsake: .*(?:keep process;|resumed .* at epoch (\d+))", re.M)
 REFUSED = re.compile(rb"^heapsake: refused: .*", re.M)
@@ -139,10 +141,11 @@ class Life:
 
 
 class Place:
-    def __init__(self, options, directory, user, dice):
+    def __init__(self, options, directory, user, dice, haste=1):
         self.options, self.directory, self.user, self.dice = options, directory, user, dice
         self.pool = os.path.join(directory, "zoo.pool")
         self.interval = dice.choice(INTERVALS)
+        self.haste, self.within_s = haste, WITHIN_S / haste
         self.lives = []
         self.kills = self.resumes = self.epochs = 0
         self.newest = self.starts = 0
@@ -182,9 +185,27 @@ class Place:
         if self.user:
             shutil.chown(self.path(name), self.user, pwd.getpwnam(self.user).pw_gid)
 
+    def expect_length(self, length_s):
+        """Of a run, when nobody kills it."""
+        self.within_s = min(WITHIN_S, length_s) / self.haste
+
+    def let_live(self, life):
+        """For a while, or to its end."""
+        try:
+            life.process.wait(self.dice.random() * self.within_s)
+        except subprocess.TimeoutExpired:
+            pass
+
     def start(self, argv, stdin=None, terminal=None):
         self.lives.append(Life(self, argv, stdin, terminal))
         return self.lives[-1]
+
+    def epoch(self):
+        """The newest one that is kept; 0: none yet."""
+        done = subprocess.run([self.options.command, "info", "--json", self.pool],
+                              capture_output=True, text=True, timeout=LIMIT_S,
+                              **self.identity(has_output=False))
+        return 0 if done.returncode else json.loads(done.stdout)["epoch"]
 
     def checkpoint(self):
         """What was done so far is kept from now on."""
