@@ -142,31 +142,9 @@ static int forget_epochs(struct refusal *ret_why)
 	return enter_reset_pool(ret_why);
 }
 
-/* Absolute, or counted back from the newest. */
-static int select_epoch(const struct config *config, struct refusal *ret_why)
-{
-	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
-	const unsigned count = checkpoint_epochs(engine.checkpoint, epochs);
-	int64_t wanted = config->epoch;
-
-	if (!config->has_epoch)
-		return 0;
-	if (wanted <= 0 && -wanted < (int64_t)count)
-		wanted = (int64_t)epochs[-wanted];
-	if (wanted > 0 && checkpoint_select(engine.checkpoint, (uint64_t)wanted) == 0)
-		return 0;
-	if (count == 0)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, preload.pool.path,
-			      "has no epoch yet, asked for %lld; run without --epoch",
-			      (long long)config->epoch);
-	return refuse(ret_why, STATUS_INCOMPATIBLE, preload.pool.path,
-		      "epoch %lld cannot be had back, %llu to %llu can; choose one of these",
-		      (long long)config->epoch, (unsigned long long)epochs[count - 1],
-		      (unsigned long long)epochs[0]);
-}
-
 int engine_open_epoch(const struct config *config, struct refusal *ret_why)
 {
+	uint64_t epoch;
 	int status = 0;
 
 	engine.track = os_mmap(NULL, sizeof(*engine.track), PROT_READ | PROT_WRITE,
@@ -182,5 +160,7 @@ int engine_open_epoch(const struct config *config, struct refusal *ret_why)
 		status = forget_epochs(ret_why);
 	if (!status)
 		status = engine_open(ret_why);
-	return status ? status : select_epoch(config, ret_why);
+	if (!status && config->has_epoch)
+		status = checkpoint_choose(engine.checkpoint, preload.pool.path, config->epoch, &epoch, ret_why);
+	return status;
 }
