@@ -11,23 +11,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "line.h"
-#include "os.h"
 #include "process/process.h"
 #include "real.h"
 #include "say.h"
-
-static void read_name(int pid, char name[32])
-{
-	char path[64];
-	struct line line = line_in(path, sizeof(path));
-
-	line_add(&line, "/proc/");
-	line_add_number(&line, (unsigned)pid, 10);
-	line_add(&line, "/comm");
-	const long len = os_read_file(path, name, 31);
-	name[len > 0 ? len - 1 : 0] = 0; /* it ends with a newline */
-}
+#include "task.h"
 
 void left_tell(void)
 {
@@ -36,7 +23,8 @@ void left_tell(void)
 
 	if (!pid)
 		return;
-	read_name(pid, name);
+	const long len = os_read_process((uint32_t)pid, "comm", name, sizeof(name));
+	name[len > 0 ? len - 1 : 0] = 0; /* it ends with a newline */
 	say(SAY_WARN, preload.pool.path, "the program has ended, and process %d (%s) that it has left "
 	    "behind is not kept; what is to be kept must not make itself a daemon: run it in the "
 	    "foreground", pid, name);

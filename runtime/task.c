@@ -7,8 +7,10 @@
 #include <asm/prctl.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 
+#include "line.h"
 #include "os-x86_64.h"
 
 int os_prctl(int option, uint64_t a, uint64_t b)
@@ -219,6 +221,41 @@ int os_setsid(void)
 int os_membarrier_command(int command)
 {
 	return (int)os_syscall3(SYS_membarrier, command, 0, 0);
+}
+
+/* ---- What /proc says ---- */
+
+static long read_of(const char *directory, uint32_t id, const char *name, char *text, size_t len)
+{
+	char path[64];
+	struct line line = line_in(path, sizeof(path));
+
+	line_add(&line, directory);
+	line_add_number(&line, id, 10);
+	line_add(&line, "/");
+	line_add(&line, name);
+	const long have = os_read_file(path, text, len - 1);
+	text[have > 0 ? have : 0] = 0;
+	return have;
+}
+
+long os_read_process(uint32_t pid, const char *name, char *text, size_t len)
+{
+	return read_of("/proc/", pid, name, text, len);
+}
+
+long os_read_thread(uint32_t tid, const char *name, char *text, size_t len)
+{
+	return read_of("/proc/self/task/", tid, name, text, len);
+}
+
+bool os_is_zombie(uint32_t tid)
+{
+	char text[128];
+
+	os_read_thread(tid, "stat", text, sizeof(text));
+	const char *at = strrchr(text, ')'); /* the name's end, whatever is in it */
+	return at && at[1] == ' ' && at[2] == 'Z';
 }
 
 /* ---- Timers ---- */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -71,6 +72,13 @@ int os_setsid(void);
 /* os_waitid() - waitid(2); *ret_info is what it says, si_pid 0: nobody's */
 int os_waitid(int type, unsigned id, siginfo_t *ret_info, int options);
 int os_membarrier_command(int command);
+
+/* os_read_process(), os_read_thread() - the beginning of /proc/PID/`name`, or of
+ * /proc/self/task/TID/`name`, with a zero behind it: len bytes at most. Its length, or -errno and
+ * "" */
+long os_read_process(uint32_t pid, const char *name, char *text, size_t len);
+long os_read_thread(uint32_t tid, const char *name, char *text, size_t len);
+bool os_is_zombie(uint32_t tid); /* of ours: has ended, and stays as long as others run */
 
 int os_getitimer(int which, struct itimerval *ret_value);
 int os_setitimer(int which, const struct itimerval *value);

@@ -75,25 +75,12 @@ static const char *next_word(const char *at)
 	return *at ? at + 1 : at;
 }
 
-static long read_of(uint32_t pid, const char *what, char *text, size_t len)
-{
-	char path[64];
-	struct line line = line_in(path, sizeof(path));
-
-	line_add(&line, "/proc/");
-	line_add_number(&line, pid, 10);
-	line_add(&line, what);
-	const long have = os_read_file(path, text, len - 1);
-	text[have > 0 ? have : 0] = 0;
-	return have;
-}
-
 /* Fields 5, 6 and 38 of proc(5). False: it is gone. */
 static bool read_stat(struct child_record *child)
 {
 	char text[1024];
 
-	if (read_of(child->pid, "/stat", text, sizeof(text)) <= 0)
+	if (os_read_process(child->pid, "stat", text, sizeof(text)) <= 0)
 		return false;
 	const char *at = strrchr(text, ')'); /* the name's end, whatever is in it */
 	for (unsigned field = 2; at && field < 5; field++)
@@ -131,7 +118,7 @@ static void veto(struct ledger_writer *writer, const char *what, uint32_t pid)
 	char text[64] = "?", number[16];
 	struct line line = line_in(number, sizeof(number));
 
-	if (pid && read_of(pid, "/comm", text, sizeof(text)) > 0)
+	if (pid && os_read_process(pid, "comm", text, sizeof(text)) > 0)
 		text[strcspn(text, "\n")] = 0;
 	line_add_number(&line, pid, 10);
 	char which[96];
@@ -154,10 +141,10 @@ static bool visit(void (*visit_one)(struct ledger_writer *writer, uint32_t pid),
 	for (uint32_t i = 0; i < threads_shared.count && is_whole; i++) {
 		const uint32_t tid = threads_shared.threads[threads_shared.order[i]].record.tid;
 		struct line line = line_in(path, sizeof(path));
-		line_add(&line, "/task/");
+		line_add(&line, "task/");
 		line_add_number(&line, tid, 10);
 		line_add(&line, "/children");
-		const long len = read_of((uint32_t)os_getpid(), path, list, sizeof(list));
+		const long len = os_read_process((uint32_t)os_getpid(), path, list, sizeof(list));
 		is_whole = len >= 0 && len < (long)sizeof(list) - 1;
 		for (const char *at = list; is_whole && *at; at = next_word(at))
 			visit_one(writer, (uint32_t)number_at(at));
@@ -188,11 +175,11 @@ int children_find_living(void)
 	struct line line = line_in(path, sizeof(path));
 	siginfo_t info;
 
-	line_add(&line, "/task/");
+	line_add(&line, "task/");
 	line_add_number(&line, (uint32_t)os_getpid(), 10);
 	line_add(&line, "/children");
 	if (look(P_ALL, 0, &info) == -ECHILD ||
-	    read_of((uint32_t)os_getpid(), path, list, sizeof(list)) <= 0)
+	    os_read_process((uint32_t)os_getpid(), path, list, sizeof(list)) <= 0)
 		return 0;
 	for (const char *at = list; *at; at = next_word(at))
 		if (look(P_PID, (uint32_t)number_at(at), &info) == 0 && info.si_pid == 0)

@@ -18,6 +18,7 @@
 
 #include "line.h"
 #include "ours.h"
+#include "task.h"
 
 #define FIRST_HOLD_NS UINT64_C(20000000)
 #define SPIN_NS UINT64_C(15000)
@@ -55,30 +56,10 @@ static bool has_ended(const struct thread *thread)
 	return (thread->record.flags & THREAD_HAS_ENDED) != 0;
 }
 
-static long read_of(uint32_t tid, const char *what, char *buffer, size_t len)
-{
-	char path[64];
-	struct line at = line_in(path, sizeof(path));
-
-	line_add(&at, "/proc/self/task/");
-	line_add_number(&at, tid, 10);
-	line_add(&at, what);
-	const long have = os_read_file(path, buffer, len - 1);
-	buffer[have > 0 ? have : 0] = 0;
-	return have;
-}
-
-/* A main thread that has ended stays as long as others run. */
+/* Only the main thread stays when it has ended. */
 static bool is_zombie(const struct thread *thread)
 {
-	char text[128];
-
-	if (thread->record.tid != (uint32_t)threads_shared.pid)
-		return false;
-	long i = read_of(thread->record.tid, "/stat", text, sizeof(text)) - 1;
-	while (i > 0 && text[i] != ')') /* the name's end, whatever is in it */
-		i--;
-	return i > 0 && i + 2 < (long)sizeof(text) && text[i + 2] == 'Z';
+	return thread->record.tid == (uint32_t)threads_shared.pid && os_is_zombie(thread->record.tid);
 }
 
 /* False: there is no such thread any more. */
@@ -262,14 +243,14 @@ static void name_thread(struct line *line, const struct thread *thread)
 {
 	char name[32], call[128], where[64];
 
-	long len = read_of(thread->record.tid, "/comm", name, sizeof(name));
+	long len = os_read_thread(thread->record.tid, "comm", name, sizeof(name));
 	name[len > 0 ? len - 1 : 0] = 0;
-	read_of(thread->record.tid, "/syscall", call, sizeof(call));
+	os_read_thread(thread->record.tid, "syscall", call, sizeof(call));
 	char *end = call; /* of the number */
 	while (*end >= '0' && *end <= '9')
 		end++;
 	*end = 0;
-	len = read_of(thread->record.tid, "/wchan", where, sizeof(where));
+	len = os_read_thread(thread->record.tid, "wchan", where, sizeof(where));
 	line_add(line, "thread ");
 	line_add_number(line, thread->record.tid, 10);
 	line_add(line, " (");
@@ -330,7 +311,7 @@ uint64_t threads_read_pending(uint32_t tid)
 	static char text[4096] OURS;
 	uint64_t mask = 0;
 
-	read_of(tid, "/status", text, sizeof(text));
+	os_read_thread(tid, "status", text, sizeof(text));
 	const char *at = strstr(text, "SigPnd:");
 	for (at = at ? at + 8 : ""; *at; at++) {
 		const char *digit = strchr("0123456789abcdef", *at);
