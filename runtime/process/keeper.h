@@ -25,7 +25,6 @@ struct keeper_note {
 	uint32_t has_exact_tids; /* an own pid namespace, or the right to choose in this one */
 	int64_t epoch;           /* to resume: 0 the newest, else as --epoch */
 	int32_t keeper_pid;      /* as the outside sees it: for pool_name_owner() */
-	uint32_t has_time_namespace;
 	uint32_t has_lent_right; /* CAP_CHECKPOINT_RESTORE, to be given back: keeper_return_right() */
 	/* What the caller of this life wants, whatever the environment of the first one says. */
 	uint32_t is_new;         /* --new: nothing of what is in the pool is to stay */

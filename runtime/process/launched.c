@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <unistd.h>
 
 #include "os.h"
@@ -48,10 +47,8 @@ static void note_exe(struct launched_record *record)
 
 	if (os_stat("/proc/self/exe", &st) != 0)
 		return;
-	record->exe_dev = st.st_dev;
 	record->exe_ino = st.st_ino;
 	record->exe_size = (uint64_t)st.st_size;
-	record->exe_mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
 int launched_open(const struct keeper_note *note, int argc, char *const *argv, char *const *envp)
@@ -59,14 +56,11 @@ int launched_open(const struct keeper_note *note, int argc, char *const *argv, c
 	struct launched_record record = {
 		.argc = (uint32_t)argc,
 		.pid = (uint32_t)os_getpid(),
-		.personality = (uint64_t)personality(0xffffffff),
 		.vdso = getauxval(AT_SYSINFO_EHDR),
 		.hwcap = getauxval(AT_HWCAP),
 		.hwcap2 = getauxval(AT_HWCAP2),
 		.uid = getuid(),
 		.euid = geteuid(),
-		.gid = getgid(),
-		.egid = getegid(),
 		.command_hash = note->command_hash,
 	};
 	struct rlimit stack;

@@ -16,16 +16,15 @@ struct launched_record {
 	uint32_t argc;
 	uint32_t envc;
 	uint32_t pid;        /* of the main thread, in its own pid namespace */
-	uint32_t init_pid;   /* reserved */
-	uint64_t personality;
+	uint32_t uid, euid;
+	uint32_t reserved;   /* 0 */
 	uint64_t stack_limit; /* RLIMIT_STACK, soft: it decides where mappings begin */
 	uint64_t vdso;        /* AT_SYSINFO_EHDR */
 	uint64_t hwcap;       /* AT_HWCAP, AT_HWCAP2 */
 	uint64_t hwcap2;
 	uint64_t clock_ns;    /* CLOCK_MONOTONIC and BOOTTIME when anything changed last */
 	uint64_t boot_ns;
-	uint64_t exe_dev, exe_ino, exe_size, exe_mtime_ns;
-	uint32_t uid, euid, gid, egid;
+	uint64_t exe_ino, exe_size;
 	uint64_t command_hash;               /* of the note: what `run` was given */
 	char command[KEEPER_COMMAND_BYTES];
 };

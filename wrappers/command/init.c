@@ -99,7 +99,6 @@ static void init_put_clocks_forward(struct init *init)
 	if (!life->monotonic_ahead_ns && !life->boottime_ahead_ns)
 		return;
 	const int error = namespaces_put_clocks_forward(life);
-	life->note.has_time_namespace = error == 0;
 	if (error && !life->is_quiet)
 		say(SAY_WARN, life->name, "no time namespace (%s): its monotonic clock goes back by %lld s, "
 		    "and what it waits for comes that much later", namespaces_error(-error),
