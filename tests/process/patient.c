@@ -17,36 +17,18 @@
 
 #define ROUNDS 3
 #define WAIT_MS 60
-static const struct timespec wait_time = {.tv_nsec = WAIT_MS * 1000000L};
+#include "patience.h"
+
 static const struct timeval wait_timeval = {.tv_usec = WAIT_MS * 1000};
 static int pair[2], epoll_fd;
 static sem_t semaphore;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static struct timespec after(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	time.tv_nsec += wait_time.tv_nsec;
-	time.tv_sec += time.tv_nsec / 1000000000;
-	time.tv_nsec %= 1000000000;
-	return time;
-}
-
 static void tell(const char *what, int result, double began)
 {
 	printf("%s: %d, %s%s\n", what, result, result == -1 ? strerror(errno) : "",
-	       now() - began < WAIT_MS * 0.001 - 0.005 ? " early" : "");
+	       is_early(began) ? " early" : "");
 	fflush(stdout);
 }
 #define TELL(call)                                                                                 \
