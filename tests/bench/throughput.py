@@ -28,6 +28,14 @@ class Samples:
             cells.append(f'{ratio:.2f}' + (f' ({epochs:.1f})' if epochs else ''))
         return cells
 
+    def print_table(self, what, heading, plain_title, rounds):
+        """A row for each program, the plain one first; a column for each kind of turn."""
+        plain = [f'{kept.median(rates["plain"]) / 1000:.0f} k/s' for rates in self.rates.values()]
+        names = [name for name in next(iter(self.rates.values())) if name != 'plain']
+        kept.print_table(f'{what}, ratio to plain; in brackets committed epochs/s; medians of {rounds} '
+                         'rounds', [heading, *self.rates],
+                         [[plain_title, *plain], *([name, *self.cells(name, 'plain')] for name in names)])
+
 
 def take_turn(samples, turn, name, child, keeping, measure_rate):
     """One program works, all others are stopped."""
@@ -85,12 +93,8 @@ def measure_redis(build, seconds, keys, rounds, settle_s):
     finally:
         for server, _ in servers.values():
             server.remove()
-    plain = [f'{kept.median(rates["plain"]) / 1000:.0f} k/s' for rates in samples.rates.values()]
-    rows = [['plain', *plain]] + [[name, *samples.cells(name, 'plain')]
-                                  for name in servers if name != 'plain']
-    kept.print_table(f'redis-benchmark, {keys} keys, -d {redisserver.VALUE_BYTES}: requests/s, ratio to '
-                     f'plain; in brackets committed epochs/s; medians of {rounds} rounds',
-                     ['redis', *turns], rows)
+    samples.print_table(f'redis-benchmark, {keys} keys, -d {redisserver.VALUE_BYTES}: requests/s',
+                        'redis', 'plain', rounds)
 
 
 def measure_accounts(build, seconds, accounts, rounds, settle_s):
@@ -112,12 +116,8 @@ def measure_accounts(build, seconds, accounts, rounds, settle_s):
             child.kill()
             if keeping:
                 keeping.remove()
-    plain = [f'{kept.median(rates["plain"]) / 1000:.0f} k/s' for rates in samples.rates.values()]
-    rows = [['plain, no transactions', *plain]] + [[name, *samples.cells(name, 'plain')]
-                                                   for name in children if name != 'plain']
-    kept.print_table(f'A hash map of {accounts} accounts: operations/s, ratio to plain; in brackets '
-                     f'committed epochs/s; medians of {rounds} rounds',
-                     ['hash map, HSK_TX', *turns], rows)
+    samples.print_table(f'A hash map of {accounts} accounts: operations/s', 'hash map, HSK_TX',
+                        'plain, no transactions', rounds)
 
 
 def work(child, batch, seconds):
