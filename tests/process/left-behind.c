@@ -1,5 +1,6 @@
 /*
- * A program that makes itself a daemon, by daemon(3) or by hand, and then writes a file.
+ * A program that makes itself a daemon, by daemon(3) or by hand, and writes into a file as soon as
+ * there is one.
  *
  * usage: daemon libc|fork FILE
  */
@@ -22,11 +23,10 @@ int main(int argc, char **argv)
 		become_daemon();
 	else if (daemon(1, 0) != 0)
 		return 1;
-	usleep(300000); /* the parent is gone by now */
-	FILE *file = fopen(argv[2], "w");
-	if (!file)
-		return 1;
+	alarm(100);
+	FILE *file;
+	while (!(file = fopen(argv[2], "r+")))
+		usleep(1000);
 	fputs("here", file);
-	fclose(file);
-	return 0;
+	return fclose(file);
 }
