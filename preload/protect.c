@@ -12,6 +12,7 @@
 
 #include "checkpoint/committer.h"
 #include "os.h"
+#include "ours.h"
 #include "process/process.h"
 
 /* Afterwards: a cut before sees by the mapping's rights that it is open. */
@@ -25,16 +26,30 @@ static int finish(int error, void *addr, size_t len, int prot)
 	return -1;
 }
 
+/* Closed in one step with being noted. */
+static int protect(void *addr, size_t len, int prot, int key)
+{
+	if (prot == PROT_NONE)
+		ours_enter();
+	const int error = key == -1 ? os_mprotect(addr, len, prot)
+				    : os_pkey_mprotect(addr, len, prot, key);
+	if (prot == PROT_NONE) {
+		if (!error)
+			process_note_closing(addr, len);
+		ours_leave();
+	}
+	return finish(error, addr, len, prot);
+}
+
 INTERPOSE int mprotect(void *addr, size_t len, int prot)
 {
 	if (unlikely(!(prot & PROT_READ)))
 		committer_note_unreadable(addr, len);
-	return finish(os_mprotect(addr, len, prot), addr, len, prot);
+	return protect(addr, len, prot, -1);
 }
 
 INTERPOSE int pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
 	committer_note_unreadable(addr, len); /* which rights a key gives is a thread's affair */
-	return finish(key == -1 ? os_mprotect(addr, len, prot) :
-				  os_pkey_mprotect(addr, len, prot, key), addr, len, prot);
+	return protect(addr, len, prot, key);
 }

@@ -35,6 +35,9 @@ struct committer_memory {
 	/* replaced() - what is mapped there has come in the place of what was followed; threads may
 	 * run. The next meet() is to know */
 	void (*replaced)(uint64_t start, uint64_t end);
+	/* gone() - they stand: nothing that was kept there is there. is_kept() - is any? */
+	void (*gone)(uint64_t start, uint64_t end);
+	bool (*is_kept)(uint64_t start, uint64_t end);
 	/* describe() - they stand, and their memory is staged: stage the rest. false: vetoed, `why` */
 	bool (*describe)(bool has_changes, char why[192]);
 	void (*release)(void);

@@ -318,6 +318,21 @@ static void note_replaced(char *start, size_t len)
 	self.has_replaced = true;
 }
 
+/* Likewise. All threads stand: pages of it that are not in the directory of this epoch are nowhere
+ * in its image, and the next one makes them zeros. */
+static void note_gone(char *start, size_t len)
+{
+	const struct region *heap = &self.regions[0];
+
+	if (start >= heap->address + region_bytes(heap) || start + len <= heap->address)
+		self.plan.memory->gone((uintptr_t)start, (uintptr_t)start + len);
+}
+
+static bool is_memory_kept(const char *start, size_t len)
+{
+	return self.plan.memory->is_kept((uintptr_t)start, (uintptr_t)start + len);
+}
+
 static void again_pointed(void *context, uint32_t region_id, uint64_t page)
 {
 	if (number_of(region_id, page) != NO_NUMBER)
@@ -386,6 +401,8 @@ int dirty_open(const struct dirty_plan *plan)
 	self.region_count = plan->region_count;
 	plan->track->soon = stage_soon;
 	plan->track->replaced = plan->memory ? note_replaced : NULL;
+	plan->track->gone = plan->memory ? note_gone : NULL;
+	plan->track->is_kept = plan->memory ? is_memory_kept : NULL;
 	staging_open(&self.staging, plan->staging_bytes);
 	const uint64_t pages = self.regions[0].page_count +
 			       (plan->memory ? CHECKPOINT_MEMORY_PAGES : 0);

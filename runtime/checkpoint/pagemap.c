@@ -37,6 +37,7 @@ struct scan_argument {
 /* A word of /proc/self/pagemap. */
 #define WORD_PRESENT (UINT64_C(1) << 63)
 #define WORD_SWAPPED (UINT64_C(1) << 62)
+#define WORD_FILE (UINT64_C(1) << 61)
 #define WORD_GUARD (UINT64_C(1) << 58) /* Linux 6.15; 0 before */
 #define WORD_SOFT_DIRTY (UINT64_C(1) << 55)
 
@@ -73,11 +74,22 @@ static int read_ahead(int fd, struct pagemap_ahead *ahead, uint64_t from, uint64
 			    from / OS_PAGE_BYTES * sizeof(*ahead->words));
 }
 
+/* What is said of a page: a category, or NOTHING. */
+#define NOTHING UINT64_MAX
+
+static uint64_t told_of(uint64_t word, uint64_t dirty)
+{
+	if (!(word & (WORD_PRESENT | WORD_SWAPPED)) || word & WORD_GUARD)
+		return 0;
+	return (word & dirty) == dirty ? PAGES_THERE : NOTHING;
+}
+
 int pagemap_next(int fd, struct pagemap_ahead *ahead, bool is_soft_dirty, uint64_t start,
 		 uint64_t end, struct pagemap_run *ret_run)
 {
 	const uint64_t dirty = is_soft_dirty ? WORD_SOFT_DIRTY : 0;
-	uint64_t first = end;
+	uint64_t told = NOTHING;
+	uint64_t first = start;
 	uint64_t at = start;
 
 	for (; at < end; at += OS_PAGE_BYTES) {
@@ -86,16 +98,48 @@ int pagemap_next(int fd, struct pagemap_ahead *ahead, bool is_soft_dirty, uint64
 			if (error)
 				return error;
 		}
-		const uint64_t word = ahead->words[(at - ahead->start) / OS_PAGE_BYTES];
-		const bool is_wanted = (word & (WORD_PRESENT | WORD_SWAPPED)) &&
-				       (word & dirty) == dirty && !(word & WORD_GUARD);
-		if (is_wanted && first == end)
-			first = at;
-		if (!is_wanted && first < end)
+		const uint64_t now = told_of(ahead->words[(at - ahead->start) / OS_PAGE_BYTES], dirty);
+		if (now == told)
+			continue;
+		if (told != NOTHING)
 			break;
+		told = now;
+		first = at;
 	}
-	if (first == end)
+	if (told == NOTHING)
 		return 0;
-	*ret_run = (struct pagemap_run){.start = first, .end = at};
+	*ret_run = (struct pagemap_run){.start = first, .end = at, .categories = told};
 	return 1;
+}
+
+static int read_has_own(int fd, uint64_t start, uint64_t end)
+{
+	uint64_t words[64];
+
+	for (uint64_t at = start; at < end;) {
+		const uint64_t left = (end - at) / OS_PAGE_BYTES;
+		const uint64_t count = left < 64 ? left : 64;
+		const int error = os_pread_all(fd, words, count * sizeof(*words),
+					       at / OS_PAGE_BYTES * sizeof(*words));
+		if (error)
+			return error;
+		for (uint64_t i = 0; i < count; i++)
+			if (words[i] & (WORD_PRESENT | WORD_SWAPPED) && !(words[i] & WORD_FILE))
+				return 1;
+		at += count * OS_PAGE_BYTES;
+	}
+	return 0;
+}
+
+int pagemap_has_own(int fd, uint64_t start, uint64_t end)
+{
+	const struct pagemap_query query = {
+		.inverted = PAGES_FILE,
+		.all = PAGES_FILE,
+		.any = PAGES_THERE,
+	};
+	struct pagemap_run run;
+	const long count = pagemap_scan(fd, &query, start, end, &run, 1);
+
+	return count >= 0 ? count > 0 : read_has_own(fd, start, end);
 }

@@ -45,8 +45,9 @@ long pagemap_scan(int fd, const struct pagemap_query *query, uint64_t start, uin
 		  struct pagemap_run *ret_runs, unsigned run_max);
 
 /* pagemap_next() - the same without PAGEMAP_SCAN: the first run in [start, end) of pages that are
- * there and, if asked, soft-dirty. 3 ns a page, also where there is nothing. 1; 0: there is none;
- * -errno. `ahead` is what has been read already; all zeros at first. */
+ * there and, if asked, soft-dirty: categories PAGES_THERE; or of pages that are not there: 0.
+ * 3 ns a page, also where there is nothing. 1; 0: there is none; -errno. `ahead` is what has been
+ * read already; all zeros at first. */
 struct pagemap_ahead {
 	uint64_t start;
 	uint64_t end;
@@ -54,3 +55,6 @@ struct pagemap_ahead {
 };
 int pagemap_next(int fd, struct pagemap_ahead *ahead, bool is_soft_dirty, uint64_t start,
 		 uint64_t end, struct pagemap_run *ret_run);
+
+/* pagemap_has_own() - are there pages of the process's own in a mapping of a file? 0, 1, -errno */
+int pagemap_has_own(int fd, uint64_t start, uint64_t end);

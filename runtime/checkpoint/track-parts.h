@@ -35,7 +35,7 @@ int track_scan(struct track *track, const struct pagemap_query *query, uint64_t 
 	       track_visit *visit, void *context);
 
 /* track_read() - visit the pages of all ranges that are there and, if asked and the range is not
- * new, soft-dirty; without PAGEMAP_SCAN. Threads stand. */
+ * new, soft-dirty, and tell what is gone; without PAGEMAP_SCAN. Threads stand. */
 int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void *context);
 
 /* track_there() - what to ask for to be told of all pages there are */

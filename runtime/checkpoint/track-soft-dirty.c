@@ -3,7 +3,9 @@
  * only, a soft-dirty bit a page. There is one set of bits for the process, cleared for all of it at
  * once, and nothing tells a store between reading and clearing. So both happen while every thread
  * stands still; no pre-copy. The guarantee: a page stored to since the last call is told. A range
- * added later has lost its bits with the others', so it is told whole once.
+ * added later has lost its bits with the others', so it is told whole once. A mapping that has come
+ * in the place of another counts as dirty, whole, until the bits are cleared; of it, too, what is
+ * not there is gone.
  *
  * Reading costs 3 ns a page of address space that is open, used or not; clearing write-protects
  * every page the process has.

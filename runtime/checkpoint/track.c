@@ -142,7 +142,11 @@ static int read_part(struct track *track, bool is_soft_dirty, uintptr_t start, u
 	track->ahead.end = 0;
 	while ((found = pagemap_next(track->pagemap.number, &track->ahead, is_soft_dirty, start, end,
 				     &run)) > 0) {
-		visit(context, (char *)(uintptr_t)run.start, run.end - run.start);
+		char *const at = (char *)(uintptr_t)run.start;
+		if (run.categories)
+			visit(context, at, run.end - run.start);
+		else if (track->gone)
+			track->gone(at, run.end - run.start);
 		start = run.end;
 	}
 	return found;
@@ -171,6 +175,12 @@ static int read_map(struct track *track, bool is_soft_dirty, const struct map *m
 	return error;
 }
 
+static bool is_passed_over(const struct track *track, const struct map *map)
+{
+	return map->is_closed && !(track->is_kept && track->is_kept((const char *)map->start,
+								    map->end - map->start));
+}
+
 /* A window is mostly a reservation that nobody may touch: 64 GiB of it would take 52 ms. */
 int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void *context)
 {
@@ -181,7 +191,7 @@ int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void
 	if (error)
 		return error;
 	while (!error && maps_next(&maps, &map))
-		if (!map.is_closed)
+		if (!is_passed_over(track, &map))
 			error = read_map(track, is_soft_dirty, &map, visit, context);
 	maps_close(&maps);
 	for (unsigned i = 0; i < track->range_count && !error; i++) {

@@ -53,6 +53,11 @@ struct track {
 	/* NULL, or told of each mapping in a range that is followed that has come in the place of
 	 * another, before it is collected: pages of it that are not there are zeros now. WP only */
 	void (*replaced)(char *start, size_t len);
+	/* The others see no mapping come in the place of another. NULL, or told of all in the ranges
+	 * that is not there: what was there is not any more. A mapping that nobody may touch is
+	 * looked at for that only if is_kept() says that something in it was */
+	void (*gone)(char *start, size_t len);
+	bool (*is_kept)(const char *start, size_t len);
 	unsigned range_count;
 	struct track_range ranges[TRACK_RANGE_MAX];
 	struct pagemap_run runs[TRACK_RUN_MAX];

@@ -249,6 +249,12 @@ char *follow_address(uint64_t page)
 	return (char *)(uintptr_t)space_address(page); /* NOLINT(performance-no-int-to-ptr) */
 }
 
+/* Given back by libc, or replaced by its like. It stays followed: what is stored there is told. */
+void follow_gone(uint64_t start, uint64_t end)
+{
+	space_forget(start, end, committer_look_again);
+}
+
 static void veto_lost(struct ledger_writer *writer)
 {
 	const struct mapping *mapping = mappings_find(now(), self.lost.start);

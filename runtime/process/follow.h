@@ -28,4 +28,6 @@ int follow_meet(void);
 size_t follow_place(char *start, size_t len, uint64_t *ret_page, bool *ret_is_readable);
 char *follow_address(uint64_t page);
 
+void follow_gone(uint64_t start, uint64_t end);
+
 void follow_save(struct ledger_writer *writer);

@@ -167,20 +167,13 @@ static bool is_left_out(const struct mapping *mapping)
 /* Does the process have pages of its own in a mapping it cannot write? */
 static bool has_own_pages(const struct mapping *mapping)
 {
-	struct pagemap_query query = {
-		.inverted = PAGES_FILE,
-		.all = PAGES_FILE,
-		.any = PAGES_THERE,
-	};
-	struct pagemap_run run;
 	static int fd OURS;
 
 	if (fd == 0) {
 		fd = os_fd_move(os_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0));
 		ours_fd_add(&fd);
 	}
-	const long count = pagemap_scan(fd, &query, mapping->start, mapping->end, &run, 1);
-	return count != 0; /* not known: as if */
+	return pagemap_has_own(fd, mapping->start, mapping->end) != 0; /* not known: as if */
 }
 
 static void look_into(struct mapping *mapping)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "checkpoint/track.h"
 #include "children.h"
 #include "control.h"
 #include "files.h"
@@ -167,6 +168,8 @@ const struct committer_memory process_memory = {
 	.stop = stop,
 	.meet = follow_meet,
 	.replaced = follow_note,
+	.gone = follow_gone,
+	.is_kept = space_has,
 	.describe = describe,
 	.release = threads_release,
 };
@@ -228,6 +231,12 @@ void process_note_mapping(const void *start, size_t len)
 		committer_note_zeros((from - base) / OS_PAGE_BYTES, (end - from) / OS_PAGE_BYTES,
 				     false);
 	ours_leave();
+}
+
+void process_note_closing(const void *start, size_t len)
+{
+	if (process_is_kept && !track_can_run(process_self.plan.track))
+		process_note_mapping(start, len);
 }
 
 void process_note_opened(const void *start, size_t len)

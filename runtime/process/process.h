@@ -67,6 +67,9 @@ extern bool process_may_hold_locks;
 void process_note_mapping(const void *start, size_t len);
 /* process_note_opened() - it can be written now: pages of a file may become the program's own */
 void process_note_opened(const void *start, size_t len);
+/* process_note_closing() - nobody may touch it any more: what was stored to is not looked for there
+ * by all trackers. In a section of ours, with the call that closes it */
+void process_note_closing(const void *start, size_t len);
 /* Around a call that sends a signal to one thread, and around one that gives all threads other ids
  * (libc sends one to each): a cut must know when it falls into them (threads.c). */
 void process_signal_begin(void);

@@ -162,18 +162,51 @@ static void forget_in(struct space_slot *slot, unsigned first, unsigned end,
 		give(slot);
 }
 
+/* The slots that have pages in [start, end), one after the other; *ret_first and *ret_end: which of
+ * its own. A reservation of terabytes has fewer slots than chunks, a small mapping fewer chunks
+ * than there are slots. *at: 0 at first. */
+static struct space_slot *next_slot(uint64_t start, uint64_t end, uint64_t *at, unsigned *ret_first,
+				    unsigned *ret_end)
+{
+	const uint64_t first = start / CHUNK_BYTES;
+	const uint64_t chunks = (end + CHUNK_BYTES - 1) / CHUNK_BYTES - first;
+	const bool is_small = chunks < self.used;
+
+	while (*at < (is_small ? chunks : self.used)) {
+		const uint64_t i = (*at)++;
+		struct space_slot *slot = is_small ? find(first + i) : &self.slots[i];
+		const uint64_t base = slot ? slot->chunk * CHUNK_BYTES : 0;
+		if (!base || base >= end || base + CHUNK_BYTES <= start)
+			continue;
+		*ret_first = start > base ? (unsigned)((start - base) / OS_PAGE_BYTES) : 0;
+		*ret_end = end - base < CHUNK_BYTES ? (unsigned)((end - base) / OS_PAGE_BYTES)
+						    : SPACE_CHUNK_PAGES;
+		return slot;
+	}
+	return NULL;
+}
+
 void space_forget(uint64_t start, uint64_t end, void (*hear)(uint64_t page, uint64_t count))
 {
-	/* A reservation of terabytes has fewer slots than chunks. */
-	for (uint32_t i = 0; i < self.used; i++) {
-		struct space_slot *slot = &self.slots[i];
-		const uint64_t base = slot->chunk * CHUNK_BYTES;
-		if (!slot->chunk || base >= end || base + CHUNK_BYTES <= start)
-			continue;
-		const uint64_t from = start > base ? start - base : 0;
-		const uint64_t to = end - base < CHUNK_BYTES ? end - base : CHUNK_BYTES;
-		forget_in(slot, (unsigned)(from / OS_PAGE_BYTES), (unsigned)(to / OS_PAGE_BYTES), hear);
-	}
+	struct space_slot *slot;
+	unsigned first, last;
+	uint64_t at = 0;
+
+	while ((slot = next_slot(start, end, &at, &first, &last)))
+		forget_in(slot, first, last, hear);
+}
+
+bool space_has(uint64_t start, uint64_t end)
+{
+	struct space_slot *slot;
+	unsigned first, last;
+	uint64_t at = 0;
+
+	while ((slot = next_slot(start, end, &at, &first, &last)))
+		for (unsigned word = 0; word < 8; word++)
+			if (slot->kept[word] & bits_of(word, first, last))
+				return true;
+	return false;
 }
 
 void space_changed(void (*hear)(uint64_t page, const char *bytes))

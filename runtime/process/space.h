@@ -41,6 +41,8 @@ uint64_t space_address(uint64_t page);
 /* space_forget() - none of these is kept any more; heard of: runs of numbers that were */
 void space_forget(uint64_t start, uint64_t end, void (*hear)(uint64_t page, uint64_t count));
 
+bool space_has(uint64_t start, uint64_t end); /* is any of these pages kept? */
+
 /* space_changed() - pages of the directory that changed since the last call */
 void space_changed(void (*hear)(uint64_t page, const char *bytes));
 /* space_visit() - all slots in use */

@@ -141,6 +141,28 @@ static void test_given_back(void)
 	must(at[5] == 0, "memory given back is empty");
 }
 
+/* Stored to, and closed before anybody could have looked. */
+static void test_closed(void)
+{
+	int *at = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	at[5] = at[5 + PAGE / sizeof(int)] = 5;
+	usleep(A_FEW_EPOCHS_US);
+	at[5] = 6;
+	mprotect(at, 2 * PAGE, PROT_NONE);
+	usleep(A_FEW_EPOCHS_US);
+	die();
+	mprotect(at, 2 * PAGE, PROT_READ | PROT_WRITE);
+	must(at[5] == 6, "memory that was closed has what was stored last");
+	must(at[5 + PAGE / sizeof(int)] == 5, "and before");
+	mprotect(at, 2 * PAGE, PROT_NONE);
+	syscall(SYS_madvise, at, PAGE, MADV_DONTNEED);
+	die();
+	mprotect(at, 2 * PAGE, PROT_READ | PROT_WRITE);
+	must(at[5] == 0, "memory given back while it was closed is empty");
+	munmap(at, 2 * PAGE);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -149,5 +171,6 @@ int main(int argc, char **argv)
 	test_library(argv[1]);
 	test_code();
 	test_given_back();
+	test_closed();
 	return failures != 0;
 }

@@ -55,6 +55,27 @@ Test(space, what_is_forgotten_is_told_once, .init = open_space)
 	cr_assert_eq(space_address(first), 0);
 }
 
+/* Looked for by address where the slots are more than the chunks, else slot by slot. */
+Test(space, it_is_known_whether_anything_is_kept, .init = open_space)
+{
+	cr_assert(!space_has(BASE, BASE + CHUNK));
+	for (uint64_t i = 0; i < 8; i++)
+		space_keep(BASE + 2 * i * CHUNK + 70 * PAGE, PAGE);
+	for (uint64_t chunks = 1; chunks <= 64; chunks *= 8) {
+		const uint64_t at = BASE + 2 * CHUNK + 70 * PAGE;
+		cr_assert(space_has(at, at + PAGE));
+		cr_assert(space_has(at - 3 * PAGE, at + chunks * CHUNK));
+		cr_assert(!space_has(at + PAGE, at + CHUNK));
+		cr_assert(!space_has(BASE - chunks * CHUNK, BASE + 70 * PAGE));
+	}
+	space_forget(BASE + 2 * CHUNK, BASE + 3 * CHUNK, count_forgotten);
+	cr_assert_eq(forgotten, 1);
+	cr_assert(!space_has(BASE + CHUNK, BASE + 4 * CHUNK));
+	space_forget(BASE + 71 * PAGE, BASE + 64 * CHUNK, count_forgotten);
+	cr_assert_eq(forgotten, 7);
+	cr_assert(space_has(BASE, BASE + 64 * CHUNK));
+}
+
 Test(space, a_slot_is_used_again, .init = open_space)
 {
 	for (uint64_t i = 0; i < 3 * SPACE_SLOTS; i++) {

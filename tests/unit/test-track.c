@@ -642,6 +642,67 @@ Test(soft_dirty, what_nobody_may_touch_is_passed_over)
 	check_closed();
 }
 
+/* What cannot tell one mapping from the next at its place tells what is not there. */
+static size_t gone_pages;
+static bool is_closed_looked_at;
+
+static void note_gone(char *start, size_t len)
+{
+	gone_pages += len / PAGE;
+	cr_assert(start >= range && start + len <= range + range_pages * PAGE);
+}
+
+static bool is_kept(const char *start, size_t len)
+{
+	return is_closed_looked_at && start == range + PAGE && len == PAGE;
+}
+
+static void check_gone(void)
+{
+	memset(range, 1, 6 * PAGE); /* of 8 */
+	track.gone = note_gone;
+	track.is_kept = is_kept;
+	collect();
+	cr_assert_eq(gone_pages, 2);
+	cr_assert_neq(mmap(range + 2 * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), MAP_FAILED);
+	range[2 * PAGE] = 2;
+	gone_pages = 0;
+	collect();
+	cr_assert(told[2] && !told[3], "what is there now is written");
+	cr_assert_eq(gone_pages, 3);
+	madvise(range, 2 * PAGE, MADV_DONTNEED);
+	cr_assert_eq(mprotect(range + PAGE, PAGE, PROT_NONE), 0);
+	for (int i = 0; i < 2; i++) {
+		gone_pages = 0;
+		is_closed_looked_at = i;
+		collect();
+		cr_assert_eq(gone_pages, track.has_scan || i ? 5 : 4);
+	}
+	close_range_tracked();
+}
+
+Test(track, comparing_tells_what_is_gone)
+{
+	kind = TRACK_COMPARE;
+	for (int has_scan = 0; has_scan < 2; has_scan++) {
+		open_range(8);
+		if (has_scan && !track.has_scan)
+			break;
+		track.has_scan = has_scan;
+		gone_pages = 0;
+		check_gone();
+	}
+}
+
+Test(soft_dirty, what_is_gone_is_told)
+{
+	kind = TRACK_SOFT_DIRTY;
+	open_range(8);
+	track.has_scan = false; /* as compare_collect() alone uses it */
+	check_gone();
+}
+
 /* One set of bits for all: a collect clears those of memory that is not followed yet. */
 Test(soft_dirty, what_is_added_later_counts_as_written)
 {
