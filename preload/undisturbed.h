@@ -104,13 +104,14 @@ static inline struct timeout timeout_of_time(const struct timespec *time)
 
 /* ---- Sockets with a timeout of their own (SO_RCVTIMEO, SO_SNDTIMEO) ---- */
 
-/* A time before the call, cheap: for undisturbed_socket(). */
+/* A time before the call, for undisturbed_socket(). Not the coarse clock's: where its processor is
+ * kept from running that is many ticks behind, and the wait would end as much too early. */
 static inline uint64_t undisturbed_now(void)
 {
 	struct timespec now = {0, 0};
 
 	if (unlikely(process_is_kept))
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+		clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 /* undisturbed_socket() - wait for what is left of its timeout since then; false: it is over, or a

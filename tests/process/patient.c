@@ -25,18 +25,32 @@ static sem_t semaphore;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
-static void tell(const char *what, int result, double began)
+static void tell(const char *what, int result, bool is_too_early)
 {
 	printf("%s: %d, %s%s\n", what, result, result == -1 ? strerror(errno) : "",
-	       is_early(began) ? " early" : "");
+	       is_too_early ? " early" : "");
 	fflush(stdout);
 }
-#define TELL(call)                                                                                 \
+#define TELL_IF(early, call)                                                                       \
 	do {                                                                                       \
 		const double began = now();                                                        \
 		const int result = (int)(call);                                                    \
-		tell(#call, result, began);                                                        \
+		tell(#call, result, early(began));                                                 \
 	} while (0)
+#define TELL(call) TELL_IF(is_early, call)
+#define TELL_SOCKET(call) TELL_IF(is_early_socket, call)
+
+static int wait_for_condition(void)
+{
+	const struct timespec until = after(CLOCK_REALTIME);
+	int error = 0;
+
+	pthread_mutex_lock(&mutex);
+	while (error == 0)
+		error = pthread_cond_timedwait(&cond, &mutex, &until);
+	pthread_mutex_unlock(&mutex);
+	return error == ETIMEDOUT ? 0 : error;
+}
 
 static void wait_for_all_kinds(void)
 {
@@ -46,7 +60,6 @@ static void wait_for_all_kinds(void)
 	struct timespec until;
 	sigset_t set;
 	char byte;
-	int error = 0;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
@@ -56,23 +69,17 @@ static void wait_for_all_kinds(void)
 	TELL(epoll_pwait(epoll_fd, &event, 1, WAIT_MS, &set));
 	TELL(select(0, NULL, NULL, NULL, &left));
 	TELL(pselect(0, NULL, NULL, NULL, &wait_time, &set));
-	TELL(recv(pair[0], &byte, 1, 0));
-	TELL(read(pair[0], &byte, 1));
+	TELL_SOCKET(recv(pair[0], &byte, 1, 0));
+	TELL_SOCKET(read(pair[0], &byte, 1));
 	TELL(nanosleep(&wait_time, NULL));
 	TELL(clock_nanosleep(CLOCK_MONOTONIC, 0, &wait_time, NULL));
 	TELL(usleep(WAIT_MS * 1000));
 	TELL(thrd_sleep(&wait_time, NULL));
 	TELL(sigtimedwait(&set, NULL, &wait_time));
-	until = after(CLOCK_MONOTONIC);
-	TELL(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL));
-	until = after(CLOCK_REALTIME);
-	TELL(sem_timedwait(&semaphore, &until));
-	until = after(CLOCK_REALTIME);
-	pthread_mutex_lock(&mutex);
-	while (error == 0)
-		error = pthread_cond_timedwait(&cond, &mutex, &until);
-	pthread_mutex_unlock(&mutex);
-	TELL(error == ETIMEDOUT && usleep(WAIT_MS * 1000) == 0);
+	TELL((until = after(CLOCK_MONOTONIC),
+	      clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL)));
+	TELL((until = after(CLOCK_REALTIME), sem_timedwait(&semaphore, &until)));
+	TELL(wait_for_condition());
 }
 
 int main(void)
