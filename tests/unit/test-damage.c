@@ -1,0 +1,124 @@
+/* Pools whose bytes have rotted: a wrong image is never accepted, a torn tail is told from damage, and
+ * the message says where. */
+#include "kept-pages.h"
+
+TestSuite(damage, .init = scratch_open, .fini = scratch_close);
+
+/* 1: the right pages of an epoch; 0: refused. Anything else fails the test. */
+static int open_damaged(uint64_t *ret_epoch)
+{
+	static char back[PAGES][PAGE] __attribute__((aligned(64)));
+	struct checkpoint_info info;
+
+	if (checkpoint_open(&engine, &disk.medium, &plan, &why)) {
+		cr_assert(strchr(why.line, ';') != NULL, "%s", why.line);
+		return 0;
+	}
+	checkpoint_info(engine, &info);
+	*ret_epoch = info.epoch;
+	int result = 1;
+	for (unsigned i = 0; i < PAGES && result; i++)
+		result = checkpoint_page(engine, region.id, i, back[i]) == 0;
+	if (result)
+		cr_assert_eq(sum_bytes(back, sizeof(back), 0), hashes[info.epoch], "epoch %llu is wrong",
+			     (unsigned long long)info.epoch);
+	checkpoint_close(engine);
+	return result;
+}
+
+/* Flipped bits, zeroed and swapped blocks, anywhere in what was written: a wrong image is never
+ * accepted, and nothing crashes or hangs. */
+Test(damage, never_accepts_a_wrong_image_of_a_damaged_pool, .timeout = 60)
+{
+	uint64_t random = 17, epoch, accepted = 0, refused = 0;
+	uint32_t written[4096], count = 0;
+
+	make_history();
+	for (uint32_t block = 0; block < disk.touched_end && count < 4096; block++)
+		if (disk.touched[block])
+			written[count++] = block;
+	for (unsigned round = 0; round < 6000; round++) {
+		static char was[PAGE];
+		uint8_t *at = disk.view + (uint64_t)written[random_below(&random, count)] * PAGE;
+		memcpy(was, at, PAGE);
+		switch (random_below(&random, 4)) {
+		case 0:
+			memset(at, 0, PAGE);
+			break;
+		case 1:
+			memcpy(at, disk.view + (uint64_t)written[random_below(&random, count)] * PAGE, PAGE);
+			break;
+		case 2:
+			memset(at + 512 * random_below(&random, 8), (int)random_next(&random), 512);
+			break;
+		default:
+			at[random_below(&random, random_below(&random, 2) ? 128 : PAGE)] ^=
+				(uint8_t)(1u << random_below(&random, 8));
+		}
+		int result = open_damaged(&epoch);
+		accepted += result == 1;
+		refused += result == 0;
+		memcpy(at, was, PAGE);
+	}
+	cr_assert_gt(accepted, 0);
+	cr_assert_gt(refused, 0);
+	cr_assert_eq(open_damaged(&epoch), 1);
+}
+
+/* A torn tail is quiet; the same damage with records behind it is corruption. */
+Test(damage, tells_a_torn_tail_from_damage_before_valid_records)
+{
+	uint64_t first = 0, last = 0, epoch, newest;
+
+	make_history();
+	cr_assert_eq(open_damaged(&newest), 1);
+	for (uint64_t at = 0; at < disk.view_bytes; at += PAGE) {
+		const struct layout_record *record = (const struct layout_record *)(disk.view + at);
+		if (!disk.touched[at / PAGE] || record->magic != LAYOUT_RECORD_MAGIC)
+			continue;
+		if (record->epoch == newest)
+			last = at;
+		if (record->epoch == newest - 2)
+			first = at;
+	}
+	cr_assert(first && last);
+	disk.view[last + 100] ^= 1;
+	cr_assert_eq(open_damaged(&epoch), 1);
+	cr_assert_eq(epoch, newest - 1);
+	disk.view[last + 100] ^= 1;
+	disk.view[first + 100] ^= 1;
+	cr_assert_eq(open_damaged(&epoch), 0);
+	cr_assert_eq(why.status, STATUS_CORRUPT);
+	cr_assert(strstr(why.line, "log at offset") != NULL, "%s", why.line);
+}
+
+/* A page at rest that rotted is told with its place, and logged whole when it changes. */
+Test(damage, finds_and_mends_a_rotten_page_of_home)
+{
+	static char page[PAGE] __attribute__((aligned(64)));
+	struct checkpoint_info info;
+	const uint64_t home = LAYOUT_HEAD_BYTES + 2 * PAGE;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memset(memory[2], 'a', PAGE);
+	for (char i = 1; i < 8; i++) {
+		memory[0][0] = i;
+		commit();
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	cr_assert_eq(disk.view[home + 1000], 'a');
+	disk.view[home + 1000] = 'b';
+	cr_assert_eq(checkpoint_page(engine, region.id, 2, page), CHECKPOINT_E_DAMAGED);
+	struct home_fault fault = checkpoint_fault(engine);
+	cr_assert_eq(fault.file_offset, home);
+	cr_assert_neq(fault.expected, 0);
+	cr_assert_neq(fault.found, fault.expected);
+	memory[2][0] = 'c';
+	commit();
+	cr_assert_eq(checkpoint_page(engine, region.id, 2, page), 0);
+	cr_assert_arr_eq(page, memory[2], PAGE);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.mended_pages, 1);
+	checkpoint_close(engine);
+}

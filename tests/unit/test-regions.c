@@ -1,0 +1,87 @@
+/* Regions beside the heap: added while epochs are made, each with its own bytes of home. */
+#include "kept-pages.h"
+
+#include <errno.h>
+
+TestSuite(regions, .init = scratch_open, .fini = scratch_close);
+
+/* A module of the program is loaded while epochs are made. */
+Test(regions, a_region_may_come_late_and_its_pages_come_back)
+{
+	static char late[700][PAGE] __attribute__((aligned(4096)));
+	static char page[PAGE] __attribute__((aligned(64)));
+	struct region module = {
+		.id = 9, .page_count = 700, .home = LAYOUT_USE_REGIONS, .home_offset = UINT64_MAX,
+	};
+	const uint64_t where[] = {0, 699};
+	struct region other = module;
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+	other.id = 10;
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	cr_assert_eq(module.home_offset, 0);
+	cr_assert_eq(other.home_offset, 700 * PAGE);
+	for (char i = 1; i < 8; i++) {
+		for (unsigned j = 0; j < 2; j++)
+			late[where[j]][5] = (char)(i + j);
+		const struct checkpoint_page pages[] = {
+			{9, 0, late[0]}, {9, 699, late[699]}, {10, 0, late[0]}, {10, 699, late[699]}};
+		cr_assert_eq(checkpoint_commit(engine, pages, 4, &epoch), 0);
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	checkpoint_close(engine);
+	open_engine(&disk.medium);
+	cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	for (unsigned j = 0; j < 2; j++) {
+		cr_assert_eq(checkpoint_page(engine, 9, where[j], page), 0);
+		cr_assert_arr_eq(page, late[where[j]], PAGE);
+		cr_assert_eq(checkpoint_page(engine, 10, where[j], page), 0);
+		cr_assert_arr_eq(page, late[where[j]], PAGE);
+	}
+	checkpoint_close(engine);
+}
+
+Test(regions, refuses_a_region_that_would_share_a_byte_of_home)
+{
+	struct region one = {.id = 9, .page_count = 4, .home = LAYOUT_USE_REGIONS};
+	struct region two = one, beyond = one, heap = {.id = 12, .page_count = 1, .home = LAYOUT_USE_HEAP};
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	one.home_offset = UINT64_MAX;
+	cr_assert_eq(checkpoint_add_region(engine, &one), 0);
+	cr_assert_eq(checkpoint_add_region(engine, &one), 0);
+	two.id = 10;
+	two.home_offset = 3 * PAGE;
+	cr_assert_eq(checkpoint_add_region(engine, &two), -EEXIST);
+	two = one;
+	two.page_count++;
+	cr_assert_eq(checkpoint_add_region(engine, &two), -EEXIST);
+	cr_assert_eq(checkpoint_add_region(engine, &heap), -EEXIST);
+	beyond.id = 11;
+	beyond.home_offset = UINT64_C(1) << 40;
+	cr_assert_eq(checkpoint_add_region(engine, &beyond), -ERANGE);
+	checkpoint_close(engine);
+}
+
+Test(regions, keeps_more_regions_than_a_program_has_modules)
+{
+	struct region module = {.page_count = 1, .home = LAYOUT_USE_REGIONS};
+	uint64_t ends = 0;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	for (unsigned i = 0; i < 300; i++) {
+		module.id = 1000 + 64 * i;
+		module.home_offset = UINT64_MAX;
+		cr_assert_eq(checkpoint_add_region(engine, &module), 0);
+		cr_assert_eq(module.home_offset, ends);
+		ends += PAGE;
+	}
+	checkpoint_close(engine);
+}
+
