@@ -89,17 +89,31 @@ class Load:
         return count
 
 
-def newest_epoch(pool):
+def info(pool):
     told = subprocess.run(["heapsake", "info", "--json", pool], capture_output=True, check=True)
-    return json.loads(told.stdout)["epoch"]
+    return json.loads(told.stdout)
+
+
+def tell_tracker(pool):
+    """Only a living program has one."""
+    print("  which pages it stores to is known by " + {
+        "userfaultfd": "userfaultfd WP_ASYNC",
+        "soft-dirty": "soft-dirty bits, as this kernel\n  has no userfaultfd WP_ASYNC (Linux 6.7 "
+                      "has): pauses are longer",
+        "compare": "comparing all of them,\n  as this kernel has neither userfaultfd WP_ASYNC (Linux "
+                   "6.7 has) nor soft-dirty bits:\n  pauses are longer, epochs rarer",
+    }[info(pool)["tracker"]], flush=True)
 
 
 def cycle(load, options, keeper):
+    is_first = not load.acknowledged
     load.set_keys(options.socket, options.seconds)
+    if is_first:
+        tell_tracker(options.pool)
     os.kill(program_of(keeper.pid), signal.SIGKILL)
     killed = time.monotonic()
     keeper.wait(20)
-    epoch = newest_epoch(options.pool)
+    epoch = info(options.pool)["epoch"]
     keeper = subprocess.Popen(options.keeper)
     connect(options.socket).close()
     resumed = time.monotonic()
