@@ -178,9 +178,25 @@ void report_instant(struct report *report, uint64_t unix_ns)
 	report->cut_unix_ns = unix_ns;
 }
 
+/* Each one, for who looks for a long one: a histogram does not say when it was. */
+static void tell_pause(const struct report *report, uint64_t pause_ns)
+{
+	char buffer[512];
+	struct line line = line_in(buffer, sizeof(buffer));
+
+	line_add(&line, "heapsake: ");
+	line_add(&line, report->pool);
+	line_add(&line, ": paused for ");
+	line_add_number(&line, pause_ns / 1000, 10);
+	line_add(&line, " us\n");
+	os_write(2, buffer, line.len);
+}
+
 void report_pause(struct report *report, uint64_t pause_ns)
 {
 	histogram_add(&report->pause, pause_ns);
+	if (say_has_level(SAY_DEBUG))
+		tell_pause(report, pause_ns);
 }
 
 static const char *error_text(int error)

@@ -1,5 +1,6 @@
 """keep=heap, seen from outside while a real program runs and after it is gone."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -51,6 +52,17 @@ class Live(Case):
         self.assertGreater(stats["pages"], 0)
         self.assertGreater(stats["log_bytes"], 0)
         self.assertGreaterEqual(stats["commit_us"]["max"], stats["commit_us"]["p50"])
+
+    def test_each_pause_is_told_to_who_asks(self):
+        for level, is_told in ("warn", False), ("debug", True):
+            self.environ["HEAPSAKE_LOG"] = level
+            process = self.keep(BUSY, "-i", "0", name=level)
+            for _ in range(3):
+                self.expect(0, "checkpoint", "--wait", level, out="", err="")
+            process.kill()
+            errors = process.communicate()[1].decode()
+            self.assertEqual(len(re.findall(r"(?m)^heapsake: .*: paused for \d+ us$", errors)) >= 3,
+                             is_told, errors)
 
     def test_an_idle_program_has_nothing_at_risk(self):
         self.keep(IDLE, "-i", "10ms")
