@@ -14,13 +14,6 @@ def first_malloc_us(build, settings):
     return float(told.split()[0])
 
 
-def drop_cache(path):
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
-
-
 def prepare(build, keeping, mib, log_mib):
     done = subprocess.run([build.program('firstmalloc'), 'prepare', str(mib), str(log_mib)],
                           env=build.environment(keeping), timeout=kept.WAIT_S)
@@ -39,7 +32,7 @@ def measure_case(build, mib, log_mib, starts):
         warm = [first_malloc_us(build, words) for _ in range(starts)]
         cold = []
         for _ in range(max(3, starts // 4)):
-            drop_cache(keeping.pool)
+            kept.drop_cache(keeping.pool)
             cold.append(first_malloc_us(build, words))
     finally:
         keeping.remove()

@@ -1,7 +1,6 @@
 """Memory per byte of heap: the program, what is staged, and the pool's pages in the page cache."""
 import ctypes
 import os
-import sys
 import time
 
 import kept
@@ -43,8 +42,7 @@ def anonymous_bytes(pid):
 
 def sample(build, keeping, mib, percent, seconds):
     """Heap bytes, and of each moment while it stores (anonymous, cached, of that dirty)."""
-    child = kept.Child([build.program('scattered'), str(mib), str(percent), '100', '10'],
-                       build.environment(keeping), sys.stderr)
+    child = kept.Child(build, [build.program('scattered'), str(mib), str(percent), '100', '10'], keeping)
     moments = []
     try:
         heap_bytes = int(child.line()[1])
@@ -57,9 +55,7 @@ def sample(build, keeping, mib, percent, seconds):
             moments.append((anonymous_bytes(child.process.pid), *cached))
         child.end()
     finally:
-        child.kill()
-        if keeping:
-            keeping.remove()
+        child.remove()
     return heap_bytes, moments
 
 

@@ -8,17 +8,15 @@ STORES_PER_S = 300000  # what one thread does beside its clock: a first store ta
 
 def run_one(build, keeping, mib, percent, interval_ms, epochs):
     """(achieved percent, the program's gaps, stats or None)"""
-    child = kept.Child([build.program('scattered'), str(mib), str(percent), str(interval_ms),
-                        str(epochs)], build.environment(keeping), sys.stderr)
+    child = kept.Child(build, [build.program('scattered'), str(mib), str(percent), str(interval_ms),
+                               str(epochs)], keeping)
     try:
         child.line()
         done = child.line()
         stats = build.ask('stats', keeping.pool) if keeping else None
         child.end()
     finally:
-        child.kill()
-        if keeping:
-            keeping.remove()
+        child.remove()
     pages, *gaps = map(float, done[1:])
     return 100 * pages / (mib * 256), gaps, stats
 

@@ -29,36 +29,31 @@ class Store:
     def start(self, build, accounts):
         path = build.path('accounts-' + self.name.replace(' ', '-').replace(',', ''))
         if self.own:
-            self.server = redisserver.Redis(build, os.path.basename(path), None, self.own)
+            self.server = redisserver.Redis(build, os.path.basename(path), own=self.own)
             path = self.server.socket
-        self.child = kept.Child([build.program(self.program), self.kind, path, str(accounts)],
-                                build.environment(self.keeping), sys.stderr)
+        self.child = kept.Child(build, [build.program(self.program), self.kind, path, str(accounts)],
+                                self.keeping)
         self.child.line()
 
     def remove(self):
         for child in (self.child, self.server):
             if child:
-                child.kill()
-        if self.server:
-            self.server.remove()
-        if self.keeping:
-            self.keeping.remove()
+                child.remove()
 
 
 def stores(build):
     """First who may lose the last moments, then who may not; in each, ours is the base."""
-    aof = ('--save', '', '--appendonly', 'yes', '--appendfsync')
     tx, durable = kept.Keeping(build, 'peers-tx'), kept.Keeping(build, 'peers-durable')
     return [
         Store('HSK_TX', 'last', 'accounts-memory', 'tx', tx),
         Store('nothing kept', 'all', 'accounts-memory', 'plain'),
         Store('SQLite, NORMAL', 'last', 'accounts-sqlite', 'normal'),
-        Store('redis, AOF everysec', 'last', 'accounts-redis', '-', own=(*aof, 'everysec')),
+        Store('redis, AOF everysec', 'last', 'accounts-redis', '-', own=redisserver.OWN['AOF everysec']),
         Store('HSK_TX_DURABLE', 'nothing', 'accounts-memory', 'durable', durable),
         Store('SQLite, FULL', 'nothing', 'accounts-sqlite', 'full'),
         Store('libpmemobj', 'nothing', 'accounts-pmemobj', 'durable'),
         Store('msync', 'half a transaction', 'accounts-memory', 'msync'),
-        Store('redis, AOF always', 'nothing', 'accounts-redis', '-', own=(*aof, 'always')),
+        Store('redis, AOF always', 'nothing', 'accounts-redis', '-', own=redisserver.OWN['AOF always']),
     ]
 
 

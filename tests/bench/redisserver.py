@@ -1,16 +1,24 @@
 """Debian's redis-server, unmodified, in one way of keeping: none, ours, its own."""
 import os
 import shutil
+import socket
 import subprocess
-import sys
 import time
 
 import kept
+import turns
 
 VALUE_BYTES = 64
 # As redis-benchmark's `-r` names them.
 LOAD = ('for i = 0, ARGV[1] - 1 do redis.call("SET", string.format("key:%012d", i), '
-        f'string.rep("x", {VALUE_BYTES})) end')
+        'string.rep("x", ARGV[2])) end')
+NOTHING = ('--save', '')
+OWN = {'AOF everysec': (*NOTHING, '--appendonly', 'yes', '--appendfsync', 'everysec'),
+       'AOF always': (*NOTHING, '--appendonly', 'yes', '--appendfsync', 'always'),
+       'RDB, all the time': ('--save', '1 1')}
+TESTS = [('set', 1), ('get', 1), ('set', 16), ('get', 16)]
+RATE_GUESS = {1: 60000, 16: 600000}
+START_S = 30
 
 
 def missing():
@@ -20,38 +28,73 @@ def missing():
 
 
 class Redis(kept.Child):
-    def __init__(self, build, name, keeping=None, own=()):
-        self.dir, self.keeping = build.path(name), keeping
+    def __init__(self, build, name, keeping=None, own=NOTHING):
+        self.dir = build.path(name)
         os.mkdir(self.dir)
         self.socket = os.path.join(self.dir, 's')
-        super().__init__(['redis-server', '--port', '0', '--unixsocket', self.socket, '--dir', self.dir,
-                          '--daemonize', 'no', '--logfile', '/dev/null', *(own or ('--save', ''))],
-                         build.environment(keeping), sys.stderr)
-        until_s = time.monotonic() + 30
-        while self.ask('ping').strip() != 'PONG':
+        super().__init__(build, ['redis-server', '--port', '0', '--unixsocket', self.socket, '--dir',
+                                 self.dir, '--daemonize', 'no', '--logfile', '/dev/null', *own], keeping)
+        try:
+            self.await_pong()
+        except kept.Failed:
+            self.remove()
+            raise
+
+    def await_pong(self):
+        until_s = time.monotonic() + START_S
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until_s:
-                raise kept.Failed(f'redis-server ({name}) does not answer')
-            time.sleep(0.02)
+                raise kept.Failed(f'redis-server ({os.path.basename(self.dir)}) does not answer')
+            time.sleep(0.0005)
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(START_S)
+            try:
+                client.connect(self.socket)
+                client.sendall(b'PING\r\n')
+                return client.recv(7) == b'+PONG\r\n'
+            except OSError:
+                return False
 
     def ask(self, *words):
         return subprocess.run(['redis-cli', '-s', self.socket, *words], capture_output=True, text=True,
-                              timeout=kept.WAIT_S).stdout
+                              timeout=kept.WAIT_S).stdout.strip()
 
-    def load(self, keys):
-        self.ask('EVAL', LOAD, '0', str(keys))
-        if self.ask('DBSIZE').strip() != str(keys):
+    def load(self, keys, value_bytes=VALUE_BYTES):
+        self.ask('EVAL', LOAD, '0', str(keys), str(value_bytes))
+        if self.ask('DBSIZE') != str(keys):
             raise kept.Failed('redis-server was not loaded')
 
-    def requests_per_s(self, test, pipeline, requests, keys):
+    def benchmark(self, test, pipeline, requests, keys):
+        """Requests a second, and what those who asked had to wait."""
         done = subprocess.run(['redis-benchmark', '-s', self.socket, '-t', test, '-P', str(pipeline),
                                '-n', str(requests), '-r', str(keys), '-d', str(VALUE_BYTES), '--csv'],
                               capture_output=True, text=True, timeout=kept.WAIT_S)
         if done.returncode:
             raise kept.Failed(f'redis-benchmark: {done.stdout}{done.stderr}')
-        return float(done.stdout.splitlines()[-1].split(',')[1].strip('"'))
+        _, rate, _, _, p50, _, p99, longest = (
+            word.strip('"') for word in done.stdout.splitlines()[-1].split(','))
+        return float(rate), turns.Waits(float(p50), float(p99), float(longest))
 
     def remove(self):
-        self.kill()
+        super().remove()
         shutil.rmtree(self.dir, ignore_errors=True)
-        if self.keeping:
-            self.keeping.remove()
+
+
+def compare(build, keepings, effort):
+    """Plain, kept by us in each of these ways, and by redis itself, under redis-benchmark."""
+    servers = {}
+    ways = [('plain', None, NOTHING), *((name, keeping, NOTHING) for name, keeping in keepings),
+            *((name, None, own) for name, own in OWN.items())]
+    played = {f'{test}, P={pipeline}': lambda server, test=test, pipeline=pipeline:
+              server.benchmark(test, pipeline, int(RATE_GUESS[pipeline] * effort.seconds), effort.items)
+              for test, pipeline in TESTS}
+    try:
+        for name, keeping, own in ways:
+            servers[name] = Redis(build, 'redis-' + name.replace(' ', '-'), keeping, own)
+            servers[name].load(effort.items)
+        return turns.play(servers, played, effort)
+    finally:
+        for server in servers.values():
+            server.remove()
