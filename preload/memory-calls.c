@@ -21,12 +21,10 @@
 #include "process/process.h"
 #include "real.h"
 
-static void *finish(void *result)
+static void note_gone(const void *start, size_t len)
 {
-	if (!os_is_error(result))
-		return result;
-	errno = -(int)(intptr_t)result;
-	return MAP_FAILED;
+	process_note_mapping(start, len);
+	process_note_unmapped(start, len);
 }
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
@@ -36,8 +34,10 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offs
 	ours_enter();
 	/* Not os_mmap(): without a place it takes one of ours. */
 	void *mapped = REAL(mmap)(addr, len, prot, flags, fd, offset);
-	if (mapped != MAP_FAILED) /* where libc may have unmapped a stack without a word */
+	if (mapped != MAP_FAILED) { /* where libc may have unmapped a stack without a word */
 		process_note_mapping(mapped, len);
+		process_note_mapped(mapped, len, flags);
+	}
 	ours_leave();
 	return mapped;
 }
@@ -64,9 +64,12 @@ INTERPOSE int munmap(void *addr, size_t len)
 	ours_enter();
 	const int error = os_munmap(addr, len);
 	if (!error)
-		process_note_mapping(addr, len);
+		note_gone(addr, len);
 	ours_leave();
-	return finish((void *)(intptr_t)error) == MAP_FAILED ? -1 : 0;
+	if (!error)
+		return 0;
+	errno = -error;
+	return -1;
 }
 
 /* ---- The break: what comes back where it was is empty ---- */
@@ -76,7 +79,7 @@ static void note_break(char *before)
 	char *const now = REAL(sbrk)(0);
 
 	if (now < before)
-		process_note_mapping(now, (size_t)(before - now));
+		note_gone(now, (size_t)(before - now));
 }
 
 INTERPOSE int brk(void *end)
@@ -180,6 +183,14 @@ static size_t whole_pages(size_t len)
 	return (len + OS_PAGE_BYTES - 1) & ~(size_t)(OS_PAGE_BYTES - 1);
 }
 
+static void note_move(const void *from, size_t from_len, const void *to, size_t len, int flags)
+{
+	if (to == MAP_FAILED)
+		return;
+	process_note_mapping(to, len);
+	process_note_moved(from, from_len, to, len, flags & MREMAP_DONTUNMAP);
+}
+
 /* Not of what shrinks in its place: that is no matter of pieces. */
 static void *remap_held(char *from, size_t from_len, size_t len, int flags, void *to)
 {
@@ -192,8 +203,7 @@ static void *remap_held(char *from, size_t from_len, size_t len, int flags, void
 	else
 		mapped = remap_pieces(from, len < from_len ? len : from_len, len, flags, to);
 	const int errno_before = errno;
-	if (mapped != MAP_FAILED)
-		process_note_mapping(mapped, len);
+	note_move(from, from_len, mapped, len, flags);
 	process_note_mapping(from, from_len);
 	committer_go_on();
 	errno = errno_before;
@@ -215,29 +225,10 @@ INTERPOSE void *mremap(void *from, size_t from_len, size_t len, int flags, ...)
 		return remap_held(from, from_len, len, flags, to);
 	ours_enter();
 	void *mapped = REAL(mremap)(from, from_len, len, flags, to);
-	if (mapped != MAP_FAILED) {
+	if (mapped != MAP_FAILED)
 		process_note_mapping(from, from_len);
-		process_note_mapping(mapped, len);
-	}
+	note_move(from, from_len, mapped, len, flags);
 	ours_leave();
 	return mapped == MAP_FAILED && errno == EFAULT && is_kind
 		       ? remap_held(from, from_len, len, flags, to) : mapped;
-}
-
-static bool is_forgetful(int advice)
-{
-	return advice == MADV_DONTNEED || advice == MADV_REMOVE || advice == 24 /* ..._LOCKED */ ||
-	       advice == 102 /* MADV_GUARD_INSTALL */;
-}
-
-INTERPOSE int madvise(void *addr, size_t len, int advice)
-{
-	if (likely(!process_is_kept || !is_forgetful(advice)))
-		return REAL(madvise)(addr, len, advice);
-	ours_enter();
-	const int error = os_madvise(addr, len, advice);
-	if (!error)
-		process_note_mapping(addr, len);
-	ours_leave();
-	return finish((void *)(intptr_t)error) == MAP_FAILED ? -1 : 0;
 }

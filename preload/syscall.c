@@ -7,6 +7,7 @@
  * has a copy of this stack returns through here, and forgets the pool. System calls made without
  * libc (Go, static code) are not seen.
  */
+#include "advice-calls.h"
 #include "ends.h"
 #include "preload.h"
 #include "process/process.h"
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 typedef long raw_function(long number, long a, long b, long c, long d, long e, long f);
@@ -84,8 +84,8 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 		if (can_forget(number, a, b))
 			return fork_here(number, a, b, c, d, e, f);
 	}
-	if (unlikely(process_is_kept) && number == SYS_madvise) /* what it takes away, only it tells */
-		return madvise((void *)a, (size_t)b, (int)c);
+	if (unlikely(process_is_kept) && advice_is_call(number))
+		return advice_call(number, a, b, c);
 	if (unlikely(number == SYS_exit_group))
 		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);

@@ -249,6 +249,22 @@ int os_madvise(void *addr, size_t len, int advice)
 	return (int)os_syscall3(SYS_madvise, (long)addr, (long)len, advice);
 }
 
+int os_mlock(const void *addr, size_t len, unsigned flags)
+{
+	return (int)os_syscall3(SYS_mlock2, (long)addr, (long)len, flags);
+}
+
+int os_mlockall(int flags)
+{
+	return (int)os_syscall3(SYS_mlockall, flags, 0, 0);
+}
+
+int os_name_memory(void *addr, size_t len, const char *name)
+{
+	return (int)os_syscall6(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, (long)addr, (long)len,
+				(long)name, 0);
+}
+
 int os_munlock(const void *addr, size_t len)
 {
 	return (int)os_syscall3(SYS_munlock, (long)addr, (long)len, 0);

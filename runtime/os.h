@@ -56,6 +56,9 @@ int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
 void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */
 int os_madvise(void *addr, size_t len, int advice);
+int os_mlock(const void *addr, size_t len, unsigned flags);
+int os_mlockall(int flags);
+int os_name_memory(void *addr, size_t len, const char *name); /* anonymous; NULL: none */
 int os_munlock(const void *addr, size_t len);
 int os_pkey_mprotect(void *addr, size_t len, int prot, int key);
 /* os_is_readable() - of at most a page's length; without a signal if it is not */

@@ -31,6 +31,7 @@ enum ledger_kind {
 	LEDGER_CHILD,    /* children.c */
 	LEDGER_ENDED,    /* the program has ended: never resumed. Status */
 	LEDGER_CONTENTS, /* files-nameless.c: of files that have no name */
+	LEDGER_ADVICE,   /* advice.c */
 };
 
 struct ledger_writer {

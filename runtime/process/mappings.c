@@ -110,7 +110,8 @@ static enum mapping_kind kind_of(const struct mapping *mapping)
 	if (mapping->inode == 0)
 		return strcmp(mapping->path, "[stack]") == 0 ? MAPPING_STACK : MAPPING_ANONYMOUS;
 	/* What MAP_SHARED | MAP_ANONYMOUS is to the kernel. */
-	if (strcmp(mapping->path, "/dev/zero (deleted)") == 0)
+	if (strcmp(mapping->path, "/dev/zero (deleted)") == 0 ||
+	    strncmp(mapping->path, "[anon_shmem:", 12) == 0)
 		return MAPPING_ANONYMOUS;
 	if (mapping->path[0] != '/' || ends_with(mapping->path, len, " (deleted)"))
 		return MAPPING_LOST;

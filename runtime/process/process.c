@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "advice.h"
 #include "checkpoint/track.h"
 #include "children.h"
 #include "control.h"
@@ -58,6 +59,7 @@ static struct launched_record *write_ledger(struct ledger_writer *writer)
 	save_end(writer);
 	save_window(writer);
 	follow_save(writer);
+	advice_save(writer, process_self.plan.window);
 	threads_save(writer);
 	signals_save(writer);
 	timers_save(writer);
@@ -196,6 +198,8 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 	mappings_leave_out((uintptr_t)plan->window->base,
 			   (uintptr_t)plan->window->base + plan->window->size_bytes);
 	int error = launched_open(plan->note, argc, argv, envp);
+	if (!error)
+		error = advice_open();
 	if (!error)
 		error = follow_open(plan->track);
 	if (!error)

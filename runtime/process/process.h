@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "checkpoint/committer.h"
@@ -65,6 +66,17 @@ extern bool process_may_hold_locks;
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);
+/* What madvise(), mlock(), mlockall() (0: munlockall) have done; in the caller's section of ours */
+enum process_lock { PROCESS_UNLOCKED, PROCESS_LOCKED, PROCESS_LOCKED_ON_FAULT };
+void process_note_advice(const void *start, size_t len, int advice);
+void process_note_locked(const void *start, size_t len, enum process_lock lock);
+void process_note_locked_all(int flags);
+/* Nothing that was said of memory there holds any more; but what mmap()'s flags say does; but what
+ * was said of where it has come from does (and there, too, if it has not left it) */
+void process_note_unmapped(const void *start, size_t len);
+void process_note_mapped(const void *start, size_t len, int flags);
+void process_note_moved(const void *from, size_t from_len, const void *to, size_t len,
+			bool is_left);
 /* process_note_opened() - it can be written now: pages of a file may become the program's own */
 void process_note_opened(const void *start, size_t len);
 /* process_note_closing() - nobody may touch it any more: what was stored to is not looked for there

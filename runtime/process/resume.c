@@ -18,6 +18,7 @@
 #include <sys/personality.h>
 #include <sys/syscall.h>
 
+#include "advice.h"
 #include "children.h"
 #include "files.h"
 #include "keeper.h"
@@ -296,11 +297,26 @@ static void make_stack(const struct mapping *mapping)
 	os_madvise((void *)(uintptr_t)mapping->start, mapping->end - mapping->start, MADV_DONTNEED);
 }
 
+/* [anon:NAME], [anon_shmem:NAME]: given by prctl() */
+static void name_mapping(const struct mapping *mapping)
+{
+	const char *colon = strchr(mapping->path, ':');
+	char name[80];
+	const size_t len = colon ? strlen(colon + 1) : 0;
+
+	if (mapping->path[0] != '[' || len < 2 || len > sizeof(name))
+		return;
+	memcpy(name, colon + 1, len - 1);
+	name[len - 1] = 0;
+	os_name_memory((void *)(uintptr_t)mapping->start, mapping->end - mapping->start, name);
+}
+
 static void make_mapping(const struct mapping *mapping)
 {
 	const int sharing = (mapping->is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
 	const int protection = protection_of(mapping) | (mapping->is_kept ? PROT_WRITE : 0);
-	int fd = -1, flags = sharing | MAP_ANONYMOUS | MAP_NORESERVE;
+	int fd = -1, flags = sharing | MAP_ANONYMOUS | MAP_NORESERVE |
+			     (advice_grows_down(mapping) ? MAP_GROWSDOWN : 0);
 
 	if (mapping->kind == MAPPING_FILE) {
 		fd = os_open(mapping->path, (mapping->is_shared && (mapping->protection & MAPPING_WRITE)
@@ -313,6 +329,8 @@ static void make_mapping(const struct mapping *mapping)
 	require(os_is_error(made) ? (int)(intptr_t)made : 0, mapping->path);
 	if (fd >= 0)
 		os_close(fd);
+	if (mapping->kind == MAPPING_ANONYMOUS)
+		name_mapping(mapping);
 }
 
 static void make_all(void)
@@ -421,10 +439,13 @@ static void become(void)
 	if (error)
 		fail("its limits cannot be set", &why, error);
 	make_all();
+	require(advice_make(), "madvise");
 	space_visit(put_slot, NULL);
 	protect_all();
+	advice_lock(&self.image, process_self.plan.window);
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");
+	advice_lock_future();
 	threads_go();
 }
 
@@ -434,7 +455,7 @@ _Noreturn void process_resume(int (*start)(void))
 
 	self.start = start;
 	if (os_is_error(stack) || launched_keep(&process_self.image) != 0 ||
-	    !space_load(process_self.directory))
+	    !space_load(process_self.directory) || !advice_load(&process_self.image))
 		fail("no memory, or a directory that makes no sense", NULL, EINVAL);
 	threads_strip();
 	os_on_stack(stack + STACK_BYTES, become);

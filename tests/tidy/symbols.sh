@@ -13,8 +13,8 @@ execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64 fdat
 flock fork free fsync hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
 hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin
 hsk_tx_end hsk_unwind initgroups lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
-malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mmap mmap64 mprotect
-mremap msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munmap nanosleep pause
+malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mlock mlock2 mlockall mmap mmap64 mprotect
+mremap msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep pause
 pkey_mprotect poll posix_memalign ppoll pread pread64 preadv preadv64 pselect
 pthread_barrier_wait pthread_cancel pthread_clockjoin_np pthread_cond_broadcast
 pthread_cond_clockwait pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
