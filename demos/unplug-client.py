@@ -95,7 +95,9 @@ def info(pool):
 
 
 def tell_tracker(pool):
-    """Only a living program has one."""
+    """Only a living program has one, from its first epoch on."""
+    while not info(pool).get("tracker"):
+        time.sleep(0.01)
     print("  which pages it stores to is known by " + {
         "userfaultfd": "userfaultfd WP_ASYNC",
         "soft-dirty": "soft-dirty bits, as this kernel\n  has no userfaultfd WP_ASYNC (Linux 6.7 "
