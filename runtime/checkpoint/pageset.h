@@ -7,13 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lock.h"
-
 struct pageset {
-	uint64_t *words; /* bits; NULL: closed */
-	uint64_t word_count;
-	struct lock lock; /* of the bounds */
-	uint64_t first, end; /* words with bits lie in [first, end) */
+	uint64_t *words;  /* a bit a page; NULL: closed */
+	uint64_t *groups; /* a bit for 64 words of them, set if any of their bits may be */
+	uint64_t page_count;
 };
 
 int pageset_open(struct pageset *ret_set, uint64_t page_count); /* 0 or -ENOMEM */

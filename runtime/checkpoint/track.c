@@ -102,8 +102,10 @@ struct pagemap_query track_there(const struct track *track)
 	};
 }
 
-/* In slices, so that a mapping call waits for one and not for the walk of a terabyte. */
+/* In slices, so that a mapping call waits for one and not for the walk of a terabyte. Where one has
+ * nothing the next is twice as long: mostly nothing is there, and 64 calls take 0.2 ms. */
 #define SLICE_BYTES (UINT64_C(1) << 30)
+#define SLICE_MAX_BYTES (UINT64_C(4) << 30)
 
 static void announce(const struct track *track, const struct pagemap_run *run)
 {
@@ -115,11 +117,12 @@ static void announce(const struct track *track, const struct pagemap_run *run)
 int track_scan(struct track *track, const struct pagemap_query *query, uint64_t *at, uint64_t end,
 	       track_visit *visit, void *context)
 {
+	uint64_t slice_bytes = SLICE_BYTES;
 	long count = 0;
 
 	while (*at < end && count >= 0) {
 		const struct pagemap_run *run = track->runs;
-		const uint64_t slice_end = end - *at > SLICE_BYTES ? *at + SLICE_BYTES : end;
+		const uint64_t slice_end = end - *at > slice_bytes ? *at + slice_bytes : end;
 		count = pagemap_scan(track->pagemap.number, query, *at, slice_end, track->runs,
 				     TRACK_RUN_MAX);
 		for (; run < track->runs + TRACK_RUN_MAX && run->end; run++) {
@@ -129,6 +132,10 @@ int track_scan(struct track *track, const struct pagemap_query *query, uint64_t 
 		}
 		if (count >= 0 && count < TRACK_RUN_MAX)
 			*at = slice_end;
+		if (count == 0 && slice_bytes < SLICE_MAX_BYTES)
+			slice_bytes *= 2;
+		else if (count > 0)
+			slice_bytes = SLICE_BYTES;
 	}
 	return count < 0 ? (int)count : 0;
 }
