@@ -15,7 +15,7 @@ import subprocess
 import termios
 import time
 
-LIMIT_S = 100
+LIMIT_S = 240
 WITHIN_S = 0.4
 INTERVALS = ("5ms", "20ms", "100ms")
 STARTED = re.compile(rb"^heapsake: .*(?:keep process;|resumed .* at epoch (\d+))", re.M)
