@@ -19,12 +19,13 @@
 static const char hello[] = "Hello, World!";
 HSK_KEEP static char text[sizeof(hello)];
 static atomic_int is_midway;
+static int patience_ms = -1; /* for the epoch: for ever */
 
 static void *die(void *unused)
 {
 	while (!is_midway)
 		;
-	hsk_checkpoint(100); /* the middle of a transaction never becomes an epoch: it times out */
+	hsk_checkpoint(patience_ms);
 	raise(SIGKILL);
 	return unused;
 }
@@ -45,11 +46,14 @@ int main(int argc, char **argv)
 	printf("'%s'\n", text);
 	if (argc == 1)
 		return 0;
+	const size_t bytes = strtoul(argv[1], NULL, 10);
 	pthread_create(&thread, NULL, die, NULL);
+	if (argc == 2 && bytes < sizeof(hello))
+		patience_ms = 100; /* the middle of a transaction never becomes one */
 	if (argc > 2)
-		copy(strtoul(argv[1], NULL, 10));
+		copy(bytes);
 	else
-		HSK_TX { copy(strtoul(argv[1], NULL, 10)); }
+		HSK_TX { copy(bytes); }
 	is_midway = 1; /* all of it is there */
 	for (;;)
 		;
