@@ -10,8 +10,9 @@ import turns
 
 VALUE_BYTES = 64
 # As redis-benchmark's `-r` names them.
-LOAD = ('for i = 0, ARGV[1] - 1 do redis.call("SET", string.format("key:%012d", i), '
-        'string.rep("x", ARGV[2])) end')
+LOAD = ('for i = ARGV[1], ARGV[2] - 1 do redis.call("SET", string.format("key:%012d", i), '
+        'string.rep("x", ARGV[3])) end')
+LOAD_KEYS = 50000
 NOTHING = ('--save', '')
 OWN = {'AOF everysec': (*NOTHING, '--appendonly', 'yes', '--appendfsync', 'everysec'),
        'AOF always': (*NOTHING, '--appendonly', 'yes', '--appendfsync', 'always'),
@@ -62,7 +63,8 @@ class Redis(kept.Child):
                               timeout=kept.WAIT_S).stdout.strip()
 
     def load(self, keys, value_bytes=VALUE_BYTES):
-        self.ask('EVAL', LOAD, '0', str(keys), str(value_bytes))
+        for first in range(0, keys, LOAD_KEYS):
+            self.ask('EVAL', LOAD, '0', str(first), str(min(first + LOAD_KEYS, keys)), str(value_bytes))
         if self.ask('DBSIZE') != str(keys):
             raise kept.Failed('redis-server was not loaded')
 

@@ -7,6 +7,7 @@ import kept
 import redisserver
 
 REDIS_VALUE_BYTES = 1000
+HEADS = ['what it holds', 'median', 'longest', 'then to have read it all', 'pool not cached']
 Effort = collections.namedtuple('Effort', 'resumes settle_s')
 
 
@@ -90,11 +91,13 @@ def measure_redis(build, mib, effort):
     try:
         server.load(keys, REDIS_VALUE_BYTES)
         kept.settle([keeping], effort.settle_s)
-        return cells(f'redis-server, {keys} keys of {REDIS_VALUE_BYTES} bytes',
-                     [resume_redis(server, keys) for _ in range(effort.resumes)],
-                     [resume_redis(server, keys, is_cached=False) for _ in range(effort.resumes // 2)])
+        row = cells(f'{keys} keys of {REDIS_VALUE_BYTES} bytes',
+                    [resume_redis(server, keys) for _ in range(effort.resumes)],
+                    [resume_redis(server, keys, is_cached=False) for _ in range(effort.resumes // 2)])
     finally:
         server.remove()
+    kept.print_table('redis-server, killed and started again: ms from the start of `heapsake run` to the first '
+                     f'PONG, {effort.resumes} times', HEADS, [row])
 
 
 def without_heapsake(build, starts):
@@ -129,18 +132,17 @@ def measure_held(build, effort, is_quick, is_all):
             print(f'process: {name} left out: not enough memory free', file=sys.stderr)
             continue
         rows.append(measure_case(build, name, holds, effort))
-    why = redisserver.missing()
-    if why:
-        print(f'process: redis left out: {why}', file=sys.stderr)
-    else:
-        rows.append(measure_redis(build, 16 if is_quick else 1024, effort))
     kept.print_table('Killed and started again: ms from the start of `heapsake run` to the first answer of '
                      f'a program that holds this (and 1 MiB of heap), {effort.resumes} times',
-                     ['what it holds', 'median', 'longest', 'then to have read it all', 'pool not cached'],
-                     rows)
+                     HEADS, rows)
 
 
 def measure(build, is_quick, is_all, rounds):
     effort = Effort(resumes=rounds or (2 if is_quick else 15 if is_all else 7),
                     settle_s=1 if is_quick else 20)
     measure_held(build, effort, is_quick, is_all)
+    why = redisserver.missing()
+    if why:
+        print(f'process: redis left out: {why}', file=sys.stderr)
+    else:
+        measure_redis(build, 16 if is_quick else 1024, effort)

@@ -2,6 +2,7 @@
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -39,7 +40,7 @@ def main(doc, what):
         for name in arguments.what or what:
             try:
                 what[name](build, arguments.quick, arguments.all, arguments.rounds)
-            except kept.Failed as failure:
+            except (kept.Failed, subprocess.TimeoutExpired) as failure:
                 print(f'FAILED: {name}: {failure}', file=sys.stderr)
                 is_well = False
     return 0 if is_well else 1

@@ -7,27 +7,33 @@ import redisserver
 import stepping
 
 MAPPING = re.compile(r'([0-9a-f]+)-([0-9a-f]+) \S{4} ')
+ENGINE = range(0x180000000000, 0x1f0000000000)  # OURS_ZONE of runtime/ours.h
 
 
-def resident_bytes(pid, start, end):
-    """(all, of that between start and end)"""
-    total = within = at = 0
+def resident_bytes(pid, heap):
+    """{where: bytes}; of files are pages that are as in their file, the pool's among them."""
+    sums = dict.fromkeys(('heap', 'other', 'engine', 'files'), 0)
     with open(f'/proc/{pid}/smaps') as file:
         for line in file:
-            found = MAPPING.match(line)
+            found, words = MAPPING.match(line), line.split()
             if found:
                 at = int(found[1], 16)
-            elif line.startswith('Rss:'):
-                total += int(line.split()[1]) << 10
-                within += int(line.split()[1]) << 10 if start <= at < end else 0
-    return total, within
+                place = 'heap' if at in heap else 'engine' if at in ENGINE else 'other'
+            elif words[0] == 'Rss:':
+                sums['files'] += int(words[1]) << 10
+            elif words[0] == 'Anonymous:':
+                sums[place] += int(words[1]) << 10
+                sums['files'] -= int(words[1]) << 10
+    return sums
 
 
 def row(build, name, child):
-    heap = next(region for region in build.ask('info', child.keeping.pool)['regions']
-                if region['name'] == 'heap')
-    total, within = resident_bytes(child.program_pid(), heap['start'], heap['start'] + heap['bytes'])
-    return [name, f'{total / 2 ** 20:.0f} MiB', f'{within / 2 ** 20:.0f} MiB', f'{100 * within / total:.0f} %']
+    region = next(region for region in build.ask('info', child.keeping.pool)['regions']
+                  if region['name'] == 'heap')
+    sums = resident_bytes(child.program_pid(), range(region['start'], region['start'] + region['bytes']))
+    total, own = sum(sums.values()), sums['heap'] + sums['other']
+    return [name, *(f'{size / 2 ** 20:.0f} MiB' for size in (total, *sums.values())),
+            f'{100 * sums["heap"] / total:.0f} %', f'{100 * sums["heap"] / own:.0f} %']
 
 
 def start_redis(build, keeping, keys):
@@ -56,5 +62,7 @@ def measure(build, is_quick, is_all, rounds):
             rows.append(row(build, name, child))
         finally:
             child.remove()
-    kept.print_table('Memory of a program that is kept, loaded as in its benchmark, and what of it lies in '
-                     'the heapsake heap', ['program', 'RSS', 'heap', 'share'], rows)
+    kept.print_table('Resident memory of a program that is kept, loaded as in its benchmark: in the heapsake '
+                     'heap, in its other mappings, heapsake\'s own, and pages of files; and the heap\'s '
+                     'share of all, and of what is the program\'s', ['program', 'RSS', 'heap', 'other',
+                     'heapsake', 'files', 'share of RSS', 'share of the program\'s'], rows)
