@@ -61,13 +61,14 @@ void thread_enter(void *context);
 void exec_init(void);
 int exec_save(char *const *envp);
 
-/* fork.c, dlopen.c, syscall.c, backtrace.c, stats.c: before main, with the pool attached or about
- * to be. */
+/* fork.c, dlopen.c, syscall.c, random.c, backtrace.c, stats.c: before main, with the pool attached
+ * or about to be. */
 int fork_init(void);
 int fork_freeze(void);       /* before a fork that only we see: 0, or -errno and do not fork */
 void fork_forget_pool(void); /* in a child: nothing of the owner's stays open */
 void dlopen_init(bool strips_deepbind);
 void syscall_init(void);
+void random_init(void);
 void backtrace_init(void);
 void stats_init(void);
 void stats_print(enum stats_form form); /* to stderr, now */

@@ -215,6 +215,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	}
 	dlopen_init(malloc_is_active);
 	syscall_init();
+	random_init();
 	os_mprotect(&frozen, sizeof(frozen), PROT_READ);
 }
 

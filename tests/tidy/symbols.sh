@@ -10,7 +10,7 @@ __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp _s
 accept4 aligned_alloc brk bsd_signal calloc cfree clock_nanosleep clone cnd_broadcast
 cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2 epoll_wait
 execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64 fdatasync fexecve
-flock fork free fsync hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
+flock fork free fsync getpid hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
 hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin
 hsk_tx_end hsk_unwind initgroups lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
 malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mlock mlock2 mlockall mmap mmap64 mprotect
