@@ -6,6 +6,7 @@ import time
 import kept
 
 SYS_CACHESTAT = 451  # Linux 6.5
+UNMERGED_S = 10.5  # a run's first ten seconds merge nothing, so nothing of home is dirty then
 
 
 class Cachestat(ctypes.Structure):
@@ -40,12 +41,13 @@ def anonymous_bytes(pid):
     return 0
 
 
-def sample(build, keeping, mib, percent, seconds):
+def sample(build, keeping, mib, percent, seconds, wait_s=0):
     """Heap bytes, and of each moment while it stores (anonymous, cached, of that dirty)."""
     child = kept.Child(build, [build.program('scattered'), str(mib), str(percent), '100', '10'], keeping)
     moments = []
     try:
         heap_bytes = int(child.line()[1])
+        time.sleep(wait_s)
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             time.sleep(0.25)
@@ -59,9 +61,9 @@ def sample(build, keeping, mib, percent, seconds):
     return heap_bytes, moments
 
 
-def measure_size(build, mib, percent, seconds):
+def measure_size(build, mib, percent, seconds, wait_s):
     keeping = kept.Keeping(build, 'footprint', interval='0', size=f'{2 * mib + 1024}M')
-    heap, moments = sample(build, keeping, mib, percent, seconds)
+    heap, moments = sample(build, keeping, mib, percent, seconds, wait_s)
     _, bare = sample(build, None, mib, percent, 0.6)
     values = [max(bare)[0], *map(kept.median, zip(*moments)),
               kept.median([own + dirty for own, _, dirty in moments]),
@@ -71,7 +73,7 @@ def measure_size(build, mib, percent, seconds):
 
 
 def measure(build, is_quick, is_all, rounds):
-    rows = [measure_size(build, mib, percent, 2 if is_quick else 10)
+    rows = [measure_size(build, mib, percent, *((2, 0) if is_quick else (10, UNMERGED_S)))
             for mib in ([64] if is_quick else [256, 1024]) for percent in (1, 10)]
     kept.print_table('Bytes of memory per byte of heap, epochs every 100 ms. *Program*: its pages, and '
                      'what is staged; *cache*: the pool\'s pages in the page cache, of which the '
