@@ -31,7 +31,8 @@ static void look_at_tracking(struct doctor *doctor)
 			    "run Linux 6.7 or newer, and let the container call userfaultfd",
 			    kind == TRACK_SOFT_DIRTY ?
 				    "%s: epochs stop the program for longer" :
-				    "%s: epochs compare all of the memory that is kept",
+				    "%s: epochs stop the program while all that is kept is copied, and "
+				    "come at most every 50 times as long",
 			    track_kind_name(kind));
 }
 
