@@ -80,12 +80,6 @@ static bool is_on_stack(const void *p)
 	       (frame >= map.start && top < map.end && at >= frame && at < top);
 }
 
-static const char *basename_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 static void check_is_heap(const char *call, const void *p)
 {
 	Dl_info info;
@@ -96,7 +90,7 @@ static void check_is_heap(const char *call, const void *p)
 			"malloc gave", p);
 	if (dladdr(p, &info) && info.dli_fname)
 		say_die(call, "%p: lies in the image of %s; pass a pointer malloc gave", p,
-			basename_of(info.dli_fname));
+			basename(info.dli_fname));
 	if (is_on_stack(p))
 		say_die(call, "%p: lies in this thread's stack; pass a pointer malloc gave", p);
 }

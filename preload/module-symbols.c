@@ -155,8 +155,7 @@ static uint64_t sum_variables(const struct variable *variables, size_t count)
 static uint64_t sum_table(const struct table *table, Elf64_Addr from, Elf64_Addr to)
 {
 	const size_t room = table->count * sizeof(struct variable);
-	struct variable *variables = os_mmap(NULL, room ? room : 1, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct variable *variables = os_reserve(room ? room : 1);
 	size_t count = 0;
 
 	if (os_is_error(variables))

@@ -30,13 +30,6 @@ static const char *soname_of(const struct dl_phdr_info *info, const Elf64_Dyn *d
 	return strings && offset ? strings + offset : NULL;
 }
 
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static void find_build_id(const char *notes, size_t len, struct module *ret_module)
 {
 	size_t at = 0;
@@ -73,7 +66,7 @@ static struct module describe(const struct dl_phdr_info *info, bool is_program)
 	const char *soname = is_program ? NULL : soname_of(info, module.dynamic);
 	module.path = is_program ? "/proc/self/exe" : info->dlpi_name;
 	module.name = region_name_of(is_program ? program_invocation_short_name :
-				     soname ? soname : last_part(info->dlpi_name));
+				     soname ? soname : basename(info->dlpi_name));
 	return module;
 }
 
@@ -101,7 +94,7 @@ static int step(struct dl_phdr_info *info, size_t size, void *context)
 	const bool is_program = walk->is_first;
 
 	walk->is_first = false;
-	if (!is_program && strncmp(last_part(info->dlpi_name), VDSO_PREFIX, strlen(VDSO_PREFIX)) == 0)
+	if (!is_program && strncmp(basename(info->dlpi_name), VDSO_PREFIX, strlen(VDSO_PREFIX)) == 0)
 		return 0; /* the kernel's: nobody has pointers to its code but libc */
 	if (walk->address && !has_address(info, walk->address))
 		return 0;

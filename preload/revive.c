@@ -30,8 +30,7 @@ static _Atomic uintptr_t *slots;
 
 int revive_init(void)
 {
-	void *memory = os_mmap(NULL, SLOTS * sizeof(*slots), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = os_reserve(SLOTS * sizeof(*slots));
 
 	if (os_is_error(memory))
 		return (int)(intptr_t)memory;

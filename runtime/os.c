@@ -117,11 +117,6 @@ int os_unlink(const char *path)
 	return (int)os_syscall3(SYS_unlinkat, AT_FDCWD, (long)path, 0);
 }
 
-int os_rename(const char *from, const char *to)
-{
-	return os_renameat2(from, to, 0);
-}
-
 int os_renameat2(const char *from, const char *to, unsigned flags)
 {
 	return (int)os_syscall6(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);
@@ -224,6 +219,12 @@ void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offs
 	if (!addr && ours_zone_is_open())
 		return ours_mmap(len, prot, flags, fd, offset);
 	return (void *)os_syscall6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, (long)offset);
+}
+
+void *os_reserve(size_t len)
+{
+	return os_mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 int os_munmap(void *addr, size_t len)

@@ -36,7 +36,6 @@ int os_userfaultfd(int flags);
 int os_fd_move(int fd);
 int os_link(const char *from, const char *to, int flags); /* flags of linkat(2) */
 int os_unlink(const char *path);
-int os_rename(const char *from, const char *to);
 int os_renameat2(const char *from, const char *to, unsigned flags);
 
 int os_getcwd(char *buffer, size_t len); /* length with the final 0 */
@@ -52,6 +51,7 @@ long os_read_file(const char *path, char *buffer, size_t len);
 
 /* os_is_error */
 void *os_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset);
+void *os_reserve(size_t len); /* private memory, zeros: what is not used costs nothing */
 int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
 void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */

@@ -102,14 +102,6 @@ void ours_fd_add(int *holder)
 	slot->ino = st.st_ino;
 }
 
-void ours_fd_remove(const int *holder)
-{
-	struct ours_fd *slot = slot_of(holder);
-
-	if (slot)
-		atomic_store(&slot->holder, NULL);
-}
-
 /* Is it still the file it was? One that came after it was added is believed once. */
 static bool is_the_file(struct ours_fd *slot, int fd)
 {

@@ -21,7 +21,6 @@
 #define HEAP_MAGIC UINT64_C(0x3150414548534b48) /* "HKSHEAP1" */
 #define HEAP_PAGE_SHIFT 12
 #define HEAP_PAGE_BYTES (UINT64_C(1) << HEAP_PAGE_SHIFT)
-#define HEAP_CHUNK_BYTES (UINT64_C(2) << 20) /* a huge page */
 
 #define HEAP_CLASSES 73  /* 0: large blocks, a span of their own; 1..72: slots */
 #define HEAP_SHARDS_MAX 16

@@ -100,13 +100,11 @@ static uint32_t callers_of(const struct file_look *look, enum file_kind_number k
 
 static bool memory_is_there(void)
 {
-	const int rw = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-
 	if (self.arena)
 		return true;
-	void *table = os_mmap(NULL, TABLE_MAX * sizeof(*self.table), rw, flags, -1, 0);
-	void *numbers = os_mmap(NULL, 2 * TABLE_MAX * sizeof(int), rw, flags, -1, 0);
-	void *arena = os_mmap(NULL, ARENA_BYTES, rw, flags, -1, 0);
+	void *table = os_reserve(TABLE_MAX * sizeof(*self.table));
+	void *numbers = os_reserve(2 * TABLE_MAX * sizeof(int));
+	void *arena = os_reserve(ARENA_BYTES);
 	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena))
 		return false;
 	self.table = table;

@@ -67,8 +67,7 @@ int launched_open(const struct keeper_note *note, int argc, char *const *argv, c
 
 	memcpy(record.command, note->command, sizeof(record.command));
 	self.capacity = LAUNCHED_MAX_BYTES;
-	self.bytes = os_mmap(NULL, self.capacity, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	self.bytes = os_reserve(self.capacity);
 	if (os_is_error(self.bytes))
 		return -ENOMEM;
 	if (os_getrlimit(RLIMIT_STACK, &stack) == 0)

@@ -178,12 +178,6 @@ const struct committer_memory process_memory = {
 
 /* ---- Beginning and end ---- */
 
-static char *memory_of(uint64_t bytes)
-{
-	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 int process_open(const struct process_plan *plan, int argc, char *const *argv, char *const *envp)
 {
 	process_self.plan = *plan;
@@ -191,8 +185,8 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 	process_self.outputs_known =
 		control_take_outputs(plan->control, process_self.output_bytes);
 	files_open(plan->pool, plan->note->is_quiet);
-	process_self.ledgers[0] = memory_of(STATE_BYTES);
-	process_self.ledgers[1] = memory_of(STATE_BYTES);
+	process_self.ledgers[0] = os_reserve(STATE_BYTES);
+	process_self.ledgers[1] = os_reserve(STATE_BYTES);
 	if (os_is_error(process_self.ledgers[0]) || os_is_error(process_self.ledgers[1]))
 		return -ENOMEM;
 	mappings_leave_out((uintptr_t)plan->window->base,

@@ -43,12 +43,6 @@ static struct {
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 } self OURS;
 
-static void *memory_of(uint64_t bytes)
-{
-	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 /* ---- What there is ---- */
 
 static int read_region(struct checkpoint *checkpoint, uint32_t region, char *ret_bytes,
@@ -71,10 +65,10 @@ static int refuse_damage(const char *pool, int error, struct refusal *ret_why)
 int process_load(struct checkpoint *checkpoint, const char *pool, enum process_found *ret_found,
 		 struct refusal *ret_why)
 {
-	char *ledger = memory_of(CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES);
+	char *ledger = os_reserve(CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES);
 	size_t len;
 
-	process_self.directory = memory_of(CHECKPOINT_DIRECTORY_PAGES * LAYOUT_BLOCK_BYTES);
+	process_self.directory = os_reserve(CHECKPOINT_DIRECTORY_PAGES * LAYOUT_BLOCK_BYTES);
 	if (os_is_error(ledger) || os_is_error(process_self.directory))
 		return refuse_damage(pool, -ENOMEM, ret_why);
 	int error = read_region(checkpoint, CHECKPOINT_REGION_STATE, ledger, CHECKPOINT_STATE_PAGES);
@@ -113,7 +107,7 @@ static int load_mappings(void)
 {
 	struct ledger_reader reader = process_self.image;
 
-	self.image.list = memory_of(LIST_BYTES);
+	self.image.list = os_reserve(LIST_BYTES);
 	if (os_is_error(self.image.list))
 		return -ENOMEM;
 	while (self.image.count < LIST_BYTES / sizeof(struct mapping) &&
@@ -451,7 +445,7 @@ static void become(void)
 
 _Noreturn void process_resume(int (*start)(void))
 {
-	char *stack = memory_of(STACK_BYTES);
+	char *stack = os_reserve(STACK_BYTES);
 
 	self.start = start;
 	if (os_is_error(stack) || launched_keep(&process_self.image) != 0 ||

@@ -54,8 +54,7 @@ static void save_queue(struct ledger_writer *writer, uint64_t waiting)
 	unsigned count;
 
 	if (!queue)
-		queue = os_mmap(NULL, QUEUE_MAX * sizeof(*queue), PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		queue = os_reserve(QUEUE_MAX * sizeof(*queue));
 	if (os_is_error(queue)) {
 		queue = NULL;
 		ledger_veto(writer, "no memory to note waiting signals in", NULL);

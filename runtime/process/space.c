@@ -20,17 +20,11 @@ static struct {
 	bool has_changed[CHECKPOINT_DIRECTORY_PAGES];
 } self OURS;
 
-static void *memory_of(uint64_t bytes)
-{
-	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 int space_open(void)
 {
 	memset(&self, 0, sizeof(self));
-	self.slots = memory_of(CHECKPOINT_DIRECTORY_PAGES * OS_PAGE_BYTES);
-	self.places = memory_of(PLACES * sizeof(*self.places));
+	self.slots = os_reserve(CHECKPOINT_DIRECTORY_PAGES * OS_PAGE_BYTES);
+	self.places = os_reserve(PLACES * sizeof(*self.places));
 	return os_is_error(self.slots) || os_is_error(self.places) ? -ENOMEM : 0;
 }
 

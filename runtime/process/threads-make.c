@@ -269,8 +269,7 @@ int threads_make(const struct ledger_reader *state, struct line *why)
 		return fail(why, ": its record is damaged: errno ", 0, error);
 	const uint32_t count = threads_shared.count - 1;
 	const size_t stacks_bytes = (size_t)(count + 1) * STACK_BYTES;
-	char *stacks = os_mmap(NULL, stacks_bytes, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *stacks = os_reserve(stacks_bytes);
 	if (os_is_error(stacks))
 		return fail(why, ": no memory for its stack: errno ", 0, (int)(intptr_t)stacks);
 	os_sigmask(~UINT64_C(0)); /* for them to begin with */

@@ -198,19 +198,13 @@ static void find_rseq(uint64_t fs)
 			threads_shared.rseq_bytes = sizes[i];
 }
 
-static void *reserve(size_t bytes)
-{
-	return os_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 int threads_open(void)
 {
 	uint64_t fs, gs;
 
-	threads_shared.threads = reserve(THREADS_MAX * sizeof(struct thread));
-	threads_shared.order = reserve(THREADS_MAX * sizeof(uint16_t));
-	threads_shared.free = reserve(THREADS_MAX * sizeof(uint16_t));
+	threads_shared.threads = os_reserve(THREADS_MAX * sizeof(struct thread));
+	threads_shared.order = os_reserve(THREADS_MAX * sizeof(uint16_t));
+	threads_shared.free = os_reserve(THREADS_MAX * sizeof(uint16_t));
 	if (os_is_error(threads_shared.threads) || os_is_error(threads_shared.order) ||
 	    os_is_error(threads_shared.free))
 		return -ENOMEM;
