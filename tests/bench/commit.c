@@ -16,12 +16,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "checkpoint/checkpoint.h"
 #include "flush/medium-file.h"
 #include "pool.h"
+#include "timing.h"
 
 #define PAGE 4096u
 #define REGION_BYTES (UINT64_C(1) << 30)
@@ -46,14 +46,6 @@ static void must(bool is_true, const char *what)
 		return;
 	fprintf(stderr, "commit: %s; %s\n", what, why.line);
 	exit(1);
-}
-
-static double now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
 static uint64_t random_next(void)
@@ -176,19 +168,6 @@ static double time_msync(void)
 	return now_us() - start;
 }
 
-static int compare(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *times)
-{
-	qsort(times, ROUNDS, sizeof(*times), compare);
-	return times[ROUNDS / 2];
-}
-
 /* Merged, and then as much as nobody waits for. */
 static void tidy_up(void)
 {
@@ -221,8 +200,8 @@ static void measure(unsigned count)
 		msyncs[round] = time_msync();
 		tidy_up(); /* each of them finds the disk in the same state */
 	}
-	const double commit = median(commits), draft = median(drafted), raw = median(raws);
-	const double msynced = median(msyncs);
+	const double commit = median_of(commits, ROUNDS), draft = median_of(drafted, ROUNDS), raw = median_of(raws, ROUNDS);
+	const double msynced = median_of(msyncs, ROUNDS);
 	printf("%5u pages: raw %5.0f us; commit %5.0f us = %.2f x raw, drafted before %5.0f us = %.2f x "
 	       "raw; msync %7.0f us = %.0f x commit; %.1f bytes of log a store\n", count, raw, commit,
 	       commit / raw, draft, draft / raw, msynced, msynced / commit,

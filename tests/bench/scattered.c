@@ -20,6 +20,7 @@
 
 #include "heapsake.h"
 #include "micro/bench.h"
+#include "timing.h"
 
 #define PAGE 4096u
 #define BLOCK_BYTES ((size_t)64 << 10)
@@ -37,14 +38,6 @@ static struct gaps gaps;
 static uint64_t stores;
 static double interval_us;
 static _Atomic bool is_over;
-
-static double now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
 
 /* Bytes that are all different: what is compared, packed or shared by the kernel gains nothing. */
 static void load(size_t bytes)
@@ -105,13 +98,6 @@ static void *take_epochs(void *unused)
 		hsk_checkpoint(-1);
 	}
 	return unused;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 static double percentile(struct gaps *all, unsigned percent)

@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "checkpoint/staging.h"
 #include "checkpoint/track.h"
+#include "timing.h"
 
 #define PAGE ((size_t)4096)
 #define ROUNDS 9
@@ -30,14 +30,6 @@ static char *heap;
 static size_t page_count;
 static size_t *shuffled; /* all pages of the heap in random order */
 static double memcpy_ns; /* a page, from memory to memory */
-
-static double now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
 
 static void must(bool is_true, const char *what)
 {
@@ -57,19 +49,6 @@ static char *map(size_t bytes, int advice)
 	p = (char *)(((uintptr_t)p + huge - 1) & ~(huge - 1));
 	madvise(p, bytes, advice);
 	return p;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *times)
-{
-	qsort(times, ROUNDS, sizeof(*times), compare);
-	return times[ROUNDS / 2];
 }
 
 static void shuffle(void)
@@ -131,7 +110,7 @@ static void measure_stores(void)
 	for (size_t at = 0; at < 64 << 20; at += PAGE)
 		fresh[at] = 1;
 	const double touch = (now_ns() - start) / (double)((64 << 20) / PAGE);
-	const double store_ns = median(first), again_ns = median(second);
+	const double store_ns = median_of(first, ROUNDS), again_ns = median_of(second, ROUNDS);
 	printf("store     first since the collect %5.0f ns; again %.0f ns; first touch of a new page "
 	       "%.0f ns = %.2f x\n", store_ns, again_ns, touch, touch / store_ns);
 }
@@ -146,7 +125,7 @@ static void measure_collect(double percent)
 		store(count);
 		times[round] = collect(count);
 	}
-	const double spent = median(times);
+	const double spent = median_of(times, ROUNDS);
 	printf("collect   %5.1f %% written %7.3f ms/GiB", percent, spent / 1e6 / gibs);
 	if (count)
 		printf("; %4.0f ns a written page = %.2f x memcpy of it", spent / (double)count,
@@ -168,7 +147,7 @@ static void measure_huge(void)
 	for (int round = 0; round < ROUNDS; round++)
 		times[round] = collect(0);
 	printf("collect     0.0 %% written %7.3f ms/GiB of huge pages\n",
-	       median(times) / 1e6 / ((double)bytes / (double)(1 << 30)));
+	       median_of(times, ROUNDS) / 1e6 / ((double)bytes / (double)(1 << 30)));
 	track_remove(&track, huge);
 	munmap(huge, bytes);
 	must(track_add(&track, heap, bytes) == 0, "cannot follow");
@@ -207,8 +186,8 @@ static void measure_copy(size_t count)
 		plain[round] = copy_plainly(count, to);
 		staged[round] = copy_staged(count);
 	}
-	memcpy_ns = median(plain);
-	const double staged_ns = median(staged);
+	memcpy_ns = median_of(plain, ROUNDS);
+	const double staged_ns = median_of(staged, ROUNDS);
 	printf("copy      %6zu pages: staged %4.0f ns a page = %.2f x memcpy (%.0f ns)\n", count,
 	       staged_ns, staged_ns / memcpy_ns, memcpy_ns);
 	munmap(to, count * PAGE);

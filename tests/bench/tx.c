@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "heapsake.h"
+#include "timing.h"
 
 #define THREADS_MAX 16
 #define ROUNDS 100
@@ -27,14 +28,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool is_over;
 
 /* Of this thread: what the machine does beside is not a block's cost. */
-static double cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void increment(volatile long *value)
 {
 	*value = *value + 1;
