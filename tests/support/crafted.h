@@ -10,12 +10,23 @@
 
 static struct refusal why;
 
+static inline int crafted_try(const char *path, uint64_t size_bytes)
+{
+	struct pool_plan plan = {.size_bytes = size_bytes};
+
+	return pool_create(path, &plan, &why);
+}
+
+static inline void crafted_own(struct pool *ret_pool, const char *path)
+{
+	cr_assert_eq(pool_open(ret_pool, path, POOL_OWN, &why), 0, "%s", why.line);
+}
+
 static inline const char *crafted_pool(const char *name)
 {
 	const char *path = scratch_path(name);
-	struct pool_plan plan = {.size_bytes = CRAFTED_BYTES};
 
-	cr_assert_eq(pool_create(path, &plan, &why), 0, "%s", why.line);
+	cr_assert_eq(crafted_try(path, CRAFTED_BYTES), 0, "%s", why.line);
 	return path;
 }
 

@@ -11,18 +11,6 @@ TestSuite(pool_create, .init = scratch_open, .fini = scratch_close);
 
 static struct pool pool;
 
-static int try_create(const char *path, uint64_t size_bytes)
-{
-	struct pool_plan plan = {.size_bytes = size_bytes};
-
-	return pool_create(path, &plan, &why);
-}
-
-static void own(const char *path)
-{
-	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
-}
-
 Test(pool_create, a_new_pool_is_0600_whatever_the_umask_and_can_be_opened_in_every_way)
 {
 	struct stat st;
@@ -47,8 +35,8 @@ Test(pool_create, a_terabyte_costs_no_space)
 	const char *path = scratch_path("big");
 	struct stat st;
 
-	cr_assert_eq(try_create(path, UINT64_C(1) << 40), 0, "%s", why.line);
-	own(path);
+	cr_assert_eq(crafted_try(path, UINT64_C(1) << 40), 0, "%s", why.line);
+	crafted_own(&pool, path);
 	cr_assert_eq(stat(path, &st), 0);
 	cr_assert_eq((uint64_t)st.st_size, (UINT64_C(1) << 40) + LAYOUT_HEAD_BYTES);
 	cr_assert_lt(st.st_blocks * 512, 1 << 20);
@@ -70,7 +58,7 @@ Test(pool_create, creating_where_something_is_changes_nothing)
 	char line[512];
 	struct scratch_print before = scratch_print(path);
 
-	cr_assert_eq(try_create(path, CRAFTED_BYTES), STATUS_USAGE);
+	cr_assert_eq(crafted_try(path, CRAFTED_BYTES), STATUS_USAGE);
 	snprintf(line, sizeof(line), "%s: exists; name another file, or remove it", path);
 	cr_assert_str_eq(why.line, line);
 	struct scratch_print after = scratch_print(path);
@@ -78,7 +66,7 @@ Test(pool_create, creating_where_something_is_changes_nothing)
 	/* A symlink that leads nowhere is something, too: it must not be followed. */
 	const char *name = scratch_path("link");
 	cr_assert_eq(symlink(scratch_path("nowhere"), name), 0);
-	cr_assert_eq(try_create(name, CRAFTED_BYTES), STATUS_USAGE);
+	cr_assert_eq(crafted_try(name, CRAFTED_BYTES), STATUS_USAGE);
 	cr_assert(!pool_exists(scratch_path("nowhere")));
 }
 
@@ -87,16 +75,16 @@ Test(pool_create, impossible_sizes_and_bases_are_refused)
 	const char *path = scratch_path("a");
 	struct pool_plan plan = {.size_bytes = CRAFTED_BYTES, .base = 4096};
 
-	cr_assert_eq(try_create(path, 4096), STATUS_USAGE);
-	cr_assert_eq(try_create(path, UINT64_MAX), STATUS_USAGE);
-	cr_assert_eq(try_create(path, UINT64_C(1) << 47), STATUS_USAGE);
+	cr_assert_eq(crafted_try(path, 4096), STATUS_USAGE);
+	cr_assert_eq(crafted_try(path, UINT64_MAX), STATUS_USAGE);
+	cr_assert_eq(crafted_try(path, UINT64_C(1) << 47), STATUS_USAGE);
 	cr_assert_eq(pool_create(path, &plan, &why), STATUS_USAGE);
 	plan.base = UINT64_C(1) << 47;
 	cr_assert_eq(pool_create(path, &plan, &why), STATUS_USAGE);
 	plan.base = UINT64_C(0x300000000000);
 	plan.size_bytes = CRAFTED_BYTES + 1;
 	cr_assert_eq(pool_create(path, &plan, &why), 0, "%s", why.line);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool.sb.base, UINT64_C(0x300000000000));
 	cr_assert_eq(pool_size_bytes(&pool), CRAFTED_BYTES + LAYOUT_CHUNK_BYTES);
 	pool_close(&pool);
@@ -126,7 +114,7 @@ Test(pool_create, a_full_disk_at_create_is_status_6_and_leaves_nothing)
 
 	if (!mount_tmpfs(directory, "size=32k,mode=700"))
 		cr_skip_test("needs the right to mount a tmpfs");
-	int status = try_create(scratch_path("small/a"), CRAFTED_BYTES);
+	int status = crafted_try(scratch_path("small/a"), CRAFTED_BYTES);
 	int left = count_files(directory);
 	umount(directory);
 	cr_assert_eq(status, STATUS_NO_SPACE);
@@ -155,11 +143,11 @@ Test(pool_create, a_killed_creation_leaves_a_whole_pool_or_none)
 		cr_assert_leq(count_files(scratch_directory), pool_exists(path) ? 1 : 0);
 		if (!pool_exists(path)) {
 			none++;
-			cr_assert_eq(try_create(path, CRAFTED_BYTES), 0, "%s", why.line);
+			cr_assert_eq(crafted_try(path, CRAFTED_BYTES), 0, "%s", why.line);
 		} else {
 			whole++;
 		}
-		own(path);
+		crafted_own(&pool, path);
 		pool_close(&pool);
 		unlink(path);
 	}

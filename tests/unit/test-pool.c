@@ -14,18 +14,6 @@ TestSuite(pool, .init = scratch_open, .fini = scratch_close);
 
 static struct pool pool;
 
-static int try_create(const char *path, uint64_t size_bytes)
-{
-	struct pool_plan plan = {.size_bytes = size_bytes};
-
-	return pool_create(path, &plan, &why);
-}
-
-static void own(const char *path)
-{
-	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
-}
-
 /* What must be refused, and never opened for long enough to notice. */
 static void refused(const char *path, int status, const char *fact)
 {
@@ -104,9 +92,9 @@ Test(pool, what_others_may_write_or_rename_is_refused)
 		 "anybody may replace files in its directory (mode 0777); chmod o-w %s",
 		 scratch_directory);
 	refused_unchanged(path, 2, fact);
-	cr_assert_eq(try_create(scratch_path("b"), CRAFTED_BYTES), STATUS_USAGE);
+	cr_assert_eq(crafted_try(scratch_path("b"), CRAFTED_BYTES), STATUS_USAGE);
 	cr_assert_eq(chmod(scratch_directory, 01777), 0);
-	own(path);
+	crafted_own(&pool, path);
 	pool_close(&pool);
 }
 
@@ -174,11 +162,11 @@ Test(pool, keep_is_fixed_by_the_first_run)
 	const char *path = crafted_pool("a");
 	char line[512];
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
 	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
 	pool_close(&pool);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool.sb.keep, KEEP_NONE);
 	struct scratch_print before = scratch_print(path);
 	cr_assert_eq(pool_set_keep(&pool, KEEP_HEAP, &why), STATUS_INCOMPATIBLE);
@@ -195,7 +183,7 @@ Test(pool, updates_alternate_between_the_slots)
 	const char *path = crafted_pool("a");
 	struct layout_superblock slots[2];
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool.newest_slot, 0);
 	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
 	cr_assert_eq(pool.newest_slot, 1);
@@ -213,13 +201,13 @@ Test(pool, growing_is_for_ever_and_shrinking_does_nothing)
 	const char *path = crafted_pool("a");
 	uint64_t run;
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_grow(&pool, 3 * CRAFTED_BYTES - 5, &why), 0, "%s", why.line);
 	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
 	cr_assert_eq(pool_grow(&pool, CRAFTED_BYTES, &why), 0);
 	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
 	pool_close(&pool);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_size_bytes(&pool), 3 * CRAFTED_BYTES);
 	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES, &run), CRAFTED_BYTES + LAYOUT_HEAD_BYTES);
 	cr_assert_eq(run, 2 * CRAFTED_BYTES);
@@ -243,7 +231,7 @@ Test(pool, the_heap_goes_on_behind_other_extents)
 
 	cr_assert_eq(truncate(path, (off_t)log_end), 0);
 	crafted_change(path, add_log);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), 0, "%s", why.line);
 	cr_assert_eq(pool.sb.extent_count, 3);
 	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES - 4096, &run),
@@ -252,7 +240,7 @@ Test(pool, the_heap_goes_on_behind_other_extents)
 	cr_assert_eq(pool_file_offset(&pool, CRAFTED_BYTES, &run), log_end);
 	cr_assert_eq(run, CRAFTED_BYTES);
 	pool_close(&pool);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_size_bytes(&pool), 2 * CRAFTED_BYTES);
 	pool_close(&pool);
 }
@@ -263,7 +251,7 @@ Test(pool, emptying_gives_the_space_back_and_makes_it_another_pool)
 	struct stat st;
 	uint8_t uuid[16];
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_set_keep(&pool, KEEP_NONE, &why), 0);
 	memcpy(uuid, pool.sb.uuid, sizeof(uuid));
 	cr_assert_eq(fallocate(pool.fd, 0, LAYOUT_HEAD_BYTES, CRAFTED_BYTES), 0);
@@ -301,7 +289,7 @@ Test(pool, an_emptied_heap_reads_as_zeros_and_keeps_what_it_is)
 {
 	struct stat st;
 
-	own(crafted_pool("a"));
+	crafted_own(&pool, crafted_pool("a"));
 	const struct layout_superblock before = pool.sb;
 	const uint64_t end = pool_size_bytes(&pool);
 	const size_t lens[] = {4096, 4 << 20}; /* overwritten, punched */
@@ -328,7 +316,7 @@ Test(pool, the_control_page_names_the_owner_while_it_runs)
 	struct control_snapshot snapshot;
 	struct pool reader;
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(pool_open(&reader, path, POOL_READ, &why), 0, "%s", why.line);
 	cr_assert_eq(control_read(reader.control, &snapshot), 0);
 	cr_assert_eq(snapshot.owner.pid, getpid());
@@ -348,7 +336,7 @@ Test(pool, a_garbage_control_page_does_not_matter)
 	memset(garbage, 0xa5, sizeof(garbage));
 	cr_assert_eq(pwrite(fd, garbage, sizeof(garbage), LAYOUT_CONTROL_OFFSET), 4096);
 	close(fd);
-	own(path);
+	crafted_own(&pool, path);
 	struct control_snapshot snapshot;
 	cr_assert_eq(control_read(pool.control, &snapshot), 0);
 	pool_close(&pool);
@@ -358,7 +346,7 @@ Test(pool, a_relative_path_is_found_again_from_elsewhere)
 {
 	crafted_pool("a");
 	cr_assert_eq(chdir(scratch_directory), 0);
-	own("a");
+	crafted_own(&pool, "a");
 	cr_assert_str_eq(pool.path, scratch_path("a"));
 	cr_assert_eq(chdir("/"), 0);
 	close(pool.fd);
@@ -371,7 +359,7 @@ Test(pool, our_descriptor_is_none_a_program_counts_on)
 	const char *path = crafted_pool("a");
 
 	close(2);
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_gt(pool.fd, 2);
 	int fd = open("/dev/null", O_RDWR);
 	cr_assert_eq(fd, 2);
@@ -383,9 +371,9 @@ Test(pool, a_tight_file_size_limit_is_a_refusal_and_not_a_signal)
 	struct rlimit limit = {8 << 20, RLIM_INFINITY};
 	const char *path = crafted_pool("a");
 
-	own(path);
+	crafted_own(&pool, path);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	cr_assert_eq(try_create(scratch_path("b"), CRAFTED_BYTES), STATUS_NO_SPACE);
+	cr_assert_eq(crafted_try(scratch_path("b"), CRAFTED_BYTES), STATUS_NO_SPACE);
 	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), STATUS_NO_SPACE);
 	pool_close(&pool);
 	cr_assert(!pool_exists(scratch_path("b")));
