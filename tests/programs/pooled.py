@@ -17,7 +17,6 @@ Exit status 77 is meson's for a skipped test; the reason is the last line printe
 """
 import glob
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +29,6 @@ PLACE = os.environ.get("TEST_PLACE", "tmpfs")
 SIZE = os.environ.get("TEST_SIZE", "2G")
 KEEP = os.environ.get("TEST_KEEP", "none")
 IS_OURS = os.path.basename(LIBRARY).startswith("libheapsake")
-IS_PRIVATE = os.path.basename(LIBRARY) == "libheapsake-private.so"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -213,26 +211,9 @@ class Place:
             print(f"{LIBRARY} has no pool: nothing to prove")
             return
         pools = glob.glob(self.pools + "/*.pool")
-        if IS_PRIVATE:
-            self.prove_private(pools)
-            return
         most = max((written_pages(pool) for pool in pools), default=0)
         with Place() as idle:
             idle.run(["/bin/true"], True)
             least = max((written_pages(p) for p in glob.glob(idle.pools + "/*.pool")), default=0)
         print(f"{len(pools)} pools, {most} pages written in the fullest, {least} by /bin/true")
         expect(most >= least + at_least, "the heap was not in the pool")
-
-    def prove_private(self, pools):
-        """Private memory never reaches the pool's bytes: a program made its pool, and the one
-        running (or else one started in the very same way) has written where it is mapped."""
-        expect(pools, "no pool was made")
-        if self.running:
-            with open(f"/proc/{self.running[-1].pid}/smaps") as file:
-                maps = file.read()
-        else:
-            maps = self.run(["/bin/cat", "/proc/self/smaps"], True)[1]
-        window = re.search(r"^200000000000-.*?^Private_Dirty: *(\d+) kB", maps, re.M | re.S)
-        expect(window, "no window where the pool is recorded")
-        print(window[1], "kB written at the start of the window")
-        expect(int(window[1]) > 0, "nothing was written to the window")
