@@ -318,6 +318,14 @@ static bool is_seen_twice(const struct mappings *mappings, size_t i)
 	return false;
 }
 
+/* glibc's semaphores with a name lie there, and so does what Python makes of them. */
+static const char *describe_lost(const struct mapping *mapping)
+{
+	if (mapping->is_shared && strncmp(mapping->path, "/dev/shm/", 9) == 0)
+		return "memory shared with other processes (a multiprocessing.Pool, Queue or Lock?), mapped";
+	return "memory of a file that is not there any more, mapped";
+}
+
 void mappings_save(const struct mappings *mappings, struct ledger_writer *writer)
 {
 	for (size_t i = 0; i < mappings->count; i++) {
@@ -328,8 +336,7 @@ void mappings_save(const struct mappings *mappings, struct ledger_writer *writer
 		copy->path = NULL;
 		memcpy(record + sizeof(*mapping), mapping->path, mapping->path_len);
 		if (mapping->kind == MAPPING_LOST)
-			ledger_veto(writer, "memory of a file that is not there any more, mapped",
-				    mapping->path);
+			ledger_veto(writer, describe_lost(mapping), mapping->path);
 		if (is_seen_twice(mappings, i))
 			ledger_veto(writer, "shared memory that is mapped twice", NULL);
 	}
