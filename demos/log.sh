@@ -6,32 +6,43 @@ tell "All of appending:"
 sed -n '/^static int log_append/,/^}/p' "$demos/log.c" | sed 's/^/    | /'
 run=(heapsake run -q -i 1ms -p log.pool -s 128M -- log)
 
-# Records of up to 2 kB, each of one letter, so that a torn one could be seen.
+# records FIRST [COUNT]: of up to 2 kB, each of one letter, so that a torn one could be seen; then,
+# if there is an end, it waits, and its reader with it. In the place of a shell of its own
 records() {
-	awk -v n="$1" 'BEGIN {
+	exec awk -v n="$1" -v left="${2:--1}" 'BEGIN {
 		for (i = 0; i < 26; i++) {
 			row = substr("abcdefghijklmnopqrstuvwxyz", i + 1, 1)
 			while (length(row) < 2000)
 				row = row row
 			rows[i] = row
 		}
-		for (; ; n++)
+		for (; left--; n++)
 			print n, substr(rows[n % 26], 1, n * 7919 % 2001)
+		fflush()
+		getline <"for-ever"
 	}'
 }
+mkfifo for-ever
+
+# told COUNT: so many records are durable
+told() { [[ $(tail -n 1 told) -ge $1 ]]; }
 
 tell "It is fed with numbered records and killed; the next one is fed from where it had come." \
 	"Epochs every millisecond, so that many fall while a record is being copied:"
 there=0
-# A fast machine comes near the log's end before that.
-for ((kills = 1; kills <= 10 && there < 30000; kills++)); do
+# However fast the machine, ten times that much is not more than there is room for.
+for ((kills = 1; kills <= 10; kills++)); do
 	mkfifo pipe
-	records $there >pipe &
+	records $there 6000 >pipe &
 	feeder=$!
+	started+=($feeder)
+	count=$((RANDOM % 5000))
 	"${run[@]}" append <pipe >told &
 	pid=$!
 	until_true test -s told || exit 1
-	sleep "0.0$((RANDOM % 10))"
+	until told $count; do
+		kill -0 $pid || exit 1
+	done
 	kill_9 $pid || claim "the program lives until it is killed" false
 	kill_9 $feeder
 	told=$((there + $(tail -n 1 told)))
