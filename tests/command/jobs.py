@@ -58,7 +58,8 @@ class Terminal(Case):
     def until(self, what, condition):
         end = time.monotonic() + PATIENCE_S
         while not condition():
-            self.assertLess(time.monotonic(), end, what)
+            if time.monotonic() > end:
+                self.fail(f"not {what}: {[(command(pid), state(pid)) for pid in descendants(self.shell.pid)]}")
             time.sleep(0.005)
 
     def start_job(self, words):
@@ -212,6 +213,17 @@ class Stopping(Terminal):
             self.until("stopped", lambda: state(program) == "T")
             os.kill(program, signal.SIGCONT)
             self.until("both run", lambda: state(program) != "T" and state(keeper) != "T")
+
+    def test_the_last_word_to_the_group_holds(self):
+        """What the keeper passes on comes later than what is sent to the group by then."""
+        keeper = self.start_background()
+        pids, group = [keeper, program_of(keeper)], os.getpgid(keeper)
+        for _ in range(100):
+            for last, is_right in [(signal.SIGTSTP, lambda pid: state(pid) == "T"),
+                                   (signal.SIGCONT, lambda pid: state(pid) != "T")]:
+                os.killpg(group, signal.SIGCONT if last == signal.SIGTSTP else signal.SIGTSTP)
+                os.killpg(group, last)
+                self.until(last.name, lambda is_right=is_right: all(map(is_right, pids)))
 
     def test_a_program_killed_while_stopped_ends_its_keeper(self):
         keeper = self.start_background()

@@ -11,6 +11,13 @@
  * blocked: what was sent to the group waits here, too. The kernel goes through a group from its
  * youngest member to its eldest, so when the keeper has it, init does.
  *
+ * SIGCONT and the stop signals take one another away where they wait, so they ask for more: on a
+ * busy machine what the keeper has read is heard here when the group has been told the opposite by
+ * then, and the program, too. Passed on that late it would undo what was sent after it. So where
+ * the opposite waits here, it is outdated, and after whatever is passed on, the group's newer word
+ * is repeated. But a SIGCONT that the keeper has read after it had heard of a stop is for that very
+ * stop, as long as the program has not left it.
+ *
  * Where namespaces are forbidden, the same code runs without: then it is the subreaper, and kills
  * what is left itself.
  */
@@ -37,7 +44,9 @@ struct init {
 	int child_fd; /* signalfd: children have changed */
 	int flags;
 	pid_t program;
-	bool has_ended; /* the program; children of its own may be left */
+	int stop_count;  /* of the program: MESSAGE_STOPPED told */
+	bool is_stopped; /* the program, as it was told last */
+	bool has_ended;  /* the program; children of its own may be left */
 };
 
 static void init_tell(const struct init *init, enum message_kind kind, int value,
@@ -136,7 +145,9 @@ static bool init_reap(struct init *init)
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
 		if (pid != init->program)
 			continue;
+		init->is_stopped = WIFSTOPPED(status);
 		if (WIFSTOPPED(status)) {
+			init->stop_count++;
 			init_tell(init, MESSAGE_STOPPED, WSTOPSIG(status), "");
 		} else if (WIFCONTINUED(status)) {
 			init_tell(init, MESSAGE_CONTINUED, 0, "");
@@ -175,6 +186,43 @@ static _Noreturn void init_end(const struct init *init)
 
 /* ---- Signals ---- */
 
+static sigset_t set_of_opposites(int number)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	if (number == SIGCONT) {
+		sigaddset(&set, SIGTSTP);
+		sigaddset(&set, SIGTTIN);
+		sigaddset(&set, SIGTTOU);
+	} else if (number == SIGTSTP || number == SIGTTIN || number == SIGTTOU) {
+		sigaddset(&set, SIGCONT);
+	}
+	return set;
+}
+
+/* The one that waits here; 0: none. */
+static int waiting_opposite(int number)
+{
+	const sigset_t opposites = set_of_opposites(number);
+	sigset_t waiting;
+
+	sigpending(&waiting);
+	for (int other = 1; other < SIGRTMIN; other++)
+		if (sigismember(&opposites, other) && sigismember(&waiting, other))
+			return other;
+	return 0;
+}
+
+static void take_opposites(int number)
+{
+	const sigset_t opposites = set_of_opposites(number);
+	const struct timespec at_once = {0};
+
+	while (sigtimedwait(&opposites, NULL, &at_once) > 0)
+		;
+}
+
 /* Did we get it, too? Then the group did. */
 static bool is_sent_to_group(const siginfo_t *theirs)
 {
@@ -189,16 +237,55 @@ static bool is_sent_to_group(const siginfo_t *theirs)
 	return ours.si_code == theirs->si_code && (ours.si_pid == 0 || ours.si_pid == theirs->si_pid);
 }
 
-static void init_pass_on(const struct init *init, const siginfo_t *signal)
+/* Since the keeper has read it, the group has been told the opposite. Should a SIGCONT here be the
+ * older one after all, because the stop signal took the keeper's away, it outdates but one. */
+static bool is_outdated(int number)
+{
+	if (!waiting_opposite(number))
+		return false;
+	if (number != SIGCONT)
+		take_opposites(number);
+	return true;
+}
+
+/* To end the stop that the program is in: the keeper has heard of it, and so has been continued
+ * after it, and the program has not. Where that was said to the group, too, it has. */
+static bool init_is_for_this_stop(struct init *init, const struct message *message)
+{
+	if (message->signal.si_signo != SIGCONT)
+		return false;
+	init_reap(init);
+	return init->is_stopped && message->value == init->stop_count;
+}
+
+static void init_signal_program(struct init *init, const siginfo_t *signal)
 {
 	siginfo_t info = *signal;
 
-	if (is_sent_to_group(signal) || signal->si_code > 0 || init->has_ended)
-		return;
 	if (info.si_code == SI_QUEUE) /* the value came along; the kernel wants it from ourselves */
 		syscall(SYS_rt_sigqueueinfo, init->program, info.si_signo, &info);
 	else
 		kill(init->program, info.si_signo);
+	if (info.si_signo == SIGCONT)
+		init->is_stopped = false;
+	const int newer = waiting_opposite(info.si_signo);
+	if (newer)
+		kill(init->program, newer);
+}
+
+static void init_pass_on(struct init *init, const struct message *message)
+{
+	const siginfo_t *signal = &message->signal;
+	const bool is_for_this_stop = init_is_for_this_stop(init, message);
+	const bool has_got_it = is_sent_to_group(signal);
+
+	if (init->has_ended || signal->si_code > 0)
+		return;
+	if (is_for_this_stop)
+		take_opposites(SIGCONT); /* of before, or we hear of them next */
+	else if (has_got_it || is_outdated(signal->si_signo))
+		return;
+	init_signal_program(init, signal);
 }
 
 /* ---- Until the end ---- */
@@ -220,7 +307,7 @@ static void init_listen(struct init *init)
 	if (!message_receive(init->socket, &message))
 		init_end(init);
 	if (message.kind == MESSAGE_SIGNAL)
-		init_pass_on(init, &message.signal);
+		init_pass_on(init, &message);
 	else if (message.kind == MESSAGE_RELEASE)
 		init_live_on(init);
 }

@@ -35,6 +35,7 @@ struct keeper {
 	pid_t init;
 	int socket;
 	int signal_fd;
+	int stop_count; /* MESSAGE_STOPPED heard */
 	bool has_ended;
 	int status; /* the program's, as wait(2) tells it */
 	uint64_t start_ns;
@@ -127,13 +128,21 @@ static int keeper_start(struct keeper *keeper)
 
 /* ---- Signals ---- */
 
+/* A stop that did not come to it: see keeper_stop. */
+static bool is_from_ourselves(const struct signalfd_siginfo *got)
+{
+	return got->ssi_code == SI_TKILL && (pid_t)got->ssi_pid == getpid();
+}
+
 static void keeper_pass_on(struct keeper *keeper)
 {
 	struct signalfd_siginfo got;
 
-	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got) || got.ssi_signo == SIGCHLD)
+	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got))
 		return;
-	struct message message = {.kind = MESSAGE_SIGNAL};
+	if (got.ssi_signo == SIGCHLD || is_from_ourselves(&got))
+		return;
+	struct message message = {.kind = MESSAGE_SIGNAL, .value = keeper->stop_count};
 	message.signal.si_signo = (int)got.ssi_signo;
 	message.signal.si_code = got.ssi_code;
 	message.signal.si_pid = (pid_t)got.ssi_pid;
@@ -178,21 +187,22 @@ static void stop_by_pending(int number)
 /*
  * The stop signal is raised while it is blocked. From then on whatever continues us, the caller's
  * SIGCONT or one that comes with a message, takes it away again: so after one last look for
- * messages it may strike, and nothing that came in between is missed. SIGSTOP cannot be blocked.
+ * messages it may strike, and nothing that came in between is missed. If there is a message, the
+ * stop signal is read like any other, and forgotten: a SIGCONT of ours against it would be passed
+ * on, and late. SIGSTOP cannot be blocked.
  * (A stop signal sent to us alone while we are being continued stops us alone.)
  */
 static void keeper_stop(struct keeper *keeper, int number)
 {
 	while (has_input(keeper->signal_fd)) /* else one of these may be taken away with it */
 		keeper_pass_on(keeper);
+	keeper->stop_count++; /* what was read before is older than the stop */
 	if (has_input(keeper->socket)) /* outdated */
 		return;
 	keeper_wake_by_messages(keeper, true);
 	if (number != SIGSTOP) {
-		kill(getpid(), number);
-		if (has_input(keeper->socket))
-			kill(getpid(), SIGCONT);
-		else
+		raise(number); /* of the thread: a caller's own waits beside it */
+		if (!has_input(keeper->socket))
 			stop_by_pending(number);
 	} else if (!has_input(keeper->socket)) {
 		kill(getpid(), SIGSTOP);

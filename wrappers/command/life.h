@@ -57,7 +57,7 @@ enum message_kind {
 	MESSAGE_ENDED,        /* value: its wait status */
 	MESSAGE_LIVES_ON,     /* after RELEASE: there are children left */
 	/* from the keeper */
-	MESSAGE_SIGNAL,       /* signal: a signal has come */
+	MESSAGE_SIGNAL,       /* signal: a signal has come; value: after how many MESSAGE_STOPPED */
 	MESSAGE_RELEASE,      /* the keeper ends, what is left may live on */
 };
 
