@@ -33,7 +33,7 @@ class Runs:
         self.way, self.directory = way, directory
 
     def run(self, status, told, is_resumed):
-        life = subprocess.Popen([COMMAND, "run", "-k", "process", "-i", "10ms", "-p", "pool", PROGRAM,
+        life = subprocess.Popen([COMMAND, "run", "-k", "process", "-i", "0", "-p", "pool", PROGRAM,
                                  self.way], cwd=self.directory, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
         self.give_epochs(life)
@@ -43,7 +43,8 @@ class Runs:
             sys.exit(f"{self.way}: found {found}, expected {(status, told, is_resumed)}\n{errors}")
 
     def give_epochs(self, life):
-        """Whenever it rests."""
+        """Whenever it rests, and never else: one between its look whether it has died and its death
+        would have it die again."""
         deadline_s = time.monotonic() + LIMIT_S
         asked = os.path.join(self.directory, "rest")
         while life.poll() is None:
