@@ -35,7 +35,7 @@ for ((kills = 1; kills <= 10; kills++)); do
 	mkfifo pipe
 	records $there 6000 >pipe &
 	feeder=$!
-	started+=($feeder)
+	started+=("$feeder")
 	count=$((RANDOM % 5000))
 	"${run[@]}" append <pipe >told &
 	pid=$!
