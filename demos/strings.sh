@@ -3,7 +3,8 @@
 . "$(dirname "$0")/stage.sh"
 
 tell "Fourteen bytes take more than one store. Power fails at every point, on a simulated disk," \
-	"first with the string in a mapped file, then in heapsake's memory:"
+	"first with the string in a mapped file (eight or seven of its bytes before a sector's end)," \
+	"then in heapsake's memory:"
 show hello-medium
 status=$?
 ((status != 77)) || skip "ptrace is not allowed here"

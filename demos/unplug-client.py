@@ -107,6 +107,11 @@ def tell_tracker(pool):
     }[info(pool)["tracker"]], flush=True)
 
 
+def start(options):
+    """Its output is none of ours: a resume cuts back what it wrote after the epoch."""
+    return subprocess.Popen(options.keeper, stdout=subprocess.DEVNULL)
+
+
 def cycle(load, options, keeper):
     is_first = not load.acknowledged
     load.set_keys(options.socket, options.seconds)
@@ -116,7 +121,7 @@ def cycle(load, options, keeper):
     killed = time.monotonic()
     keeper.wait(20)
     epoch = info(options.pool)["epoch"]
-    keeper = subprocess.Popen(options.keeper)
+    keeper = start(options)
     connect(options.socket).close()
     resumed = time.monotonic()
     count = load.verify(options.socket)
@@ -137,7 +142,7 @@ def main():
     parser.add_argument("pool")
     parser.add_argument("keeper", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    keeper = subprocess.Popen(options.keeper)
+    keeper = start(options)
     load = Load()
     try:
         for _ in range(options.kills):

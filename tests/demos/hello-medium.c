@@ -2,8 +2,9 @@
  * strcpy() of "Hello, World!" on a simulated disk whose power fails at every point: first into a
  * file that is mapped, then into heapsake's memory.
  *
- * The string lies across the end of a sector: eight bytes in one, six in the next. On persistent
- * memory the same happens at every eighth byte.
+ * The string lies across the end of a sector: eight bytes in one, six in the next; then seven and
+ * seven, as a string lies anywhere. On persistent memory the same happens at every eighth byte. So
+ * there are the five outcomes that introductions to it list, and more.
  *
  * Raw: libc's own strcpy() runs instruction by instruction (ptrace), so what is in memory after
  * each is what this processor really stores, in its order. The kernel writes a mapped page
@@ -26,7 +27,8 @@
 #include "../crash/history.h"
 
 #define PAGE 4096u
-#define AT (SECTOR_BYTES - 8)
+#define SPLIT 8u
+#define AT (SECTOR_BYTES - SPLIT)
 #define LEN sizeof("Hello, World!")
 #define EXHAUSTIVE_VERSIONS 10u
 #define IMAGES_MANY 2000u
@@ -67,7 +69,7 @@ static void print(const char *what, const struct outcomes *outcomes)
 /* ---- Raw ---- */
 
 /* One version of the first sector, or none, beside one of the second, or none. */
-static void note_pairs(struct outcomes *outcomes)
+static void note_pairs(struct outcomes *outcomes, unsigned split)
 {
 	for (int a = -1; a < (int)disk.version_count; a++) {
 		if (a >= 0 && disk.versions[a].sector != 0)
@@ -77,9 +79,9 @@ static void note_pairs(struct outcomes *outcomes)
 			if (b >= 0 && disk.versions[b].sector != 1)
 				continue;
 			if (a >= 0)
-				memcpy(text, disk.versions[a].bytes + AT, 8);
+				memcpy(text, disk.versions[a].bytes + SECTOR_BYTES - split, split);
 			if (b >= 0)
-				memcpy(text + 8, disk.versions[b].bytes, LEN - 8);
+				memcpy(text + split, disk.versions[b].bytes, LEN - split);
 			note(outcomes, text);
 		}
 	}
@@ -98,7 +100,7 @@ static void copy_and_exit(char *to)
 	_exit(0);
 }
 
-static void raw(struct outcomes *outcomes)
+static void raw(struct outcomes *outcomes, unsigned split)
 {
 	static char before[PAGE];
 	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -108,7 +110,7 @@ static void raw(struct outcomes *outcomes)
 	fflush(stdout);
 	const pid_t child = fork();
 	if (child == 0)
-		copy_and_exit(page + AT);
+		copy_and_exit(page + SECTOR_BYTES - split);
 	waitpid(child, &status, 0);
 	memcpy(before, page, PAGE);
 	while (WIFSTOPPED(status)) {
@@ -122,7 +124,8 @@ static void raw(struct outcomes *outcomes)
 		printf("skipped: ptrace is not allowed here\n");
 		exit(77);
 	}
-	note_pairs(outcomes);
+	note_pairs(outcomes, split);
+	munmap(page, PAGE);
 }
 
 /* ---- heapsake ---- */
@@ -198,9 +201,10 @@ int main(void)
 
 	disk_init(&disk);
 	disk_init(&image);
-	raw(&of_raw);
+	raw(&of_raw, SPLIT);
+	raw(&of_raw, SPLIT - 1);
 	print("a mapped file", &of_raw);
 	kept(&of_kept);
 	print("heapsake", &of_kept);
-	return of_raw.count > 2 && of_kept.count == 2 ? 0 : 1;
+	return of_raw.count > 5 && of_kept.count == 2 ? 0 : 1;
 }
