@@ -9,6 +9,7 @@
  */
 #include "advice-calls.h"
 #include "ends.h"
+#include "filters.h"
 #include "preload.h"
 #include "process/process.h"
 
@@ -86,6 +87,8 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 	}
 	if (unlikely(process_is_kept) && advice_is_call(number))
 		return advice_call(number, a, b, c);
+	if (unlikely(process_is_kept) && filters_is_call(number, a, b, c))
+		filters_give_up();
 	if (unlikely(number == SYS_exit_group))
 		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);

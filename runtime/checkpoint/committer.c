@@ -404,6 +404,18 @@ int committer_finish(int timeout_ms)
 	return error;
 }
 
+void committer_end(int timeout_ms, const char *why)
+{
+	uint32_t alive;
+
+	if (committer_finish(timeout_ms) == -ENODEV)
+		return;
+	while ((alive = __atomic_load_n(&self.alive, __ATOMIC_ACQUIRE)) != 0)
+		os_futex_wait(&self.alive, alive, NULL);
+	report_veto(&self.report, why);
+	report_publish(&self.report, self.plan.checkpoint);
+}
+
 void committer_forget(void)
 {
 	dirty_forget();

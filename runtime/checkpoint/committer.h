@@ -106,6 +106,9 @@ void committer_note_unreadable(const void *start, size_t len);
 void committer_hold(void);
 void committer_go_on(void);
 
+/* committer_end() - like committer_finish(), and its thread is gone on return; `why` is told */
+void committer_end(int timeout_ms, const char *why);
+
 uint64_t committer_epoch(void); /* newest durable */
 bool committer_is_open(void);    /* false: no pool, keep=none, a forked child */
 void committer_forget(void);     /* in a forked child */

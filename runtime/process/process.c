@@ -261,6 +261,12 @@ void process_ended(int status)
 	committer_finish(END_MS);
 }
 
+void process_give_up(const char *why)
+{
+	committer_end(END_MS, why);
+	process_is_kept = false;
+}
+
 /* ---- Calls a cut may fall into ---- */
 
 static void count(uint32_t *calls)

@@ -93,6 +93,9 @@ void process_fork_begin(void);
 void process_fork_end(void);
 /* process_find_child() - a child of the main thread's that has not ended; 0: there is none */
 int process_find_child(void);
+/* process_give_up() - after a last epoch none is made, for that reason; and nothing of ours makes a
+ * system call any more, but getpid(), and in calls of the program's */
+void process_give_up(const char *why);
 /* process_ended() - the last thing it does: the next run starts afresh. Waits for the epoch that
  * says so. */
 void process_ended(int status);
