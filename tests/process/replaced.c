@@ -163,6 +163,22 @@ static void test_closed(void)
 	munmap(at, 2 * PAGE);
 }
 
+/* Nothing of it was known before. */
+static void test_closed_at_once(void)
+{
+	int *at = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int *middle = at + PAGE / sizeof(int);
+
+	usleep(A_FEW_EPOCHS_US);
+	*middle = 6;
+	mprotect(middle, PAGE, PROT_NONE);
+	usleep(A_FEW_EPOCHS_US);
+	die();
+	mprotect(middle, PAGE, PROT_READ | PROT_WRITE);
+	must(*middle == 6, "memory that was closed after its first store has it");
+	munmap(at, 3 * PAGE);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -172,5 +188,6 @@ int main(int argc, char **argv)
 	test_code();
 	test_given_back();
 	test_closed();
+	test_closed_at_once();
 	return failures != 0;
 }
