@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
@@ -79,6 +80,15 @@ static __attribute__((naked, noinline, unused)) void frame_jump(const struct fra
 static inline uintptr_t frame_return(const void *context)
 {
 	return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+}
+
+/* The signals that are blocked where it returns to. */
+static inline uint64_t frame_blocked(const void *context)
+{
+	uint64_t mask;
+
+	memcpy(&mask, &((const ucontext_t *)context)->uc_sigmask, sizeof(mask));
+	return mask;
 }
 
 /* Where a machine has it for programs too (AT_HWCAP2), this is all it takes. */

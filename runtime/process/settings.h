@@ -31,6 +31,8 @@ const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret
 void signals_save(struct ledger_writer *writer);
 /* signals_have_come() - others wait for the process than when signals_save() looked */
 bool signals_have_come(void);
+/* signals_deadly() - which of these signals end the process as soon as nobody blocks them */
+uint64_t signals_deadly(uint64_t waiting);
 int signals_make(const struct ledger_reader *state, struct line *why);
 
 /* after signals_save(): a timer that expires between the two is found */

@@ -6,6 +6,9 @@
  * noted and put back in their order; nobody is there to see it. A waiting signal of the old kind
  * comes back without its sender: programs that ask for one use sigwaitinfo() and lose that much.
  *
+ * One that nobody blocks and that is about to end the program is left out: it has come while the
+ * threads stood, and an image with it would end so in every life.
+ *
  * LEDGER_SIGNAL: one struct signals_record, then a siginfo_t for each real-time signal that waits.
  */
 #include "settings.h"
@@ -18,6 +21,7 @@
 #include "descriptor.h"
 #include "ours.h"
 #include "task.h"
+#include "threads-parts.h"
 
 #define SIGNALS 64
 #define QUEUE_MAX 4096
@@ -67,6 +71,26 @@ static void save_queue(struct ledger_writer *writer, uint64_t waiting)
 		       sizeof(siginfo_t));
 }
 
+static bool kills_by_default(int signal)
+{
+	return signal != SIGCHLD && signal != SIGCONT && signal != SIGURG && signal != SIGWINCH &&
+	       signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU;
+}
+
+uint64_t signals_deadly(uint64_t waiting)
+{
+	uint64_t deadly = 0;
+
+	for (int signal = 1; waiting && signal <= SIGNALS; signal++) {
+		struct os_sigaction action;
+		if (!(waiting & BIT(signal)) || !kills_by_default(signal))
+			continue;
+		if (os_sigaction(signal, NULL, &action) == 0 && !action.handler) /* SIG_DFL */
+			deadly |= BIT(signal);
+	}
+	return deadly;
+}
+
 static uint64_t seen OURS;
 
 static uint64_t waiting_now(void)
@@ -82,8 +106,9 @@ bool signals_have_come(void)
 void signals_save(struct ledger_writer *writer)
 {
 	struct signals_record *record = ledger_put(writer, LEDGER_SIGNAL, sizeof(*record));
-	const uint64_t waiting = seen = waiting_now();
+	uint64_t waiting = seen = waiting_now();
 
+	waiting &= ~signals_deadly(waiting & ~threads_blocked());
 	for (int signal = 1; signal <= SIGNALS; signal++)
 		if (is_kept(signal))
 			os_sigaction(signal, NULL, &record->actions[signal - 1]);

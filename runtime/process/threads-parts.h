@@ -37,7 +37,8 @@ struct thread_record {
 	uint32_t rseq_bytes;
 	uint32_t timer_slack_ns;
 	uint32_t parent_death_signal, reserved;
-	uint64_t pending;     /* signals sent to it alone, blocked by it */
+	uint64_t blocked;     /* signals, but while it stands */
+	uint64_t pending;     /* those of them that were sent to it alone */
 	struct os_credentials credentials;
 	struct os_capabilities capabilities;
 	struct frame frame;
@@ -106,6 +107,9 @@ void threads_arm(void);
 
 /* threads_read_pending() - the mask of signals that wait for this thread alone; costs a file */
 uint64_t threads_read_pending(uint32_t tid);
+
+/* threads_blocked() - the signals that every thread blocks, of threads that stand */
+uint64_t threads_blocked(void);
 
 /* threads_new_tid() - of a thread that was made again; 0: there is none of that number */
 uint32_t threads_new_tid(uint32_t old_tid);

@@ -156,8 +156,11 @@ static void handle(int number, siginfo_t *info, void *context)
 		return;
 	}
 	const uint32_t generation = (uint32_t)(value >> 16);
-	if (generation == __atomic_load_n(&threads_shared.generation, __ATOMIC_ACQUIRE))
-		stand(&threads_shared.threads[value & (THREADS_MAX - 1)], generation);
+	if (generation != __atomic_load_n(&threads_shared.generation, __ATOMIC_ACQUIRE))
+		return;
+	struct thread *self = &threads_shared.threads[value & (THREADS_MAX - 1)];
+	self->record.blocked = frame_blocked(context);
+	stand(self, generation);
 }
 
 void threads_arm(void)

@@ -18,6 +18,7 @@
 
 #include "line.h"
 #include "ours.h"
+#include "settings.h"
 #include "task.h"
 
 #define FIRST_HOLD_NS UINT64_C(20000000)
@@ -322,6 +323,15 @@ uint64_t threads_read_pending(uint32_t tid)
 	return mask;
 }
 
+uint64_t threads_blocked(void)
+{
+	uint64_t blocked = ~UINT64_C(0);
+
+	for (uint32_t i = 0; i < threads_shared.count; i++)
+		blocked &= thread_at(i)->record.blocked;
+	return blocked;
+}
+
 static bool has_directed_signals(void)
 {
 	return __atomic_load_n(&threads_calls.signals_begun, __ATOMIC_RELAXED) !=
@@ -353,6 +363,7 @@ void threads_save(struct ledger_writer *writer)
 			record->pending = threads_read_pending(record->tid);
 		else
 			record->pending = 0;
+		record->pending &= ~signals_deadly(record->pending & ~record->blocked);
 		veto_what_is_lost(writer, record);
 	}
 }
