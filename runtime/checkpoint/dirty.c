@@ -161,10 +161,11 @@ static void stage_spot(const struct spot *spot)
 		stage_failed(spot, status);
 		return;
 	}
-	/* Kept globals and those of the heap that had to be put together are few: staged whatever
-	 * the limit. */
-	const bool is_limited = spot->region_id == CHECKPOINT_REGION_MEMORY ||
-				(!status && spot->region_id == CHECKPOINT_REGION_HEAP);
+	/* What has to be put together cannot be pointed at. Such pages, and kept globals, are few, and
+	 * staged whatever the limit. Memory outside the heap is always put together while threads run. */
+	const bool is_limited =
+		(spot->region_id == CHECKPOINT_REGION_MEMORY && !(status && self.is_stopped)) ||
+		(spot->region_id == CHECKPOINT_REGION_HEAP && !status);
 	self.staging.limit_bytes = is_limited ? self.plan.staging_bytes : SIZE_MAX;
 	if (!is_limited)
 		stage_unlimited(spot, bytes);

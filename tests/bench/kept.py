@@ -125,8 +125,13 @@ class ProcessKeeping(Keeping):
         return [int(us) for us in PAUSED.findall(text)]
 
     def checkpoint(self):
-        done = subprocess.run([self.build.command, 'checkpoint', '--wait', self.pool],
-                              capture_output=True, text=True, timeout=WAIT_S)
+        """The command gives up after a while; the first epoch of a gigabyte takes longer."""
+        until_s = time.monotonic() + WAIT_S
+        done = None
+        while not done or (done.returncode and 'no epoch yet' in done.stderr and
+                           time.monotonic() < until_s):
+            done = subprocess.run([self.build.command, 'checkpoint', '--wait', self.pool],
+                                  capture_output=True, text=True, timeout=WAIT_S)
         if done.returncode:
             raise Failed(f'heapsake checkpoint: {done.stderr.strip()}')
 
