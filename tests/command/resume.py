@@ -31,9 +31,10 @@ class Resume(Case):
         return [int(process.stdout.readline()) for _ in range(lines)]
 
     def end(self, process):
-        """Killed, and its last word."""
+        """Killed, and its last word: communicate() would pass by what readline() has read ahead."""
         process.kill()
-        rest = process.communicate(timeout=PATIENCE_S)[0].split(b"\n")[:-1]
+        rest = process.stdout.read().split(b"\n")[:-1]
+        process.wait(timeout=PATIENCE_S)
         return int(rest[-1]) if rest else None
 
     def epoch(self):
