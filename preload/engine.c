@@ -124,6 +124,7 @@ int engine_start_committer(const struct config *config, const struct committer_m
 		.interval_ns = config->interval_ns,
 		.durability = engine.durability,
 		.memory = memory,
+		.at_cut = heap_begin_epoch,
 	});
 	return error ? engine_refuse_error(STATUS_FAILED, "no memory for its epochs", error, ret_why) : 0;
 }

@@ -113,6 +113,8 @@ static int take_image(bool may_point, bool *ret_is_committed)
 
 	self.last_cut_ns = os_clock_ns(CLOCK_MONOTONIC);
 	report_instant(&self.report, os_clock_ns(CLOCK_REALTIME));
+	if (self.plan.at_cut)
+		self.plan.at_cut();
 	const int error = collect_all(may_point);
 	dirty_pages(&count, &is_pointed);
 	if (error && is_pointed) /* what is pointed at changes as soon as they go on */

@@ -58,6 +58,7 @@ struct committer_plan {
 	uint64_t interval_ns;          /* 0: only when asked */
 	enum durability durability;    /* in effect */
 	const struct committer_memory *memory; /* keep=process; else NULL */
+	void (*at_cut)(void);          /* all threads stand, an epoch ends and one begins; may be NULL */
 };
 
 /* committer_open() - keeping begins: stores are followed, regions may be added, what the heap gives

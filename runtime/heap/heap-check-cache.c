@@ -11,7 +11,7 @@
 #include "sizeclass.h"
 #include "tcache.h"
 
-#define SLOT_SEEN 3
+#define SLOT_SEEN 4 /* no state else */
 
 /* A slot a cache holds: the pair must be a slot of the class and its state, CACHED, unseen. */
 static void check_cached(struct walk *walk, unsigned class, const char *slot, uint8_t *slot_state,

@@ -102,7 +102,7 @@ static void check_slab(struct walk *walk, const struct layout_span *span, uint64
 	const uint8_t *states = span->states;
 	for (uint32_t i = 0; i < span->slot_count; i++) {
 		walk_expect(walk, heap_offset(states + i), "slot state is one", 1,
-			    states[i] <= SLOT_CACHED);
+			    states[i] <= SLOT_CACHED || slot_state_is_live(states[i]));
 		if (states[i] == SLOT_FREE) {
 			free_count++;
 			walk_expect(walk, at, "no free slot below the cursor", 1, i >= span->cursor);
@@ -132,7 +132,9 @@ static void check_span(struct walk *walk, const struct layout_span *span, uint32
 		       uint8_t kind_before)
 {
 	const uint64_t at = offset_of_record(id);
-	const unsigned flags = is_free_kind(span->kind) ? 0 : SPAN_ZERO;
+	const unsigned flags = is_free_kind(span->kind) ? 0 :
+			       span->kind == SPAN_SLAB	 ? SPAN_ZERO | SPAN_IN_USE :
+							   SPAN_ZERO;
 
 	walk->spans++;
 	walk_expect(walk, at, "span flags", span->flags & flags, span->flags);
@@ -239,6 +241,8 @@ static uint32_t check_list(struct walk *walk, uint32_t head, const struct member
 		if (list->kind != SPAN_UNUSED)
 			walk_expect(walk, offset_of_record(id), "list link back", *ret_last,
 				    state.spans[id].prev);
+		if (list->kind == SPAN_SLAB)
+			walk->free_slots += state.spans[id].free_count;
 		*ret_last = id;
 	}
 	return length;
@@ -290,10 +294,13 @@ static void check_lists(struct walk *walk)
 		for (unsigned class = 1; class < HEAP_CLASSES; class++) {
 			const struct layout_slab_list *list = &header->slabs[shard][class];
 			slabs += list->count;
+			walk->free_slots = 0;
 			slabs_open += check_list(walk, list->head,
 						 &(struct membership){SPAN_SLAB, 0, class, shard}, &last);
 			walk_expect(walk, heap_offset(&list->tail), "tail of a list of slabs", last,
 				    list->tail);
+			walk_expect(walk, heap_offset(&list->free_count), "free slots of a list of slabs",
+				    walk->free_slots, list->free_count);
 		}
 	walk_expect(walk, 0, "slabs", walk->slabs, slabs);
 	walk_expect(walk, 0, "slabs with free slots in lists", walk->slabs_open, slabs_open);

@@ -48,12 +48,12 @@ bool heap_find_block(const void *p, void **ret_start, size_t *ret_bytes)
 	if (span->kind == SPAN_LARGE) {
 		*ret_start = span->start;
 		*ret_bytes = span->page_count * HEAP_PAGE_BYTES;
-		return span->large_state == SLOT_LIVE;
+		return slot_is_live(&span->large_state);
 	}
 	if (span->kind != SPAN_SLAB || !slab_is_sound(span))
 		return false;
 	const uint64_t slot = (uint64_t)((const char *)p - span->start) / span->slot_bytes;
-	if (slot >= span->slot_count || slot_state_get(&span->states[slot]) != SLOT_LIVE)
+	if (slot >= span->slot_count || !slot_is_live(&span->states[slot]))
 		return false;
 	*ret_start = span->start + slot * span->slot_bytes;
 	*ret_bytes = span->slot_bytes;

@@ -93,6 +93,7 @@ static void state_set(const struct heap_memory *memory, struct layout_heap *head
 		.limit = limit - limit % HEAP_PAGE_BYTES,
 		.clock_start_s = span_clock_seconds() - header->recent_s,
 		.run_start_s = header->recent_s,
+		.live = SLOT_LIVE,
 		.memory = *memory,
 	};
 	heap_range = (struct heap_range){base, header->data_end};
@@ -327,7 +328,7 @@ static void tell_memcheck(void)
 		if (span->kind == SPAN_LARGE)
 			memcheck_alloc(span->start, bytes, 1);
 		for (uint32_t i = 0; span->kind == SPAN_SLAB && i < span->slot_count; i++)
-			if (span->states[i] == SLOT_LIVE)
+			if (slot_is_live(&span->states[i]))
 				memcheck_alloc(span->start + (size_t)i * span->slot_bytes,
 					       span->slot_bytes, 1);
 	}

@@ -43,7 +43,8 @@ enum span_kind {
 	SPAN_KINDS
 };
 
-/* One byte per slot says whose it is. */
+/* One byte per slot says whose it is. LIVE is any odd number: which one tells when it was handed
+ * out, see state.live. */
 enum slot_state {
 	SLOT_FREE = 0,   /* its slab's, to be taken */
 	SLOT_LIVE = 1,   /* the program's */
@@ -51,7 +52,8 @@ enum slot_state {
 };
 
 enum span_flags {
-	SPAN_ZERO = 1, /* not of free spans: read as zeros when it was handed out */
+	SPAN_ZERO = 1,   /* not of free spans: read as zeros when it was handed out */
+	SPAN_IN_USE = 2, /* a slab, the first of its list: slots of it are taken until it is full */
 };
 
 /*
@@ -93,11 +95,12 @@ struct layout_span {
 };
 static_assert(sizeof(struct layout_span) == 64, "a span record is a cache line");
 
-/* A shard's slabs of a class: those with free slots, linked through next and prev, and how many
- * there are of any kind. */
+/* A shard's slabs of a class: those with free slots, linked through next and prev, how many there
+ * are of any kind, and how many slots of theirs are free. */
 struct layout_slab_list {
 	uint32_t head, tail;
 	uint32_t count;
+	uint32_t free_count;
 };
 
 /* Free spans of one kind by size: bin b holds what span_bin_of() maps to it. */

@@ -8,7 +8,7 @@ static void count_slab(const struct layout_span *span, struct heap_stats *stats)
 	size_t live = 0, cached = 0;
 	for (uint32_t i = 0; i < span->slot_count; i++) {
 		const uint8_t slot = slot_state_get(&states[i]);
-		live += slot == SLOT_LIVE;
+		live += slot_state_is_live(slot);
 		cached += slot == SLOT_CACHED;
 	}
 	stats->live_blocks += live;

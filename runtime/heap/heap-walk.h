@@ -10,6 +10,7 @@ struct walk {
 	size_t findings;
 	uint64_t used_pages, dirty_pages;
 	uint32_t spans, slabs, slabs_open;
+	uint64_t free_slots; /* of the list of slabs being walked */
 	uint32_t free[SPAN_KINDS]; /* free spans by kind */
 };
 

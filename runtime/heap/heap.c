@@ -119,11 +119,13 @@ HEAP_TEXT void *heap_alloc_aligned(size_t alignment, size_t size)
 	return p;
 }
 
-/* A pointer free() was given: its span, its state byte, and whether it is a live block. */
+/* A pointer free() was given: its span, its state byte, and whether it is a live block; if so, one
+ * handed out since the last epoch? */
 struct block {
 	struct layout_span *span;
 	uint8_t *state;
 	bool is_live;
+	bool is_warm;
 };
 
 /*
@@ -138,9 +140,10 @@ HEAP_INLINE struct block block_at(const void *p)
 	const unsigned __int128 product =
 		(unsigned __int128)(uint64_t)((const char *)p - span->start) * span->inverse;
 	uint8_t *slot_state = span->states + (uint64_t)(product >> 64);
-	return (struct block){span, slot_state,
-			      (uint64_t)product < span->inverse &&
-				      slot_state_get(slot_state) == SLOT_LIVE};
+	const bool is_start = (uint64_t)product < span->inverse;
+	const uint8_t value = likely(is_start) ? slot_state_get(slot_state) : SLOT_FREE;
+	return (struct block){span, slot_state, slot_state_is_live(value),
+			      value == slot_state_live()};
 }
 
 static _Noreturn void bad_pointer(const char *call, const void *p)
@@ -175,14 +178,29 @@ static HEAP_TEXT void free_slow(struct block block, void *p)
 		undo_note_free(p);
 	else if (block.span->kind == SPAN_LARGE)
 		large_free(block.span);
-	else
+	else if (block.is_warm)
 		tcache_free_slow(block.span, p, block.state);
+	else
+		tcache_free_cold(block.span, p, block.state);
 	inside_leave();
+}
+
+static HEAP_TEXT void free_cold(struct block block, void *p)
+{
+	if (unlikely(!block.is_live))
+		bad_pointer("free()", p);
+	memcheck_free(p);
+	slot_state_set(block.state, SLOT_CACHED);
+	free_slow(block, p);
 }
 
 HEAP_TEXT void heap_free(void *p)
 {
-	const struct block block = block_live("free()", p);
+	const struct block block = block_at(p);
+	if (unlikely(!block.is_warm)) {
+		free_cold(block, p);
+		return;
+	}
 	memcheck_free(p);
 	slot_state_set(block.state, SLOT_CACHED);
 
@@ -213,6 +231,12 @@ size_t heap_usable_size(const void *p)
 static size_t with_room_to_grow(size_t size)
 {
 	return size > SIZECLASS_MAX_BYTES && size < SIZE_MAX / 2 ? size + size / 4 : size;
+}
+
+void heap_begin_epoch(void)
+{
+	__atomic_store_n(&state.live, (uint8_t)(state.live + 2), __ATOMIC_RELAXED);
+	__atomic_store_n(&state.has_epochs, true, __ATOMIC_RELAXED);
 }
 
 static HEAP_TEXT void *realloc_moved(void *p, size_t old_size, size_t size)

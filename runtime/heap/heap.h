@@ -96,6 +96,11 @@ void heap_undo_keep(void); /* what was allocated so far and is not freed stays, 
 void heap_undo_commit(void);
 void heap_undo_abort(void);
 
+/* heap_begin_epoch() - from now on pages are clean again; threads may be in the heap. It makes the
+ * heap one that is sparing of pages: a block older than this call goes back to its slab and not to
+ * the next malloc, and slabs wait until they have gathered some, up to an eighth of a class. */
+void heap_begin_epoch(void);
+
 /* heap_is_interrupted() - for a signal handler: the instruction interrupted is at pc; was this
  * thread in the middle of a call of the heap's? If not, its part of the heap is whole, and once
  * all threads stand still like that, the heap is. If so, let it go on and try again later: it may

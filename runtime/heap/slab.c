@@ -8,6 +8,11 @@
  * different slabs and do not write each other's state lines. Slabs with free slots stand in their
  * shard's list, the one in use first; one that gets free slots back queues at its end, to gather
  * more before it is used.
+ *
+ * Once there are epochs, slots that are handed out one here, one there cost a copied page each. So
+ * a slab is used only when it has gathered free slots, an eighth of them; until then a new one is,
+ * unless an eighth of the class is free anyway. A program that replaces a few of a million objects
+ * then dirties a fraction of the pages, for an eighth more memory at most.
  */
 #include "slab.h"
 
@@ -16,6 +21,8 @@
 #include "span.h"
 
 #define POPULATE_FROM_SLABS 4
+#define SPARING_FROM_SLABS 8 /* a class of fewer has no pages to spare */
+#define SPARE_PART 8
 
 static void list_append(struct layout_slab_list *list, struct layout_span *span)
 {
@@ -24,6 +31,15 @@ static void list_append(struct layout_slab_list *list, struct layout_span *span)
 	span->prev = list->tail;
 	*(list->tail ? &state.spans[list->tail].next : &list->head) = id;
 	list->tail = id;
+}
+
+static void list_prepend(struct layout_slab_list *list, struct layout_span *span)
+{
+	const uint32_t id = heap_span_id(span);
+	span->next = list->head;
+	span->prev = 0;
+	*(list->head ? &state.spans[list->head].prev : &list->tail) = id;
+	list->head = id;
 }
 
 static void list_remove(struct layout_slab_list *list, const struct layout_span *span)
@@ -65,8 +81,8 @@ static struct layout_span *slab_new(unsigned shard, unsigned class)
 	return span;
 }
 
-/* slab_add() - one more slab in the list. A class that has some fills its next one before long:
- * faulting it in with one call costs half of what a fault a page does. */
+/* slab_add() - one more slab, the first in the list. A class that has some fills its next one
+ * before long: faulting it in with one call costs half of what a fault a page does. */
 static struct layout_span *slab_add(struct layout_slab_list *list, unsigned shard, unsigned class)
 {
 	struct layout_span *span = slab_new(shard, class);
@@ -77,7 +93,8 @@ static struct layout_span *slab_add(struct layout_slab_list *list, unsigned shar
 				      span->page_count * HEAP_PAGE_BYTES);
 	span->flags = 0;
 	list->count++;
-	list_append(list, span);
+	list->free_count += span->free_count;
+	list_prepend(list, span);
 	return span;
 }
 
@@ -86,6 +103,8 @@ static void slab_drop(struct layout_slab_list *list, struct layout_span *span)
 {
 	list_remove(list, span);
 	list->count--;
+	list->free_count -= span->free_count;
+	span->flags = 0;
 	lock_acquire(&state.page_lock);
 	meta_free(heap_offset(span->states), states_bytes(&state.header->classes[span->class]));
 	span_release(span);
@@ -123,20 +142,35 @@ bool slab_has_free(unsigned shard, unsigned class)
 	return state.header->slabs[shard][class].head != 0;
 }
 
+static bool has_gathered(const struct layout_slab_list *list, const struct layout_span *span)
+{
+	return !__atomic_load_n(&state.has_epochs, __ATOMIC_RELAXED) || list->count < SPARING_FROM_SLABS ||
+	       span->free_count >= span->slot_count / SPARE_PART ||
+	       list->free_count >= (uint64_t)list->count * span->slot_count / SPARE_PART;
+}
+
+/* The slab in use, until it is full; or the next. */
+static struct layout_span *choose(struct layout_slab_list *list, unsigned shard, unsigned class,
+				  bool may_grow)
+{
+	struct layout_span *head = list->head ? &state.spans[list->head] : NULL;
+
+	if (head && (head->flags & SPAN_IN_USE || has_gathered(list, head)))
+		return head;
+	if (!may_grow)
+		return NULL;
+	struct layout_span *grown = slab_add(list, shard, class);
+	return grown ? grown : head;
+}
+
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run)
 {
 	struct layout_slab_list *list = &state.header->slabs[shard][class];
-	struct layout_span *span;
+	struct layout_span *span = choose(list, shard, class, may_grow);
 
-	if (list->head != 0) {
-		span = &state.spans[list->head];
-	} else {
-		span = may_grow ? slab_add(list, shard, class) : NULL;
-		if (!span)
-			return false;
-	}
-
+	if (!span)
+		return false;
 	uint8_t *states = span->states;
 	const uint32_t first = find_free(states, span->cursor, span->slot_count);
 	CHECK(first < span->slot_count);
@@ -146,7 +180,9 @@ bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	for (uint32_t i = first; i < end; i++)
 		slot_state_set(&states[i], SLOT_CACHED);
 	span->free_count -= end - first;
+	list->free_count -= end - first;
 	span->cursor = end;
+	span->flags = span->free_count ? SPAN_IN_USE : 0;
 	if (span->free_count == 0)
 		list_remove(list, span);
 	*ret_run = (struct slab_run){span, first, end};
@@ -167,6 +203,7 @@ void slab_give(struct layout_span *span, const struct layout_entry *entries, uin
 	if (span->free_count == 0)
 		list_append(list, span);
 	span->free_count += count;
+	list->free_count += count;
 	if (span->free_count == span->slot_count && list->head != list->tail)
 		slab_drop(list, span);
 }

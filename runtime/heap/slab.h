@@ -15,11 +15,11 @@ struct slab_run {
 };
 
 /* slab_take() - up to `want` adjacent free slots, those with the lowest index of the slab in
- * use; may_grow: make a new slab if there is none. false: none to be had. */
+ * use; may_grow: make a new slab if there is none worth using. false: none to be had. */
 bool slab_take(unsigned shard, unsigned class, uint32_t want, bool may_grow,
 	       struct slab_run *ret_run);
 
-/* slab_has_free() - slab_take() need not grow */
+/* slab_has_free() - some slab has free slots */
 bool slab_has_free(unsigned shard, unsigned class);
 
 /* slab_give() - CACHED slots of one slab are free again; the slab goes when it is wholly free and

@@ -20,8 +20,12 @@
 
 struct heap_state {
 	uint32_t *pagemap_of_zero; /* pagemap, as if it began at address 0 */
-	uint32_t *pagemap;
 	struct layout_span *spans;
+	/* What the state of a slot becomes that is handed out: another odd number with every epoch,
+	 * so that free() sees whether the block's page is one that this epoch has to copy anyway. */
+	uint8_t live;
+	bool has_epochs;
+	uint32_t *pagemap;
 	struct layout_heap *header;
 	struct layout_root *roots;
 	size_t size;  /* the whole range */
@@ -92,7 +96,23 @@ HEAP_INLINE uint8_t slot_state_get(const uint8_t *at)
 	return __atomic_load_n(at, __ATOMIC_RELAXED);
 }
 
-HEAP_INLINE void slot_state_set(uint8_t *at, enum slot_state value)
+HEAP_INLINE void slot_state_set(uint8_t *at, uint8_t value)
 {
-	__atomic_store_n(at, (uint8_t)value, __ATOMIC_RELAXED);
+	__atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
+/* Changed by the committer while threads allocate. */
+HEAP_INLINE uint8_t slot_state_live(void)
+{
+	return __atomic_load_n(&state.live, __ATOMIC_RELAXED);
+}
+
+HEAP_INLINE bool slot_state_is_live(uint8_t value)
+{
+	return value & SLOT_LIVE;
+}
+
+HEAP_INLINE bool slot_is_live(const uint8_t *at)
+{
+	return slot_state_is_live(slot_state_get(at));
 }

@@ -310,6 +310,13 @@ static void bin_flush(struct layout_bin *bin, unsigned class, uint32_t keep)
 	entries_give(out, n, class);
 }
 
+void tcache_free_cold(struct layout_span *span, char *slot, uint8_t *slot_state)
+{
+	const struct layout_entry entry = {slot, slot_state};
+
+	entries_give(&entry, 1, span->class);
+}
+
 void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 {
 	const unsigned class = span->class;
@@ -319,8 +326,7 @@ void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state)
 
 	struct layout_bin *bin = &cache->bins[class];
 	if (bin->limit == bin->entries) {
-		const struct layout_entry entry = {slot, slot_state};
-		entries_give(&entry, 1, class);
+		tcache_free_cold(span, slot, slot_state);
 		return;
 	}
 	if (bin->top == bin->limit) {

@@ -19,6 +19,10 @@ void *tcache_alloc_slow(unsigned class);
  * which is CACHED already */
 void tcache_free_slow(struct layout_span *span, char *slot, uint8_t *slot_state);
 
+/* tcache_free_cold() - to its slab, past the cache: on the stack it would be handed out next, and
+ * dirty a page that is clean; a slab whose turn it is has many free slots in each */
+void tcache_free_cold(struct layout_span *span, char *slot, uint8_t *slot_state);
+
 /* Bytes of a thread cache, its entries included. */
 size_t tcache_bytes(void);
 
@@ -57,7 +61,7 @@ HEAP_INLINE bool run_is_empty(uint64_t run)
 
 HEAP_INLINE void *slot_hand_out(char *slot, uint8_t *slot_state)
 {
-	slot_state_set(slot_state, SLOT_LIVE);
+	slot_state_set(slot_state, slot_state_live());
 	return slot;
 }
 

@@ -136,7 +136,7 @@ void undo_note_free(void *p)
 static bool note_is_of_live_block(const struct note *note)
 {
 	return note->kind == NOTE_ALLOC &&
-	       slot_state_get(state_of(heap_span_of(note->p), note->p)) == SLOT_LIVE;
+	       slot_is_live(state_of(heap_span_of(note->p), note->p));
 }
 
 static void note_commit(const struct note *note)
@@ -159,7 +159,7 @@ static void note_abort(const struct note *note)
 		slot_state_set(slot_state, SLOT_LIVE);
 		memcheck_alloc(note->p, span->slot_bytes ? span->slot_bytes :
 			       span->page_count * HEAP_PAGE_BYTES, 1);
-	} else if (slot_state_get(slot_state) == SLOT_LIVE) { /* no other thread has freed it */
+	} else if (slot_is_live(slot_state)) { /* no other thread has freed it */
 		memcheck_free(note->p);
 		slot_state_set(slot_state, SLOT_CACHED);
 		block_release(note->p);
