@@ -1,8 +1,9 @@
 /*
  * The problem: which pages a process consists of is known to the kernel alone, which tells it as
  * text, some 100 bytes a mapping; and a cut has no time to read it. The trick: text that has not
- * changed means what it meant; and what is told anew is looked into (is there a file behind it, are
- * any pages of a file the process's own?) only where it differs from before.
+ * changed means what it meant, and where no mapping has changed (mapped.c) it is read once a second
+ * only, for a file may have lost its name; what is told anew is looked into (is there a file behind
+ * it, are any pages of a file the process's own?) only where it differs from before.
  */
 #include "mappings.h"
 
@@ -10,12 +11,15 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "checkpoint/track.h"
+#include "mapped.h"
 #include "os.h"
 #include "ours.h"
 
 #define TEXT_STEP (UINT64_C(256) << 10)
+#define NAMES_HOLD_NS UINT64_C(1000000000)
 
 static struct {
 	uint64_t start, end;
@@ -249,16 +253,36 @@ static void mark_ours(struct mappings *now)
 			now->list[i].is_ours = true;
 }
 
+/* Nothing is mapped otherwise, and names were looked at not long ago. */
+static bool is_all_as_it_was(void)
+{
+	static uint64_t names_ns OURS;
+	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+
+	if (now_ns - names_ns < NAMES_HOLD_NS && mapped_is_as_noted())
+		return true;
+	names_ns = now_ns;
+	return false;
+}
+
+static bool is_same_text(const struct mappings *one, const struct mappings *other)
+{
+	return one->text_len == other->text_len && memcmp(one->text, other->text, one->text_len) == 0;
+}
+
 int mappings_read(struct mappings *ret_now, const struct mappings *before)
 {
 	struct mappings *now = ret_now;
-	int error = read_text(now);
+	const bool may_be_same = before && before->text && !was_any_opened(before);
 
+	if (may_be_same && is_all_as_it_was())
+		return mappings_look_into(0, 0), MAPPINGS_SAME;
+	int error = read_text(now);
 	if (error)
 		return error;
-	if (before && before->text_len == now->text_len && !was_any_opened(before) &&
-	    memcmp(before->text, now->text, now->text_len) == 0)
+	if (may_be_same && is_same_text(before, now))
 		return mappings_look_into(0, 0), MAPPINGS_SAME;
+	mapped_note();
 	if (now->parsed_capacity < now->text_capacity)
 		error = grow((void **)&now->parsed, &now->parsed_capacity, now->text_capacity, 0);
 	if (error)

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,6 +32,7 @@
 #define LIFE_STATE_BYTES (1 << 20)
 
 static uint32_t life;
+static uint64_t life_signals; /* that come while all threads stand for the next life */
 static bool life_is_exact = true; /* else everybody gets another number */
 
 static void must_at(bool is_so, const char *what, int line)
@@ -149,6 +151,9 @@ static bool life_save(void)
 	const int error = threads_stop(LIFE_PATIENCE_NS, why);
 	if (error)
 		life_fail("not stopped: ", why, error);
+	for (int signal = 1; signal < 64; signal++)
+		if (life_signals >> (signal - 1) & 1)
+			os_syscall4(SYS_kill, os_getpid(), signal, 0, 0);
 	settings_prepare();
 	threads_save(&writer);
 	signals_save(&writer);

@@ -1,0 +1,15 @@
+/*
+ * Mapped: is everything mapped as it was? Asked in each pause, so it must cost next to nothing.
+ *
+ * One thread at a time. No errno, no TLS, no malloc.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* mapped_note() - remember what is mapped now */
+void mapped_note(void);
+
+/* mapped_is_as_noted() - every mapping is where it was, of the same bytes and with the same
+ * protection; names are not looked at. false: something has changed, or nobody can tell */
+bool mapped_is_as_noted(void);
