@@ -10,6 +10,8 @@
 #include "record.h"
 #include "segment.h"
 
+#define PIECE_BYTES (UINT64_C(256) << 10) /* a quarter of log->buffer */
+
 /* Reads what may be a record at an offset. 1: log->buffer holds a whole one. */
 static int read_record(struct log *log, const struct layout_trim *place)
 {
@@ -99,38 +101,62 @@ int chain_next(struct log *log, struct layout_trim *place, const struct layout_r
 	return 1;
 }
 
-/* A later block of the last segment, or any of a segment without a header, that holds a record of
- * a time after the chain's end. */
-static bool is_later_record(struct log *log, uint64_t offset, uint64_t segment_seq)
+/* The head of a record of a time after the chain's end, in a later block of the last segment or any
+ * of a segment without a header? */
+static bool is_later_head(const struct log *log, const struct layout_record *record,
+			  uint64_t offset, uint64_t segment_seq)
 {
-	struct layout_record *record = (struct layout_record *)log->buffer;
-	struct record_place place = {.offset = offset, .segment_seq = segment_seq};
-	uint32_t segment = segment_of(log, offset + 1);
-	uint64_t at = log_file_place(log, offset);
+	struct record_place place = {
+		.offset = offset,
+		.segment_seq = segment_seq,
+		.room = segment_start(log, segment_of(log, offset + 1) + 1) - offset,
+	};
 
-	if (medium_read(log->medium, record, LAYOUT_BLOCK_BYTES, at) < 0)
-		return false;
 	if (segment_seq == 0) { /* header lost: any use later than all known ones */
 		if (record->segment_seq <= log->segment_seq)
 			return false;
 		place.segment_seq = record->segment_seq;
 	}
-	place.room = segment_start(log, segment + 1) - offset;
-	if (!record_head_fits(record, &place))
-		return false;
-	return medium_read(log->medium, log->buffer + LAYOUT_BLOCK_BYTES,
+	return record_head_fits(record, &place);
+}
+
+static bool is_later_record(struct log *log, uint64_t offset, uint64_t segment_seq)
+{
+	struct layout_record *record = (struct layout_record *)log->buffer;
+	const uint64_t at = log_file_place(log, offset);
+
+	return medium_read(log->medium, record, LAYOUT_BLOCK_BYTES, at) == 0 &&
+	       is_later_head(log, record, offset, segment_seq) &&
+	       medium_read(log->medium, log->buffer + LAYOUT_BLOCK_BYTES,
 			   record->len - LAYOUT_BLOCK_BYTES, at + LAYOUT_BLOCK_BYTES) == 0 &&
 	       record_is_whole(record, log->anchor->sb.uuid);
 }
 
-/* Has the segment, from `offset` on, a record of its own use of it? */
+/* Passes over blocks that are none, a piece at most; what cannot be read is for a closer look. */
+static uint64_t pass_over(struct log *log, uint64_t offset, uint64_t end, uint64_t segment_seq)
+{
+	const uint64_t len = end - offset < PIECE_BYTES ? end - offset : PIECE_BYTES;
+	uint64_t at = 0;
+
+	if (medium_read(log->medium, log->buffer, len, log_file_place(log, offset)) != 0)
+		return offset;
+	while (at < len && !is_later_head(log, (const struct layout_record *)(log->buffer + at),
+					  offset + at, segment_seq))
+		at += LAYOUT_BLOCK_BYTES;
+	return offset + at;
+}
+
+/* Has the segment, from `offset` on, a record of its own use of it? Mostly thousands of blocks, and
+ * it has none. */
 static bool has_later_record(struct log *log, uint32_t segment, uint64_t offset)
 {
-	const uint64_t seq = log->segments[segment].seq;
+	const uint64_t seq = log->segments[segment].seq, end = segment_start(log, segment + 1);
 
-	for (; offset < segment_start(log, segment + 1); offset += LAYOUT_BLOCK_BYTES)
-		if (is_later_record(log, offset, seq))
+	for (; offset < end; offset += LAYOUT_BLOCK_BYTES) {
+		offset = pass_over(log, offset, end, seq);
+		if (offset < end && is_later_record(log, offset, seq))
 			return true;
+	}
 	return false;
 }
 

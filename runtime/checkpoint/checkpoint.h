@@ -107,6 +107,10 @@ int checkpoint_choose(struct checkpoint *checkpoint, const char *pool, int64_t w
 int checkpoint_page(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		    void *ret_page);
 struct home_fault checkpoint_fault(const struct checkpoint *checkpoint);
+/* checkpoint_pages() - the same of pages [index, index + count), into memory that is zeros: that of
+ * pages which are zeros is not touched. After an error any of it may have been written to */
+int checkpoint_pages(struct checkpoint *checkpoint, uint32_t region, uint64_t index,
+		     uint64_t count, void *ret_pages);
 
 /* checkpoint_scrub() - verify the pages [first, first + count) of a region at the selected epoch;
  * those that are zeros without an entry are passed over. hear() is told of each that is damaged

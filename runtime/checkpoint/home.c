@@ -57,6 +57,13 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 	return 0;
 }
 
+int home_sums(struct home *home, uint64_t key, unsigned count, uint64_t *ret_sums)
+{
+	const uint64_t place = place_of(home, key, true);
+
+	return place ? medium_read(home->medium, ret_sums, count * sizeof(*ret_sums), place) : -ERANGE;
+}
+
 /* Bytes of the file: where they are, or in `buffer`. */
 static int look(struct home *home, uint64_t place, size_t len, bool is_viewed, void *buffer,
 		const void **ret_bytes)
@@ -181,6 +188,40 @@ int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 				      ret_lines);
 }
 
+/* Are the homes of these pages in one piece? */
+static bool is_one_piece(const struct home *home, uint64_t key, unsigned count)
+{
+	return place_of(home, key + count - 1, false) - place_of(home, key, false) ==
+	       (count - 1) * (uint64_t)LAYOUT_BLOCK_BYTES;
+}
+
+static int read_piece(struct home *home, uint64_t key, unsigned count, const uint64_t *sums,
+		      char *ret_pages)
+{
+	uint64_t lines[LAYOUT_LINES];
+	const uint64_t place = place_of(home, key, false);
+	int error = -ERANGE;
+
+	if (place)
+		error = medium_read(home->medium, ret_pages, (size_t)count * LAYOUT_BLOCK_BYTES, place);
+	for (unsigned i = 0; !error && i < count; i++)
+		error = verify(home, key + i, sums[i], ret_pages + i * LAYOUT_BLOCK_BYTES, lines);
+	return error;
+}
+
+int home_read(struct home *home, uint64_t key, unsigned count, const uint64_t *sums,
+	      void *ret_pages)
+{
+	char *at = ret_pages;
+	int error = 0;
+
+	for (unsigned i = 0, piece; !error && i < count; i += piece) {
+		piece = is_one_piece(home, key + i, count - i) ? count - i : 1;
+		error = read_piece(home, key + i, piece, sums + i, at + i * LAYOUT_BLOCK_BYTES);
+	}
+	return error;
+}
+
 /* ---- Writing ---- */
 
 int home_draft(struct home *home, uint64_t key, unsigned count, const void *pages)
@@ -198,8 +239,7 @@ bool home_run(const struct home *home, uint64_t key, unsigned count)
 	const uint64_t last = key + count - 1;
 
 	return region_id_of_key(key) == region_id_of_key(last) &&
-	       place_of(home, last, false) - place_of(home, key, false) ==
-		       (count - 1) * LAYOUT_BLOCK_BYTES &&
+	       is_one_piece(home, key, count) &&
 	       place_of(home, last, true) - place_of(home, key, true) ==
 		       (count - 1) * sizeof(uint64_t);
 }

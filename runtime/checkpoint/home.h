@@ -37,11 +37,17 @@ void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 
 /* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
+/* home_sums() - of pages whose checksums stand in one block of theirs */
+int home_sums(struct home *home, uint64_t key, unsigned count, uint64_t *ret_sums);
 
 /* home_image() - the page as the records up to `seq` have it, verified; and the sums of its lines.
  * 0, HOME_E_DAMAGED, -errno */
 int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 	       uint64_t ret_lines[LAYOUT_LINES]);
+
+/* home_read() - pages as they lie in home, verified against these checksums, of which none is 0 */
+int home_read(struct home *home, uint64_t key, unsigned count, const uint64_t *sums,
+	      void *ret_pages);
 
 /* home_run() - are the homes of these pages, and their sums, each in one piece? */
 bool home_run(const struct home *home, uint64_t key, unsigned count);

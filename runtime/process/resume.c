@@ -45,17 +45,6 @@ static struct {
 
 /* ---- What there is ---- */
 
-static int read_region(struct checkpoint *checkpoint, uint32_t region, char *ret_bytes,
-		       uint64_t pages)
-{
-	int error = 0;
-
-	for (uint64_t page = 0; page < pages && !error; page++)
-		error = checkpoint_page(checkpoint, region, page,
-					ret_bytes + page * LAYOUT_BLOCK_BYTES);
-	return error;
-}
-
 static int refuse_damage(const char *pool, int error, struct refusal *ret_why)
 {
 	return refuse(ret_why, STATUS_CORRUPT, pool, "the process in it cannot be read: %s; try "
@@ -71,10 +60,11 @@ int process_load(struct checkpoint *checkpoint, const char *pool, enum process_f
 	process_self.directory = os_reserve(CHECKPOINT_DIRECTORY_PAGES * LAYOUT_BLOCK_BYTES);
 	if (os_is_error(ledger) || os_is_error(process_self.directory))
 		return refuse_damage(pool, -ENOMEM, ret_why);
-	int error = read_region(checkpoint, CHECKPOINT_REGION_STATE, ledger, CHECKPOINT_STATE_PAGES);
+	int error = checkpoint_pages(checkpoint, CHECKPOINT_REGION_STATE, 0, CHECKPOINT_STATE_PAGES,
+				     ledger);
 	if (!error)
-		error = read_region(checkpoint, CHECKPOINT_REGION_DIRECTORY, process_self.directory,
-				    CHECKPOINT_DIRECTORY_PAGES);
+		error = checkpoint_pages(checkpoint, CHECKPOINT_REGION_DIRECTORY, 0,
+					 CHECKPOINT_DIRECTORY_PAGES, process_self.directory);
 	if (error)
 		return refuse_damage(pool, error, ret_why);
 	process_self.image = (struct ledger_reader){
@@ -344,16 +334,6 @@ static void make_all(void)
 	}
 }
 
-static bool is_zeros(const char *page)
-{
-	const uint64_t *words = (const void *)page;
-	uint64_t any = 0;
-
-	for (unsigned i = 0; i < LAYOUT_BLOCK_BYTES / sizeof(*words); i++)
-		any |= words[i];
-	return any == 0;
-}
-
 /* But for what is ours. */
 static void put_in(char *at, const char *page)
 {
@@ -369,28 +349,61 @@ static void put_in(char *at, const char *page)
 		memcpy(__stop_ours, page + (__stop_ours - at), (size_t)(end - __stop_ours));
 }
 
-static void put_page(uint64_t number, uint64_t address)
+static const struct mapping *kept_mapping(uint64_t address)
 {
 	if (!self.last || address < self.last->start || address >= self.last->end)
 		self.last = mappings_find(&self.image, address);
 	const struct mapping *mapping = self.last;
 	if (!mapping || mapping->start > address || !mapping->is_kept ||
 	    (mapping->is_ours && !(mapping->protection & MAPPING_WRITE)))
-		return;
-	require(checkpoint_page(process_self.plan.checkpoint, CHECKPOINT_REGION_MEMORY, number,
-				self.page), "a page cannot be read");
-	/* What was never touched stays a hole. */
-	const bool is_hole = mapping->kind != MAPPING_FILE && !mapping->is_ours;
-	if (!is_hole || !is_zeros(self.page))
-		put_in((char *)(uintptr_t)address, self.page);
+		return NULL;
+	return mapping;
+}
+
+/* Memory that was zeros when it was made: no file shows in it, and nothing of ours lies there. */
+static bool is_made_anew(const struct mapping *mapping)
+{
+	return mapping->kind != MAPPING_FILE && !mapping->is_ours;
+}
+
+/* `most` pages are kept from here on; those that go in alike do. Returns how many. */
+static unsigned put_pages(uint64_t number, unsigned most, uint64_t address)
+{
+	struct checkpoint *const checkpoint = process_self.plan.checkpoint;
+	const struct mapping *mapping = kept_mapping(address);
+	unsigned count = 1;
+	int error;
+
+	if (!mapping)
+		return count;
+	if (is_made_anew(mapping)) { /* what was never touched stays a hole */
+		const uint64_t left = (mapping->end - address) / LAYOUT_BLOCK_BYTES;
+		count = left < most ? (unsigned)left : most;
+		error = checkpoint_pages(checkpoint, CHECKPOINT_REGION_MEMORY, number, count,
+					 (char *)(uintptr_t)address);
+	} else {
+		error = checkpoint_page(checkpoint, CHECKPOINT_REGION_MEMORY, number, self.page);
+		if (!error)
+			put_in((char *)(uintptr_t)address, self.page);
+	}
+	require(error, "a page cannot be read");
+	return count;
+}
+
+static bool is_kept(const struct space_slot *slot, unsigned page)
+{
+	return page < SPACE_CHUNK_PAGES && slot->kept[page / 64] >> (page % 64) & 1;
 }
 
 static void put_slot(void *context, uint64_t slot, const struct space_slot *found)
 {
-	for (unsigned i = 0; i < SPACE_CHUNK_PAGES; i++)
-		if (found->kept[i / 64] >> (i % 64) & 1)
-			put_page(slot * SPACE_CHUNK_PAGES + i,
-				 (found->chunk * SPACE_CHUNK_PAGES + i) * LAYOUT_BLOCK_BYTES);
+	for (unsigned i = 0, count; i < SPACE_CHUNK_PAGES; i += count) {
+		for (count = 0; is_kept(found, i + count); count++)
+			;
+		count = count ? put_pages(slot * SPACE_CHUNK_PAGES + i, count,
+					  (found->chunk * SPACE_CHUNK_PAGES + i) * LAYOUT_BLOCK_BYTES)
+			      : 1;
+	}
 }
 
 static void protect_all(void)

@@ -65,6 +65,11 @@ static void assert_load(void)
 		cr_assert_eq(checkpoint_page(engine, heap.id, i, page), 0);
 		cr_assert_arr_eq(page, load[i], PAGE);
 	}
+	char *const at_once = calloc(LOAD_PAGES, PAGE);
+	cr_assert_not_null(at_once);
+	cr_assert_eq(checkpoint_pages(engine, heap.id, 0, LOAD_PAGES, at_once), 0);
+	cr_assert(memcmp(at_once, load, (size_t)LOAD_PAGES * PAGE) == 0);
+	free(at_once);
 }
 
 /* 16 MiB through a log of 8 KiB pieces would be 16 MiB of log. */

@@ -133,6 +133,39 @@ Test(checkpoint, home_and_the_overlay_are_the_epoch)
 	}
 }
 
+/* Some of whose homes are all there is of them, and some not; zeros stay what was there. */
+static void assert_at_once(uint64_t first, uint64_t count)
+{
+	static char page[PAGE] __attribute__((aligned(64)));
+
+	memset(overlaid, 'u', sizeof(overlaid));
+	cr_assert_eq(checkpoint_pages(engine, region.id, first, count, overlaid[first]), 0);
+	for (uint64_t i = 0; i < PAGES; i++) {
+		cr_assert_eq(checkpoint_page(engine, region.id, i, page), 0);
+		if (i < first || i >= first + count || sum_is_zero_page(page))
+			memset(page, 'u', PAGE);
+		cr_assert_arr_eq(overlaid[i], page, PAGE, "page %u of %u from %u on", (unsigned)i,
+				 (unsigned)count, (unsigned)first);
+	}
+}
+
+Test(checkpoint, pages_read_at_once_are_what_each_of_them_is_and_zeros_are_not_touched)
+{
+	uint64_t epochs[CHECKPOINT_EPOCHS_MAX];
+
+	make_history();
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &plan, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_epochs(engine, epochs), CHECKPOINT_RETAINED);
+	for (unsigned i = 0; i < CHECKPOINT_RETAINED; i++) {
+		cr_assert_eq(checkpoint_select(engine, epochs[i]), 0);
+		for (uint64_t first = 0; first < PAGES; first++)
+			for (uint64_t count = 0; count <= PAGES - first; count++)
+				assert_at_once(first, count);
+	}
+	cr_assert_eq(checkpoint_pages(engine, region.id, 1, PAGES, overlaid), -ERANGE);
+	checkpoint_close(engine);
+}
+
 /* hsk_epoch() never goes back, and an old epoch's number never means another one. */
 Test(checkpoint, an_emptied_pool_gives_no_number_twice)
 {

@@ -7,7 +7,7 @@ TestSuite(damage, .init = scratch_open, .fini = scratch_close);
 /* 1: the right pages of an epoch; 0: refused. Anything else fails the test. */
 static int open_damaged(uint64_t *ret_epoch)
 {
-	static char back[PAGES][PAGE] __attribute__((aligned(64)));
+	static char back[PAGES][PAGE] __attribute__((aligned(64))), at_once[PAGES][PAGE];
 	struct checkpoint_info info;
 
 	if (checkpoint_open(&engine, &disk.medium, &plan, &why)) {
@@ -19,6 +19,9 @@ static int open_damaged(uint64_t *ret_epoch)
 	int result = 1;
 	for (unsigned i = 0; i < PAGES && result; i++)
 		result = checkpoint_page(engine, region.id, i, back[i]) == 0;
+	memset(at_once, 0, sizeof(at_once));
+	cr_assert_eq(checkpoint_pages(engine, region.id, 0, PAGES, at_once) == 0, result);
+	cr_assert(!result || memcmp(at_once, back, sizeof(back)) == 0);
 	if (result)
 		cr_assert_eq(sum_bytes(back, sizeof(back), 0), hashes[info.epoch], "epoch %llu is wrong",
 			     (unsigned long long)info.epoch);
@@ -90,6 +93,37 @@ Test(damage, tells_a_torn_tail_from_damage_before_valid_records)
 	cr_assert_eq(open_damaged(&epoch), 0);
 	cr_assert_eq(why.status, STATUS_CORRUPT);
 	cr_assert(strstr(why.line, "log at offset") != NULL, "%s", why.line);
+}
+
+/* However far behind it the next one stands: 60 KiB a record, in one segment of a megabyte. */
+Test(damage, misses_any_record_but_the_last_of_a_long_segment)
+{
+	struct checkpoint_plan long_plan = plan;
+	unsigned found = 0;
+
+	long_plan.segment_bytes = UINT64_C(1) << 20;
+	long_plan.log_bytes = 5 * long_plan.segment_bytes;
+	make_pool_on(&disk);
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &long_plan, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_attach(engine), 0);
+	for (int i = 1; i <= 12; i++) {
+		memset(memory, i, sizeof(memory));
+		commit();
+	}
+	checkpoint_close(engine);
+	for (uint64_t at = 0; at < disk.view_bytes; at += PAGE) {
+		const struct layout_record *record = (const struct layout_record *)(disk.view + at);
+		if (!disk.touched[at / PAGE] || record->magic != LAYOUT_RECORD_MAGIC)
+			continue;
+		found++;
+		disk.view[at + 200] ^= 1;
+		const int status = checkpoint_open(&engine, &disk.medium, &long_plan, &why);
+		if (!status)
+			checkpoint_close(engine);
+		disk.view[at + 200] ^= 1;
+		cr_assert_eq(status, found < 12 ? STATUS_CORRUPT : 0, "record %u", found);
+	}
+	cr_assert_eq(found, 12);
 }
 
 /* A page at rest that rotted is told with its place, and logged whole when it changes. */
