@@ -85,10 +85,19 @@ static struct ours_fd *slot_of(const int *holder)
 	return NULL;
 }
 
+static void note_file(struct ours_fd *slot, int fd)
+{
+	struct stat st = {0};
+
+	if (fd >= 0)
+		os_fstat(fd, &st);
+	slot->dev = st.st_dev;
+	slot->ino = st.st_ino;
+}
+
 void ours_fd_add(int *holder)
 {
 	struct ours_fd *slot = slot_of(holder);
-	struct stat st = {0};
 
 	for (int i = 0; i < FD_MAX && !slot; i++) {
 		int *none = NULL;
@@ -96,10 +105,15 @@ void ours_fd_add(int *holder)
 			slot = &fds[i];
 	}
 	CHECK(slot);
-	if (*holder >= 0)
-		os_fstat(*holder, &st);
-	slot->dev = st.st_dev;
-	slot->ino = st.st_ino;
+	note_file(slot, *holder);
+}
+
+void ours_fd_renew(int *holder)
+{
+	struct ours_fd *slot = slot_of(holder);
+
+	if (slot)
+		note_file(slot, *holder);
 }
 
 /* Is it still the file it was? One that came after it was added is believed once. */

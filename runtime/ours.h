@@ -50,6 +50,8 @@ static inline void ours_blot(const char *start, char *copy, size_t len)
  * noted once, however often it is added, and which file it is anew each time (a program that closes
  * all descriptors closes ours, and may get the number for a file of its own). */
 void ours_fd_add(int *holder);
+/* ours_fd_renew() - the holder has another file now; nothing if it was never noted */
+void ours_fd_renew(int *holder);
 bool ours_fd_has(int fd);
 /* ours_fd_clear() - this number is free of ours: moved to `lowest` or above. 0 or -errno */
 int ours_fd_clear(int fd, int lowest);

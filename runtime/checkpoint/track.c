@@ -18,6 +18,7 @@
 
 #include "maps.h"
 #include "os.h"
+#include "ours.h"
 
 static const struct track_way *way_of(enum track_kind kind)
 {
@@ -51,6 +52,7 @@ int track_fd_set(struct track_fd *fd, int opened)
 	fd->dev = st.st_dev;
 	fd->ino = st.st_ino;
 	atomic_store(&fd->number, opened);
+	ours_fd_renew((int *)&fd->number);
 	return 0;
 }
 
