@@ -347,6 +347,12 @@ static const char *describe_lost(const struct mapping *mapping)
 {
 	if (mapping->is_shared && strncmp(mapping->path, "/dev/shm/", 9) == 0)
 		return "memory shared with other processes (a multiprocessing.Pool, Queue or Lock?), mapped";
+	if (strncmp(mapping->path, "/memfd:", 7) == 0)
+		return "memory of a memfd, mapped";
+	if (strncmp(mapping->path, "/SYSV", 5) == 0)
+		return "System V shared memory, mapped";
+	if (strncmp(mapping->path, "anon_inode:", 11) == 0)
+		return "memory shared with the kernel, mapped";
 	return "memory of a file that is not there any more, mapped";
 }
 
