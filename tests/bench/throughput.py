@@ -48,8 +48,8 @@ def work(child, batch, seconds):
 
 
 def measure(build, is_quick, is_all, rounds):
-    effort = turns.Effort(seconds=0.1 if is_quick else 1.5 if is_all else 0.6,
-                          rounds=rounds or (1 if is_quick else 7 if is_all else 3),
+    effort = turns.Effort(seconds=0.1 if is_quick else 3 if is_all else 1,
+                          rounds=rounds or (1 if is_quick else 5 if is_all else 3),
                           items=20000 if is_quick else 1000000, settle_s=1 if is_quick else 20)
     why = redisserver.missing()
     if why:
