@@ -104,6 +104,7 @@ int engine_attach(struct refusal *ret_why)
 	track_open(engine.track, TRACK_WP);
 	engine.regions[0].address = preload.window.base;
 	error = track_add(engine.track, preload.window.base, preload.window.size_bytes);
+	engine.track->lasting = preload.window.base;
 	if (preload.keep == KEEP_HEAP) /* else it is memory like any other */
 		engine.regions[1].address = (char *)&keep_table;
 	if (!error && engine.regions[1].address)

@@ -303,6 +303,7 @@ void dirty_precopy(void)
 {
 	if (!track_can_run(self.plan.track))
 		return;
+	track_survey(self.plan.track);
 	self.is_precopying = true; /* before is_careful is looked at: see dirty_note_unreadable() */
 	precopy_rounds();
 	self.is_precopying = false;

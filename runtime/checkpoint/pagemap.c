@@ -54,7 +54,7 @@ long pagemap_scan(int fd, const struct pagemap_query *query, uint64_t start, uin
 		.category_inverted = query->inverted,
 		.category_all = query->all,
 		.category_any = query->any,
-		.category_returned = PAGES_PRESENT,
+		.category_returned = query->returned,
 	};
 
 	for (unsigned i = 0; i < run_max; i++)
@@ -137,6 +137,7 @@ int pagemap_has_own(int fd, uint64_t start, uint64_t end)
 		.inverted = PAGES_FILE,
 		.all = PAGES_FILE,
 		.any = PAGES_THERE,
+		.returned = PAGES_PRESENT,
 	};
 	struct pagemap_run run;
 	const long count = pagemap_scan(fd, &query, start, end, &run, 1);

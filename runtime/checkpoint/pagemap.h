@@ -30,12 +30,14 @@ struct pagemap_run {
 	uint64_t categories;
 };
 
-/* A page is told if (categories ^ inverted) holds all of `all` and one of `any`. */
+/* A page is told if (categories ^ inverted) holds all of `all` and one of `any`. The kernel is
+ * quickest where WRITTEN is all that is asked and returned. */
 struct pagemap_query {
 	uint64_t flags;
 	uint64_t inverted;
 	uint64_t all;
 	uint64_t any;
+	uint64_t returned; /* what runs are told apart by */
 };
 
 /* pagemap_scan() - runs of such pages in [start, end), at most run_max (<= 512), ascending; a full

@@ -34,6 +34,10 @@ int track_pagemap_ready(struct track *track);
 int track_scan(struct track *track, const struct pagemap_query *query, uint64_t *at, uint64_t end,
 	       track_visit *visit, void *context);
 
+/* track_stretch() - from `at` up to the address returned, at most `end`, all pages are there, or it
+ * is not known */
+uint64_t track_stretch(const struct track *track, uint64_t at, uint64_t end, bool *ret_is_dense);
+
 /* track_read() - visit the pages of all ranges that are there and, if asked and the range is not
  * new, soft-dirty, and tell what is gone; without PAGEMAP_SCAN. Threads stand. */
 int track_read(struct track *track, bool is_soft_dirty, track_visit *visit, void *context);

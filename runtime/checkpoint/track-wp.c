@@ -147,15 +147,33 @@ static void tell_replaced(const struct track *track, const struct track_range *r
 	maps_close(&maps);
 }
 
+/* See track-dense.c. */
+static int scan_range(struct track *track, const struct track_range *range, uint64_t *at,
+		      track_visit *visit, void *context)
+{
+	static const struct pagemap_query dense = {.flags = PAGES_PROTECT | PAGES_CHECK,
+						   .all = PAGES_WRITTEN, .returned = PAGES_WRITTEN};
+	const struct pagemap_query sparse = query_written(track, range->is_new);
+	const uint64_t end = (uintptr_t)range->start + range->len;
+	int error = 0;
+
+	while (*at < end && !error) {
+		bool is_dense;
+		const uint64_t stop = track_stretch(track, *at, end, &is_dense);
+		error = track_scan(track, is_dense && !range->is_new ? &dense : &sparse, at, stop, visit,
+				   context);
+	}
+	return error;
+}
+
 static int collect_range(struct track *track, const struct track_range *range, track_visit *visit,
 			 void *context)
 {
-	const struct pagemap_query query = query_written(track, range->is_new);
 	uint64_t at = (uintptr_t)range->start;
 	const uint64_t end = at + range->len;
 
 	for (int heals = 0;; heals++) {
-		int error = track_scan(track, &query, &at, end, visit, context);
+		int error = scan_range(track, range, &at, visit, context);
 		if (error != -EPERM)
 			return error;
 		if (track->replaced)

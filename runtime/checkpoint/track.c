@@ -83,7 +83,7 @@ int track_pagemap_ready(struct track *track)
 static void find_scan(struct track *track)
 {
 	const uint64_t page = (uintptr_t)track & ~(uint64_t)(OS_PAGE_BYTES - 1);
-	struct pagemap_query query = {.any = PAGES_THERE};
+	struct pagemap_query query = {.any = PAGES_THERE, .returned = PAGES_PRESENT};
 
 	track->has_scan = pagemap_scan(track->pagemap.number, &query, page, page + OS_PAGE_BYTES,
 				       track->runs, TRACK_RUN_MAX) == 1;
@@ -101,6 +101,7 @@ struct pagemap_query track_there(const struct track *track)
 		.inverted = track->guard,
 		.all = track->guard,
 		.any = PAGES_THERE,
+		.returned = PAGES_PRESENT,
 	};
 }
 

@@ -38,12 +38,24 @@ struct track_fd {
 	uint64_t ino;
 };
 
+/* Where all pages are there, as of the last track_survey(). */
+#define TRACK_DENSE_MAX 64
+struct track_dense {
+	unsigned turn;
+	unsigned count;
+	struct pagemap_run runs[TRACK_DENSE_MAX];
+};
+
 /* Used by one thread at a time, but for track_renew(). No errno, no TLS, no malloc. */
 struct track {
 	enum track_kind kind;
 	bool has_scan;           /* PAGEMAP_SCAN works */
 	_Atomic bool has_closed; /* set from outside, if mappings nobody may touch have contents that
 				  * were stored before they were closed: then they are read, too */
+	/* NULL, or the start of a range whose pages can be read for good once they are there: given
+	 * back, they are zeros */
+	char *lasting;
+	struct track_dense dense;
 	uint64_t guard;          /* PAGES_GUARD where the kernel knows it, else 0 */
 	struct track_fd uffd;    /* WP */
 	struct track_fd pagemap; /* /proc/self/pagemap; of all kinds */
@@ -96,6 +108,9 @@ int track_renew(struct track *track, void *start, size_t len);
  * 0; -errno: count all pages as written, the next call will do so. */
 typedef void track_visit(void *context, char *start, size_t len);
 int track_collect(struct track *track, track_visit *visit, void *context);
+
+/* track_survey() - now and then, while threads run: makes later collects quicker */
+void track_survey(struct track *track);
 
 /* track_again() - what was told could not be taken (visit() may call this, too): all pages of the
  * range with this address count as written again */

@@ -133,6 +133,14 @@ static void measure_collect(double percent)
 	printf("\n");
 }
 
+/* As a heap's window is, from now on. */
+static void survey(void)
+{
+	track.lasting = heap;
+	track_survey(&track);
+	printf("surveyed: %u stretches whose pages are all there\n", track.dense.count);
+}
+
 static void measure_huge(void)
 {
 	const size_t bytes = page_count * PAGE;
@@ -212,10 +220,14 @@ int main(int argc, char **argv)
 	measure_stores();
 	measure_copy(128);
 	measure_copy(page_count / 10);
-	measure_collect(0);
-	measure_collect(1);
-	measure_collect(10);
-	measure_collect(100);
+	for (int is_surveyed = 0; is_surveyed < 2; is_surveyed++) {
+		if (is_surveyed)
+			survey();
+		measure_collect(0);
+		measure_collect(1);
+		measure_collect(10);
+		measure_collect(100);
+	}
 	measure_huge();
 	track_close(&track);
 	staging_close(&staging);
