@@ -4,7 +4,8 @@
 #include "track.h"
 
 /* One way. watch() and unwatch() are told of ranges as they come and go, renew() as track_renew()
- * is; NULL: nothing has to be done. collect() visits all ranges, those that are new wholly, and
+ * is; NULL: nothing has to be done. settle() makes what is there count as unwritten, and may be
+ * missing. collect() visits all ranges, those that are new wholly, and
  * leaves it to the caller to make them old. */
 struct track_way {
 	const char *name;
@@ -12,6 +13,7 @@ struct track_way {
 	int (*watch)(struct track *track, char *start, size_t len);
 	int (*renew)(struct track *track, char *start, size_t len);
 	void (*unwatch)(struct track *track, char *start, size_t len);
+	int (*settle)(struct track *track, char *start, size_t len);
 	int (*collect)(struct track *track, track_visit *visit, void *context);
 };
 

@@ -185,6 +185,18 @@ static int collect_range(struct track *track, const struct track_range *range, t
 	}
 }
 
+static void pass_over(void *context, char *start, size_t len)
+{
+}
+
+static int wp_settle(struct track *track, char *start, size_t len)
+{
+	const struct pagemap_query query = query_written(track, true);
+	uint64_t at = (uintptr_t)start;
+
+	return track_scan(track, &query, &at, at + len, pass_over, NULL);
+}
+
 static int wp_collect(struct track *track, track_visit *visit, void *context)
 {
 	int error = wp_ready(track);
@@ -200,5 +212,6 @@ const struct track_way track_wp = {
 	.watch = wp_watch,
 	.renew = wp_register,
 	.unwatch = wp_unwatch,
+	.settle = wp_settle,
 	.collect = wp_collect,
 };

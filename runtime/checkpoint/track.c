@@ -359,6 +359,22 @@ void track_join(struct track *track)
 	track->range_count = kept;
 }
 
+int track_settle(struct track *track, void *start, size_t len)
+{
+	const struct track_way *way = way_of(track->kind);
+
+	if (!way->settle)
+		return -EOPNOTSUPP;
+	if (track->range_count + 2 > TRACK_RANGE_MAX) /* what lies before it, behind it, and itself */
+		return -ENOSPC;
+	const int error = way->settle(track, start, len);
+	if (error)
+		return error;
+	track_cut(track, start, len);
+	track->ranges[track->range_count++] = (struct track_range){.start = start, .len = len};
+	return 0;
+}
+
 int track_renew(struct track *track, void *start, size_t len)
 {
 	const struct track_way *way = way_of(track->kind);

@@ -95,6 +95,11 @@ void track_remove(struct track *track, void *start);
 int track_cut(struct track *track, void *start, size_t len);
 void track_join(struct track *track);
 
+/* track_settle() - of a part of what is followed, all that is there now is known already, and
+ * nobody stores to it meanwhile: it is told when it is stored to. 0; -errno: it counts as written,
+ * as before (-EOPNOTSUPP: not by this kind) */
+int track_settle(struct track *track, void *start, size_t len);
+
 /* track_renew() - a part of a followed range has been mapped anew (mmap MAP_FIXED, mremap), which
  * drops the registration; any thread, also while another collects. Without it the next collect
  * finds out by itself, at the cost of a second look. 0 or -errno */

@@ -216,6 +216,12 @@ int follow_meet(void)
 	return 0;
 }
 
+/* Else the first epoch finds out by itself, page by page. */
+void follow_know(uint64_t start, uint64_t end)
+{
+	track_settle(self.track, (void *)(uintptr_t)start, end - start);
+}
+
 /* ---- Pages ---- */
 
 static size_t up_to(uint64_t end, char *start, size_t len)

@@ -24,6 +24,9 @@ void follow_note_opened(uint64_t start, uint64_t end);
 /* follow_meet() - take in what is mapped now. 0 or -errno: try again */
 int follow_meet(void);
 
+/* follow_know() - what is there now is what the last epoch has of it; nobody stores to it yet */
+void follow_know(uint64_t start, uint64_t end);
+
 /* The committer's view of it: committer_memory. */
 size_t follow_place(char *start, size_t len, uint64_t *ret_page, bool *ret_is_readable);
 char *follow_address(uint64_t page);

@@ -21,6 +21,7 @@
 #include "advice.h"
 #include "children.h"
 #include "files.h"
+#include "follow.h"
 #include "keeper.h"
 #include "launched.h"
 #include "mappings.h"
@@ -417,6 +418,19 @@ static void protect_all(void)
 	}
 }
 
+/* What has been put in is the last epoch's: only what is stored from here on is news to the next. A
+ * file may show pages of its own besides. */
+static void follow_all(void)
+{
+	if (follow_meet() != 0)
+		return; /* the first epoch tries again */
+	for (size_t i = 0; i < self.image.count; i++) {
+		const struct mapping *mapping = &self.image.list[i];
+		if (mapping->is_kept && is_made_anew(mapping))
+			follow_know(mapping->start, mapping->end);
+	}
+}
+
 static void make_kernels_part(void)
 {
 	char text[256];
@@ -449,6 +463,7 @@ static void become(void)
 	require(advice_make(), "madvise");
 	space_visit(put_slot, NULL);
 	protect_all();
+	follow_all();
 	advice_lock(&self.image, process_self.plan.window);
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");

@@ -113,6 +113,31 @@ TestBoth(what_is_there_when_added_counts_as_written)
 	close_range_tracked();
 }
 
+/* By userfaultfd; soft-dirty bits are the whole process's. */
+TestBoth(what_is_settled_is_told_when_it_is_stored_to)
+{
+	open_tracked();
+	range = map(100);
+	range_pages = 100;
+	range[5 * PAGE] = range[50 * PAGE] = range[52 * PAGE] = range[90 * PAGE] = 1;
+	cr_assert_eq(track_settle(&track, range + 40 * PAGE, 20 * PAGE),
+		     kind == TRACK_WP ? -EPERM : -EOPNOTSUPP, "nobody follows it");
+	cr_assert_eq(track_add(&track, range, 100 * PAGE), 0);
+	const int error = track_settle(&track, range + 40 * PAGE, 20 * PAGE);
+	cr_assert_eq(error, kind == TRACK_WP ? 0 : -EOPNOTSUPP);
+	track_join(&track);
+	cr_assert_eq(collect(), error ? 4 : 2);
+	cr_assert(told[5] && told[90]);
+	range[40 * PAGE] = range[50 * PAGE] = range[59 * PAGE] = range[60 * PAGE] = 2;
+	cr_assert_eq(collect(), 4);
+	cr_assert(told[40] && told[50] && told[59] && told[60]);
+	cr_assert_eq(collect(), 0);
+	track_again(&track, range + 50 * PAGE); /* whoever could not take it asks for all of its range */
+	cr_assert_geq(collect(), 4);
+	cr_assert(told[50] && told[52]);
+	close_range_tracked();
+}
+
 TestBoth(more_runs_than_one_call_returns)
 {
 	open_range(4 * TRACK_RUN_MAX);
