@@ -79,6 +79,10 @@ static int open_process(struct refusal *ret_why)
 		.note = &self.note,
 	}, arguments->argc, arguments->argv, arguments->envp);
 
+	if (error == -E2BIG)
+		return refuse(ret_why, STATUS_INCOMPATIBLE, preload.pool.path,
+			      "arguments and environment are longer than 1 MiB, which is all that is "
+			      "kept of them; shorten them, or use -k none");
 	return error ? engine_refuse_error(STATUS_FAILED, "the process cannot be followed", error,
 					   ret_why) : 0;
 }

@@ -29,7 +29,7 @@ struct launched_record {
 	char command[KEEPER_COMMAND_BYTES];
 };
 
-#define LAUNCHED_MAX_BYTES (UINT64_C(1) << 20)
+#define LAUNCHED_MAX_BYTES LEDGER_RECORD_MAX
 
 /* launched_open() - in the constructor, with libc. 0; -E2BIG: arguments and environment are too
  * long; -errno */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "check.h"
 #include "line.h"
 #include "ours.h"
 
@@ -19,15 +20,16 @@ static size_t padded(size_t len)
 }
 
 /* Where records go that are not wanted: their writers need no second way. Never read. */
-static char nowhere[1 << 16] __attribute__((aligned(8))) OURS;
+static char nowhere[LEDGER_RECORD_MAX] __attribute__((aligned(8))) OURS;
 
 void *ledger_put(struct ledger_writer *writer, enum ledger_kind kind, size_t len)
 {
 	const size_t wanted = sizeof(struct ledger_head) + padded(len);
 
+	CHECK(len <= LEDGER_RECORD_MAX);
 	if (wanted + sizeof(struct ledger_head) > writer->capacity - writer->len)
 		ledger_veto(writer, "more to describe than there is room for", NULL);
-	if (writer->veto[0] || len > sizeof(nowhere))
+	if (writer->veto[0])
 		return nowhere;
 	struct ledger_head *head = (void *)(writer->bytes + writer->len);
 	memset(head, 0, wanted + sizeof(*head)); /* and the end behind it */

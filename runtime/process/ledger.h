@@ -41,6 +41,8 @@ struct ledger_writer {
 	char veto[160]; /* "": none; else what cannot be kept, for people */
 };
 
+#define LEDGER_RECORD_MAX (UINT64_C(1) << 20) /* of a payload, for whoever may have a long one */
+
 /* ledger_put() - a new record's payload, zeroed, 8-aligned, to be filled at once; never NULL, but
  * forgotten if there is a veto (too much of it is one) */
 void *ledger_put(struct ledger_writer *writer, enum ledger_kind kind, size_t len);

@@ -168,6 +168,21 @@ class Again(Resume):
         process = self.start(*words, verb=("run", "-qk", "process", "-p", self.path("pool")), env={"A": "second"})
         self.assertEqual([process.stdout.readline() for _ in range(3)], [first] * 3)
 
+    def test_an_environment_of_hundreds_of_kilobytes_comes_back(self):
+        words = ["perl", "-e", '$| = 1; for ($i = 0;; $i++) { print "$i ", length($ENV{A} . $ENV{B}), "\\n"; '
+                 'select undef, undef, undef, 0.005 }']
+        process = self.start(*words, env={"A": "x" * 120000, "B": "y" * 110000})
+        self.assertEqual([process.stdout.readline() for _ in range(40)][-1], b"39 230000\n")
+        self.end_any(process)
+        process = self.start(*words)
+        self.assertRegex(process.stdout.readline(), b"[1-9][0-9]* 230000\n")
+
+    def test_one_that_is_too_long_is_refused(self):
+        result = self.do("run", "-qk", "process", "-p", "pool", "true", before=self.before,
+                         env={f"A{i}": "x" * 120000 for i in range(10)})
+        self.assertEqual((result.status, result.out), (5, ""))
+        self.assertIn("arguments and environment", result.err)
+
     def test_clocks_do_not_go_back_with_those_of_the_machine(self):
         """Its first life is in a time namespace that is 200000 s ahead: as after a reboot."""
         ahead = ["unshare", "--time", "--monotonic", "200000", "--boottime", "300000"]
