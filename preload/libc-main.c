@@ -39,6 +39,9 @@ static __attribute__((noreturn)) void (*next_exit)(int status);
 static __attribute__((noreturn)) void (*next_quick_exit)(int status);
 static main_function *program_main;
 
+static struct {
+	char **libcs, **stripped;
+} environment;
 static bool has_begun, has_ended;
 static struct lock ending; /* the second to exit waits for the first one's last epoch */
 
@@ -47,6 +50,12 @@ void main_init(void)
 	next_start = foreign_symbol("__libc_start_main");
 	next_exit = foreign_symbol("exit");
 	next_quick_exit = foreign_symbol("quick_exit");
+}
+
+void main_set_environment(char **libcs, char **stripped)
+{
+	environment.libcs = libcs;
+	environment.stripped = stripped;
 }
 
 bool main_has_begun(void)
@@ -111,10 +120,29 @@ static int enter_main(int argc, char **argv, char **envp)
 	return status;
 }
 
+/* A constructor that has set a variable has made a copy of the whole. */
+static void clean_environment(void)
+{
+	char **out = environ;
+
+	if (!environment.libcs)
+		return;
+	if (environ == environment.libcs) {
+		environ = environment.stripped;
+		return;
+	}
+	for (char **in = environ; in && *in; in++)
+		if (**in)
+			*out++ = *in;
+	if (out)
+		*out = NULL;
+}
+
 INTERPOSE int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void),
 				void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
 	program_main = main;
+	clean_environment();
 	return next_start(malloc_is_active ? enter_main : main, argc, argv, init, fini, rtld_fini,
 			  stack_end);
 }

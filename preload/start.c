@@ -186,7 +186,7 @@ static int start(struct config *config, char **envp, struct refusal *ret_why)
 		if (exec_save(envp) != 0)
 			say(SAY_WARN, "environment", "too large to remember; a program started in "
 			    "place of this one by exec will run without the pool");
-		config_strip_environment(envp);
+		main_set_environment(envp, config_strip_environment(envp));
 	}
 	start_line(config);
 	malloc_is_active = true;

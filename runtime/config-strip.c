@@ -4,6 +4,9 @@
  * strings the program was started with, before it has seen them; nothing has to be allocated, as
  * everything only gets shorter. The guarantee: other variables keep their order and bytes, other
  * LD_PRELOAD entries stay.
+ *
+ * The array gets shorter at its beginning: right behind its end is the auxiliary vector, which Go
+ * looks for there. Who takes the beginning from argv, as Go does, finds empty words first.
  */
 #include "config.h"
 
@@ -80,14 +83,18 @@ static bool is_kept(char *entry)
 	return true;
 }
 
-void config_strip_environment(char **envp)
+char **config_strip_environment(char **envp)
 {
-	char **out = envp;
+	static char nothing[1];
+	char **end = envp;
 
-	if (!envp)
-		return;
-	for (char **in = envp; *in; in++)
-		if (is_kept(*in))
-			*out++ = *in;
-	*out = NULL;
+	while (end && *end)
+		end++;
+	char **out = end;
+	for (char **in = end; in > envp; in--)
+		if (is_kept(in[-1]))
+			*--out = in[-1];
+	for (char **word = envp; word < out; word++)
+		*word = nothing;
+	return out;
 }

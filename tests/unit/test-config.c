@@ -252,14 +252,15 @@ static const char *strip_preload(const char *value)
 	envp[1] = entry;
 	envp[2] = "Z=1";
 	envp[3] = NULL;
-	config_strip_environment((char **)(uintptr_t)envp);
-	if (!strcmp(envp[0], "Z=1")) {
-		cr_assert_null(envp[1]);
+	char **stripped = config_strip_environment((char **)(uintptr_t)envp);
+	cr_assert_null(envp[3]);
+	cr_assert_str_eq(envp[2], "Z=1");
+	for (const char **word = envp; word < (const char **)stripped; word++)
+		cr_assert_str_eq(*word, "");
+	if (stripped == (char **)&envp[2])
 		return NULL;
-	}
-	cr_assert_str_eq(envp[1], "Z=1");
-	cr_assert_null(envp[2]);
-	return envp[0] + strlen("LD_PRELOAD=");
+	cr_assert_eq(stripped, (char **)&envp[1]);
+	return envp[1] + strlen("LD_PRELOAD=");
 }
 
 Test(config, stripping_takes_our_variables_and_our_library_only)
@@ -281,10 +282,10 @@ Test(config, stripping_keeps_the_order_of_others)
 {
 	const char *envp[] = {"A=1", "HEAPSAKE_SIZE=1G", "B=2", "HEAPSAKE_NONSENSE", "HEAPSAKER=3", NULL};
 
-	config_strip_environment((char **)(uintptr_t)envp);
-	cr_assert_str_eq(envp[0], "A=1");
-	cr_assert_str_eq(envp[1], "B=2");
-	cr_assert_str_eq(envp[2], "HEAPSAKER=3");
-	cr_assert_null(envp[3]);
+	char **stripped = config_strip_environment((char **)(uintptr_t)envp);
+	cr_assert_str_eq(stripped[0], "A=1");
+	cr_assert_str_eq(stripped[1], "B=2");
+	cr_assert_str_eq(stripped[2], "HEAPSAKER=3");
+	cr_assert_eq(stripped, (char **)&envp[2]); /* what is behind it on the stack stays there */
 	config_strip_environment(NULL);
 }
