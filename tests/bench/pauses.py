@@ -49,7 +49,8 @@ def measure(build, is_quick, is_all, rounds):
                   file=sys.stderr)
             continue
         rows += [measure_size(build, mib, percent, seconds) for percent in (1, 10)]
-    kept.print_table('Pauses in us; stores to random pages, evenly over the interval. *Gaps*: the longest '
+    kept.print_table('Pauses in us; each of the active pages, here and there in the heap, is stored to once in an '
+                     'interval. *Gaps*: the longest '
                      'time in an interval that the program did not get to read the clock; *bare*: p50, '
                      'p99, max of the same without heapsake',
                      ['heap', 'active', 'achieved', 'interval', 'epochs', 'pause p50', 'p99',

@@ -1,7 +1,7 @@
 /*
- * How long does an epoch hold a program up? This one keeps a heap of blocks and stores to pages of
- * it at random, evenly over time, so many per interval; in a thread of its own it asks for an
- * epoch at the end of each interval. It never sleeps: it reads the clock between any two stores, and
+ * How long does an epoch hold a program up? This one keeps a heap of blocks, of which so many pages,
+ * here and there, are active: each is stored to once in an interval, evenly over time; in a thread
+ * of its own it asks for an epoch at the end of each interval. It never sleeps: it reads the clock between any two stores, and
  * the longest it did not get to read it is what it saw of the epoch, of page faults and of the machine.
  * Epochs are asked for, and do not come by themselves, so that the first load is one epoch and not
  * in everybody's p99.
@@ -33,6 +33,8 @@ struct gaps {
 
 HSK_KEEP static char **blocks;
 static size_t block_count;
+static char **active; /* pages, in random order */
+static size_t active_count;
 static struct bench_random dice;
 static struct gaps gaps;
 static uint64_t stores;
@@ -54,14 +56,29 @@ static void load(size_t bytes)
 	}
 }
 
+/* So many of all pages, each as likely as the other. */
+static void choose_active(double percent)
+{
+	const size_t pages = block_count * (BLOCK_BYTES / PAGE);
+
+	active_count = (size_t)((double)pages * percent / 100);
+	bench_check(active_count > 0, "no page would be active");
+	active = malloc(pages * sizeof(*active));
+	bench_check(active != NULL, "no memory");
+	for (size_t i = 0; i < pages; i++) {
+		const size_t at = bench_below(&dice, (uint32_t)i + 1);
+		active[i] = active[at];
+		active[at] = blocks[i / (BLOCK_BYTES / PAGE)] + i % (BLOCK_BYTES / PAGE) * PAGE;
+	}
+}
+
 static void store_somewhere(void)
 {
-	char *block = blocks[bench_below(&dice, (uint32_t)block_count)];
-	const size_t at = bench_below(&dice, BLOCK_BYTES / 8) * 8;
+	char *page = active[stores++ % active_count];
+	const size_t at = bench_below(&dice, PAGE / 8) * 8;
 	const uint64_t value = bench_random(&dice);
 
-	HSK_TX { memcpy(block + at, &value, sizeof(value)); }
-	stores++;
+	HSK_TX { memcpy(page + at, &value, sizeof(value)); }
 }
 
 /* Stores at an even pace until the time has come; the longest time between two looks at the clock. */
@@ -124,6 +141,7 @@ int main(int argc, char **argv)
 	bench_check(epochs && epochs <= INTERVALS_MAX, "1 to 4096 epochs");
 	const double stores_per_us = (double)(bytes / PAGE) * percent / 100 / interval_us;
 	load(bytes);
+	choose_active(percent);
 	hsk_checkpoint(-1);
 	printf("loaded %zu\n", block_count * (BLOCK_BYTES + sizeof(*blocks)));
 	fflush(stdout);
