@@ -7,6 +7,11 @@
  * heap would die of in words that do not help: a pointer to a variable or constant of a loaded
  * module, and one into the stack.
  *
+ * A program without a pool may abort blocks too (tx.c): inside of them what glibc gives and takes
+ * is noted as the heap's would be. What libc and ld.so allocate for themselves there (the buffer of
+ * a stream, a library that is loaded) an abort must not free, for they do not know that they are in
+ * a block; so strdup() must be ours (malloc.c), since what it gives is the program's.
+ *
  * realloc() leaves a foreign block with glibc: it belongs to ld.so or to libc's start, neither of
  * which would find it again where the pool is resumed.
  *
@@ -18,9 +23,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +35,7 @@
 #include "os.h"
 #include "say.h"
 
+extern void *__tls_get_addr(void *index);
 extern void __libc_free(void *p);
 extern void *__libc_realloc(void *p, size_t size);
 
@@ -100,7 +108,69 @@ void foreign_free(void *p)
 	if (p == NULL || is_abandoned(p))
 		return;
 	check_is_heap("free()", p);
-	__libc_free(p);
+	if (!heap_undo_free_foreign(p))
+		__libc_free(p);
+}
+
+/* ---- Inside of transactions ---- */
+
+static struct {
+	const void *start, *end;
+} libcs[2]; /* libc and ld.so */
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+	const void *const known[] = {(const void *)__libc_free, (const void *)__tls_get_addr};
+	(void)size, (void)context;
+
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const char *start = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+		const char *end = start + info->dlpi_phdr[i].p_memsz;
+		for (int j = 0; info->dlpi_phdr[i].p_type == PT_LOAD && j < 2; j++)
+			if ((const char *)known[j] >= start && (const char *)known[j] < end) {
+				libcs[j].start = start;
+				libcs[j].end = end;
+			}
+	}
+	return 0;
+}
+
+void foreign_init(void)
+{
+	heap_undo_foreign(__libc_free);
+	dl_iterate_phdr(find_object, NULL);
+}
+
+void *foreign_keep_libcs(void *p, const void *site)
+{
+	for (int i = 0; i < 2; i++)
+		if (site >= libcs[i].start && site < libcs[i].end)
+			heap_undo_keep_block(p);
+	return p;
+}
+
+void *foreign_allocated(void *p)
+{
+	const bool was_there = p != NULL;
+
+	p = heap_undo_alloc_foreign(p);
+	if (was_there && !p)
+		errno = ENOMEM;
+	return p;
+}
+
+/* Where the old block stays as it is until the end of the transaction. */
+static void *realloc_undoable(void *p, size_t size)
+{
+	void *copy = size ? malloc(size) : NULL;
+	const size_t old_size = foreign_usable_size(p);
+
+	if (size && !copy)
+		return NULL;
+	if (copy)
+		memcpy(copy, p, size < old_size ? size : old_size);
+	foreign_free(p);
+	return copy;
 }
 
 void *foreign_realloc(void *p, size_t size)
@@ -110,7 +180,7 @@ void *foreign_realloc(void *p, size_t size)
 		return NULL;
 	}
 	check_is_heap("realloc()", p);
-	return __libc_realloc(p, size);
+	return heap_undo_is_active ? realloc_undoable(p, size) : __libc_realloc(p, size);
 }
 
 size_t foreign_usable_size(void *p)

@@ -1,6 +1,6 @@
 /*
  * The malloc family: each function checks what POSIX and glibc say about its arguments and
- * forwards to heap_*; nothing else happens here.
+ * forwards to heap_*; nothing else happens here, but for the copies of strings that belong to it.
  *
  * Without a pool, and until start.c has attached one, everything goes to glibc's own heap through
  * the __libc_ names, which need no dlsym. What was allocated there stays there: free() tells the
@@ -21,6 +21,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "os.h"
 
@@ -47,13 +48,28 @@ static inline void *or_no_memory(void *p, size_t size)
 	return likely(p != NULL) ? p : no_memory(size);
 }
 
-/* Two jumps: heap_alloc() sets errno by way of memory.c. */
-static inline void *alloc(size_t size)
+static inline void *unless_libcs(void *p, const void *site)
 {
+	return likely(!heap_undo_is_active) ? p : foreign_keep_libcs(p, site);
+}
+
+static __attribute__((noinline, cold)) void *alloc_in_undo(size_t size, const void *site)
+{
+	return foreign_keep_libcs(malloc_is_active ? heap_alloc(size) :
+				  foreign_allocated(__libc_malloc(size)), site);
+}
+
+/* Two jumps: heap_alloc() sets errno by way of memory.c. */
+static inline void *alloc(size_t size, const void *site)
+{
+	if (unlikely(heap_undo_is_active))
+		return alloc_in_undo(size, site);
 	if (unlikely(!malloc_is_active))
 		return __libc_malloc(size);
 	return heap_alloc(size);
 }
+
+#define SITE __builtin_return_address(0) /* in whoever asks */
 
 static inline bool is_power_of_two(size_t n)
 {
@@ -62,17 +78,17 @@ static inline bool is_power_of_two(size_t n)
 
 INTERPOSE void *malloc(size_t size)
 {
-	return alloc(size);
+	return alloc(size, SITE);
 }
 
 INTERPOSE void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
 	if (unlikely(!malloc_is_active))
-		return __libc_calloc(count, size);
+		return unless_libcs(foreign_allocated(__libc_calloc(count, size)), SITE);
 	if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
 		return no_memory(SIZE_MAX);
-	return or_no_memory(heap_alloc_zeroed(bytes), bytes);
+	return or_no_memory(unless_libcs(heap_alloc_zeroed(bytes), SITE), bytes);
 }
 
 INTERPOSE void free(void *p)
@@ -92,14 +108,14 @@ INTERPOSE void cfree(void *p)
 INTERPOSE void *realloc(void *p, size_t size)
 {
 	if (p == NULL)
-		return alloc(size);
+		return alloc(size, SITE);
 	if (unlikely(!heap_has(p)))
-		return foreign_realloc(p, size);
+		return unless_libcs(foreign_realloc(p, size), SITE);
 	if (unlikely(size == 0)) {
 		heap_free(p);
 		return NULL;
 	}
-	return or_no_memory(heap_realloc(p, size), size);
+	return or_no_memory(unless_libcs(heap_realloc(p, size), SITE), size);
 }
 
 INTERPOSE void *reallocarray(void *p, size_t count, size_t size)
@@ -116,7 +132,7 @@ INTERPOSE void *reallocarray(void *p, size_t count, size_t size)
 static void *alloc_aligned(size_t alignment, size_t size)
 {
 	if (unlikely(!malloc_is_active))
-		return __libc_memalign(alignment, size);
+		return foreign_allocated(__libc_memalign(alignment, size));
 	if (unlikely(size > PTRDIFF_MAX))
 		return no_memory(size);
 	return or_no_memory(heap_alloc_aligned(alignment, size), size | alignment);
@@ -162,18 +178,40 @@ INTERPOSE int posix_memalign(void **ret_p, size_t alignment, size_t size)
 INTERPOSE void *valloc(size_t size)
 {
 	if (unlikely(!malloc_is_active))
-		return __libc_valloc(size);
+		return foreign_allocated(__libc_valloc(size));
 	return alloc_aligned(OS_PAGE_BYTES, size);
 }
 
 INTERPOSE void *pvalloc(size_t size)
 {
 	if (unlikely(!malloc_is_active))
-		return __libc_pvalloc(size);
+		return foreign_allocated(__libc_pvalloc(size));
 	if (unlikely(size > PTRDIFF_MAX))
 		return no_memory(size);
 	return alloc_aligned(OS_PAGE_BYTES,
 			     (size + OS_PAGE_BYTES - 1) & ~(size_t)(OS_PAGE_BYTES - 1));
+}
+
+static char *copy_string(const char *string, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy) {
+		memcpy(copy, string, len);
+		copy[len] = 0;
+	}
+	return copy;
+}
+
+/* In a transaction libc's would pass for what libc allocates for itself (foreign.c). */
+INTERPOSE char *strdup(const char *string)
+{
+	return copy_string(string, strlen(string));
+}
+
+INTERPOSE char *strndup(const char *string, size_t most)
+{
+	return copy_string(string, strnlen(string, most));
 }
 
 INTERPOSE size_t malloc_usable_size(void *p)

@@ -45,6 +45,12 @@ extern const struct heap_memory memory_of_window;
 void memory_warn_full(size_t size);
 
 /* foreign.c: pointers that are not in our heap. */
+void foreign_init(void);
+/* foreign_allocated() - what glibc has given; NULL: the transaction has no memory to note it
+ * foreign_keep_libcs() - a block is given inside of a transaction that may be aborted, to code that
+ * goes on at `site`: what libc allocates for itself stays. Returns p */
+void *foreign_allocated(void *p);
+void *foreign_keep_libcs(void *p, const void *site);
 void foreign_free(void *p);
 void *foreign_realloc(void *p, size_t size);
 size_t foreign_usable_size(void *p);

@@ -205,6 +205,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	exec_init();
 	main_init();
 	longjmp_init();
+	foreign_init();
 	enter_arguments = (struct enter_arguments){argc, argv, envp};
 	const bool is_inert = getauxval(AT_SECURE) || &heapsake_is_command;
 	if (!is_inert && start(config, envp, &why) != 0) {

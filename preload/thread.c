@@ -16,26 +16,36 @@
 #include "tx.h"
 
 static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static int key_error;
 
 static void thread_leave(void *value)
 {
 	const uintptr_t round = (uintptr_t)value;
-	tx_abandon_to(NULL); /* it may have ended inside of a block */
+	tx_abandon_all(); /* it may have ended inside of a block */
 	if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
 		pthread_setspecific(key, (void *)(round + 1));
 	else
 		heap_thread_exit();
 }
 
-int thread_init(void)
+static void make_key(void)
 {
-	return -pthread_key_create(&key, thread_leave);
+	key_error = -pthread_key_create(&key, thread_leave);
 }
 
-/* The heap has given this thread a cache. */
+int thread_init(void)
+{
+	pthread_once(&key_once, make_key);
+	return key_error;
+}
+
+/* The heap has given this thread a cache, or it has begun its first block; without a pool nobody
+ * has made the key before that. */
 void thread_enter(void *context)
 {
 	const int errno_before = errno;
-	pthread_setspecific(key, (void *)(uintptr_t)1);
+	if (thread_init() == 0)
+		pthread_setspecific(key, (void *)(uintptr_t)1);
 	errno = errno_before;
 }

@@ -32,7 +32,7 @@ enum tx_flags {
 /* Of this thread, beside tx_innermost. flags are 0 while there is none. */
 static _Thread_local struct {
 	unsigned flags;
-	bool is_known; /* its end will be told to tx_abandon_to() */
+	bool is_known; /* its end will be told to tx_abandon_all() */
 	bool has_status;
 	int status;
 } tx;
@@ -95,7 +95,7 @@ static void end_outermost(void)
 /* Once a thread, or after a block that is still pending. */
 static __attribute__((noinline)) void begin_specially(void)
 {
-	if (malloc_is_active && !tx.is_known)
+	if (!tx.is_known)
 		thread_enter(NULL);
 	tx.is_known = true;
 	if (tx_is_pending) /* its unlock may come inside of this one */
@@ -166,6 +166,15 @@ static void abandon_innermost(void)
 	tx_innermost = tx_innermost->outer;
 	if (!tx_innermost)
 		end_outermost();
+}
+
+void tx_abandon_all(void)
+{
+	if (!tx_innermost)
+		return;
+	hsk_abort();
+	tx_innermost = NULL;
+	end_outermost();
 }
 
 bool tx_abandon_to(struct hsk_block *block)

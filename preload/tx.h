@@ -18,8 +18,10 @@ static inline bool tx_is_open(void)
 
 /* tx_abandon_to() - all blocks inside of this one (NULL: all blocks) are left without their end: an
  * abort. false: it is not open, and nothing was done.
+ * tx_abandon_all() - all blocks, whose variables may be gone: the thread has left their stack.
  * tx_abandon_below() - likewise of all blocks whose variables lie below sp. errno survives. */
 bool tx_abandon_to(struct hsk_block *block);
+void tx_abandon_all(void);
 void tx_abandon_below(uintptr_t sp);
 
 /* A durable block was left while this thread held a lock that another needs before there can be a

@@ -22,7 +22,8 @@
  *     name them are stale. So are pointers to them, and to stacks and other globals.
  *   - pointers to code (callbacks, vtables) if the code stands elsewhere: hsk_info.code_moved.
  *     `heapsake run` switches address randomisation off; a rebuilt program is another matter.
- *   - locks in the heap: initialise them again.
+ *   - semaphores and barriers in the heap: they count what they counted. Mutexes, read-write and
+ *     spin locks (POSIX and C11) and condition variables are usable: nobody holds them or waits.
  *   - a forked child: it works on a copy that nobody keeps.
  *
  * Atomic, not isolated: a transaction is never kept by half, but other threads see its stores as
@@ -124,7 +125,9 @@ HSK_API int hsk_status(void);
  * @ptr, @len:  any memory
  *
  * From a transaction's first hsk_add() on, memory freed in it is given back at its end, memory
- * allocated in it is freed by an abort, and realloc() copies.
+ * allocated in it is freed by an abort, and realloc() copies. What libc allocates (a stream, its
+ * buffer, asprintf()'s strings; not strdup()'s) is not freed; what other libraries do, is: have
+ * them make what they keep before the block.
  *
  * Return: 0, or
  *   -EINVAL     not in a transaction

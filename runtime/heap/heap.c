@@ -293,11 +293,10 @@ bool heap_trim(void)
 
 void heap_thread_exit(void)
 {
-	if (!heap_is_there())
-		return;
 	inside_enter();
 	undo_thread_exit();
-	tcache_thread_exit();
+	if (heap_is_there())
+		tcache_thread_exit();
 	inside_leave();
 }
 

@@ -84,17 +84,27 @@ void heap_thread_exit(void);  /* give this thread's cache back; later calls go u
  * the bytes of added ranges back, as they were when added, newest first, and frees what was
  * allocated; what was freed is not. Stores to ranges not added stay.
  * To begin again changes nothing; commit and abort end it, and do nothing where there is none. A
- * thread that ends aborts. A forked child has an undo of its own, in the same state. Without a
- * heap only added ranges are dealt with. Not isolation: what was allocated meanwhile must not be
- * freed by other threads before the end.
+ * thread that ends aborts. A forked child has an undo of its own, in the same state. Not isolation:
+ * what was allocated meanwhile must not be freed by other threads before the end.
  * 0, or -ENOMEM: nothing has begun, or been added (-EINVAL: outside of an undo). malloc fails
  * where there is no memory for the note; a free leaks its block there.
  */
 int heap_undo_begin(void);
 int heap_undo_add(void *p, size_t len); /* any memory of the program */
 void heap_undo_keep(void); /* what was allocated so far and is not freed stays, whatever comes */
+void heap_undo_keep_block(const void *p); /* the block that begins there stays, whatever comes */
 void heap_undo_commit(void);
 void heap_undo_abort(void);
+
+/* Blocks of another allocator than this one, where there is no heap, or from before there was.
+ * heap_undo_foreign() - release() is what frees them. Before any undo.
+ * heap_undo_alloc_foreign() - p was just allocated; returns it, or NULL: no memory for a note
+ * heap_undo_free_foreign() - true: p is freed at the end; false: there is no undo, free it now */
+void heap_undo_foreign(void (*release)(void *p));
+void *heap_undo_alloc_foreign(void *p);
+bool heap_undo_free_foreign(void *p);
+
+extern _Thread_local bool heap_undo_is_active __attribute__((tls_model("initial-exec")));
 
 /* heap_begin_epoch() - from now on pages are clean again; threads may be in the heap. It makes the
  * heap one that is sparing of pages: a block older than this call goes back to its slab and not to

@@ -11,6 +11,9 @@
  * gets it, and none of its bytes changes. That would be half an operation in an image; but no
  * epoch holds half a transaction. For the same reason the log need not be in the heap: it is the
  * thread's own anonymous memory, and so a fork gives the child its own.
+ *
+ * Blocks that are not the heap's are noted likewise, but have no states: who frees one twice in a
+ * block is found by their own allocator.
  */
 #include "undo.h"
 
@@ -25,7 +28,7 @@
 
 #define CHUNK_BYTES ((size_t)65536)
 
-enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE, NOTE_KEPT };
+enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE, NOTE_KEPT, NOTE_FOREIGN, NOTE_FOREIGN_FREE };
 
 struct note {
 	void *p;
@@ -44,7 +47,10 @@ struct undo_chunk {
 	size_t newest; /* where the newest note is; 0: there is none */
 };
 
+_Thread_local bool heap_undo_is_active __attribute__((tls_model("initial-exec")));
 _Thread_local struct undo undo_self __attribute__((tls_model("initial-exec")));
+
+static void (*release_foreign)(void *p);
 
 static struct undo_chunk *chunk_new(size_t size)
 {
@@ -133,16 +139,43 @@ void undo_note_free(void *p)
 		slot_state_set(state_of(heap_span_of(p), p), SLOT_LIVE);
 }
 
+/* The newest note for which `is_it` says so; NULL: there is none. */
+static struct note *note_find(bool (*is_it)(const struct note *note, const void *p), const void *p)
+{
+	for (struct undo_chunk *chunk = undo_self.newest; chunk; chunk = chunk->older)
+		for (size_t at = chunk->newest; at != 0;) {
+			struct note *note = (struct note *)((char *)chunk + at);
+			at = note->before;
+			if (is_it(note, p))
+				return note;
+		}
+	return NULL;
+}
+
+static bool note_is_foreign_free(const struct note *note, const void *p)
+{
+	return note->kind == NOTE_FOREIGN_FREE && note->p == p;
+}
+
 static bool note_is_of_live_block(const struct note *note)
 {
+	if (note->kind == NOTE_FOREIGN)
+		return !note_find(note_is_foreign_free, note->p);
 	return note->kind == NOTE_ALLOC &&
 	       slot_is_live(state_of(heap_span_of(note->p), note->p));
+}
+
+static bool note_is_live_block_at(const struct note *note, const void *p)
+{
+	return note->p == p && note_is_of_live_block(note);
 }
 
 static void note_commit(const struct note *note)
 {
 	if (note->kind == NOTE_FREE)
 		block_release(note->p);
+	else if (note->kind == NOTE_FOREIGN_FREE)
+		release_foreign(note->p);
 }
 
 static void note_abort(const struct note *note)
@@ -151,7 +184,9 @@ static void note_abort(const struct note *note)
 		memcpy(note->p, note->bytes, note->len);
 		return;
 	}
-	if (note->kind == NOTE_KEPT)
+	if (note->kind == NOTE_FOREIGN)
+		release_foreign(note->p);
+	if (note->kind != NOTE_ALLOC && note->kind != NOTE_FREE)
 		return;
 	struct layout_span *span = heap_span_of(note->p);
 	uint8_t *slot_state = state_of(span, note->p);
@@ -168,10 +203,10 @@ static void note_abort(const struct note *note)
 
 static void undo_end(void (*each)(const struct note *note))
 {
-	if (!undo_self.is_active)
+	if (!heap_undo_is_active)
 		return;
 	inside_enter();
-	undo_self.is_active = false;
+	heap_undo_is_active = false;
 	tcache_resume();
 	notes_consume(each);
 	inside_leave();
@@ -179,21 +214,21 @@ static void undo_end(void (*each)(const struct note *note))
 
 int heap_undo_begin(void)
 {
-	if (undo_self.is_active)
+	if (heap_undo_is_active)
 		return 0;
 	if (!undo_self.newest && !chunk_new(CHUNK_BYTES))
 		return -ENOMEM;
 	inside_enter();
 	if (heap_is_there())
 		tcache_suspend();
-	undo_self.is_active = true;
+	heap_undo_is_active = true;
 	inside_leave();
 	return 0;
 }
 
 int heap_undo_add(void *p, size_t len)
 {
-	if (!undo_self.is_active)
+	if (!heap_undo_is_active)
 		return -EINVAL;
 	struct note *note = note_new(NOTE_BYTES, p, len);
 	if (!note)
@@ -213,6 +248,34 @@ void heap_undo_keep(void)
 		}
 }
 
+void heap_undo_keep_block(const void *p)
+{
+	struct note *note = p && heap_undo_is_active ? note_find(note_is_live_block_at, p) : NULL;
+
+	if (note)
+		note->kind = NOTE_KEPT;
+}
+
+void heap_undo_foreign(void (*release)(void *p))
+{
+	release_foreign = release;
+}
+
+void *heap_undo_alloc_foreign(void *p)
+{
+	if (!p || !heap_undo_is_active || note_new(NOTE_FOREIGN, p, 0))
+		return p;
+	release_foreign(p);
+	return NULL;
+}
+
+bool heap_undo_free_foreign(void *p)
+{
+	if (heap_undo_is_active)
+		(void)note_new(NOTE_FOREIGN_FREE, p, 0); /* no memory for it: the block is lost */
+	return heap_undo_is_active;
+}
+
 void heap_undo_commit(void)
 {
 	undo_end(note_commit);
@@ -225,7 +288,7 @@ void heap_undo_abort(void)
 
 void undo_reset(void)
 {
-	undo_self.is_active = false;
+	heap_undo_is_active = false;
 	while (undo_self.newest)
 		chunk_drop();
 }

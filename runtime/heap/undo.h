@@ -10,16 +10,16 @@
 
 struct undo_chunk;
 
-/* A thread's notes. Outside of an undo there are none; one chunk is kept for the next. */
+/* A thread's notes. Outside of an undo (heap_undo_is_active) there are none; one chunk is kept for
+ * the next. */
 struct undo {
-	bool is_active;
 	struct undo_chunk *newest;
 };
 extern _Thread_local struct undo undo_self __attribute__((tls_model("initial-exec")));
 
 HEAP_INLINE bool undo_is_active(void)
 {
-	return undo_self.is_active;
+	return heap_undo_is_active;
 }
 
 /* undo_note_alloc() - a block is LIVE now, or NULL; returns it, or NULL: no memory for the note */

@@ -2,12 +2,17 @@
  * DESIGN 1.3: an abort gives ranges that were added their bytes back at once, stores not added stay,
  * and later hsk_add calls return -ECANCELED. From the first hsk_add on, frees take effect at the
  * commit, blocks allocated are freed by the abort, and realloc copies. HSK_ABORT() leaves its block.
+ * All of that without a pool too; and what libc allocates for itself in a block stays: a message
+ * printed before the abort once left stdout with a buffer that was given out again.
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: all => signal SIGKILL
  * run: look
  * inert: all
  */
+#include <malloc.h>
+#include <stdio.h>
+
 #include "step.h"
 
 HSK_KEEP static int added, not_added;
@@ -78,6 +83,44 @@ static void blocks_follow(void)
 	free(during);
 }
 
+static void copies_of_strings_follow(void)
+{
+	const struct mallinfo2 before = mallinfo2();
+
+	for (int i = 0; i < 1000; i++)
+		HSK_TX {
+			MUST(hsk_add(&added, sizeof(added)) == 0);
+			MUST(strcmp(hide(strdup("a string that is copied")), "a string that is copied") == 0);
+			MUST(strlen(hide(strndup("and cut", 3))) == 3);
+			hsk_abort();
+		}
+	MUST(mallinfo2().uordblks < before.uordblks + 32000);
+}
+
+static void what_libc_has_stays(void)
+{
+	enum { COUNT = 64, BYTES = 4096 };
+	char *blocks[COUNT];
+
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		MUST(printf("the first use of stdout\n") > 0);
+		MUST(setenv("SET_IN_A_BLOCK", "it stays", 1) == 0);
+		hsk_abort();
+	}
+	for (int i = 0; i < COUNT; i++) {
+		blocks[i] = malloc(i % 2 ? BYTES : BYTES / 4);
+		memset(blocks[i], 'x', BYTES / 4);
+	}
+	MUST(printf("the next one\n") > 0);
+	MUST(strcmp(getenv("SET_IN_A_BLOCK"), "it stays") == 0);
+	for (int i = 0; i < COUNT; i++) {
+		for (int j = 0; j < BYTES / 4; j++)
+			MUST(blocks[i][j] == 'x');
+		free(blocks[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	step_begin(argc, argv);
@@ -87,8 +130,10 @@ int main(int argc, char **argv)
 	}
 	bytes_come_back();
 	the_outermost_is_aborted();
+	what_libc_has_stays();
+	blocks_follow();
+	copies_of_strings_follow();
 	if (hsk_checkpoint(-1) == 0) {
-		blocks_follow();
 		HSK_TX_DURABLE { MUST(hsk_add(&added, sizeof(added)) == 0); added = 9; hsk_abort(); }
 		step_kill();
 	}
