@@ -47,6 +47,8 @@ static void status_to_page(struct control *control, const struct control_status 
 	control->lifelong_locks = status->lifelong_locks;
 	memcpy(control->why, status->why, sizeof(control->why));
 	control->why[sizeof(control->why) - 1] = 0;
+	memcpy(control->lifelong, status->lifelong, sizeof(control->lifelong));
+	control->lifelong[sizeof(control->lifelong) - 1] = 0;
 }
 
 /* Requests to a dead owner get no epoch; far behind any number somebody may still wait for. */
@@ -219,12 +221,14 @@ static void status_of_page(const struct control *page, struct control_status *st
 	status->commit = page->commit;
 	status->lifelong_locks = page->lifelong_locks;
 	memcpy(status->why, page->why, sizeof(status->why));
+	memcpy(status->lifelong, page->lifelong, sizeof(status->lifelong));
 }
 
 static bool is_sane(const struct control *page)
 {
 	return page->pid > 0 && memchr(page->program, 0, sizeof(page->program)) &&
-	       memchr(page->why, 0, sizeof(page->why)) && page->state <= CONTROL_VETOED &&
+	       memchr(page->why, 0, sizeof(page->why)) &&
+	       memchr(page->lifelong, 0, sizeof(page->lifelong)) && page->state <= CONTROL_VETOED &&
 	       page->durability <= DURABILITY_CACHE && page->keep <= KEEP_PROCESS;
 }
 

@@ -41,6 +41,7 @@ struct control_status {
 	struct control_counters counters;
 	struct control_times pause, commit;
 	uint32_t lifelong_locks;
+	char lifelong[384];     /* who holds them, and where they were taken */
 	char why[192];          /* why not OK, or who delays a cut; "": nothing to say */
 };
 

@@ -234,7 +234,8 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    480     4  bits: of which of the next three the length is known; the keeper's (keep=process)
  *    484     4  reserved
  *    488    24  lengths of the files that were descriptors 0 to 2 when the program was killed
- *    512  3584  reserved
+ *    512   384  who holds lifelong locks, and where they were taken; zero-terminated
+ *    896  3200  reserved
  */
 enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
 
@@ -288,7 +289,8 @@ struct control {
 	uint32_t outputs_known;
 	uint32_t reserved0;
 	uint64_t output_bytes[3];
-	uint8_t reserved[3584];
+	char lifelong[384];
+	uint8_t reserved[3200];
 };
 static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
 static_assert(offsetof(struct control, seq) == 8, "on media");
@@ -302,7 +304,8 @@ static_assert(offsetof(struct control, counters) == 176, "on media");
 static_assert(offsetof(struct control, doorbell) == 268, "on media");
 static_assert(offsetof(struct control, why) == 288, "on media");
 static_assert(offsetof(struct control, output_bytes) == 488, "on media");
-static_assert(offsetof(struct control, reserved) == 512, "on media");
+static_assert(offsetof(struct control, lifelong) == 512, "on media");
+static_assert(offsetof(struct control, reserved) == 896, "on media");
 
 /*
  * ---- Locks ----

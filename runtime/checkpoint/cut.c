@@ -363,36 +363,78 @@ static void name_thread(struct line *line, const struct cut_thread *thread)
 	line_add(line, ")");
 }
 
+static void name_hold(struct line *line, const struct cut_hold *hold)
+{
+	line_add(line, " holds lock 0x");
+	line_add_number(line, (uintptr_t)hold->lock, 16);
+	line_add(line, ", taken at ");
+	place_add(line, hold->site);
+}
+
 static void name_culprit(struct line *line, const struct cut_thread *thread)
 {
 	name_thread(line, thread);
 	if (thread->tx_depth != 0) {
 		line_add(line, " stays in its HSK_TX");
-	} else if (thread->hold_count != 0) {
-		const uint32_t last = thread->hold_count - 1;
-		line_add(line, " holds lock 0x");
-		line_add_number(line, (uintptr_t)thread->holds[last].lock, 16);
-		line_add(line, ", taken at ");
-		place_add(line, thread->holds[last].site);
+	} else if (thread->hold_count != 0 && !cut_is_outside(thread)) {
+		name_hold(line, &thread->holds[thread->hold_count - 1]);
 	} else {
 		line_add(line, " does not stop");
 	}
 }
 
+/* Who is in a section is waited for; others could have been stopped, had it been for them alone. */
+static const struct cut_thread *find_culprit(void)
+{
+	const struct cut_thread *culprit = NULL;
+
+	for (uint32_t i = 0; i < thread_top(); i++) {
+		const struct cut_thread *thread = thread_at(i);
+		if (!thread || is_taken(thread))
+			continue;
+		if (!cut_is_outside(thread))
+			return thread;
+		culprit = culprit ? culprit : thread;
+	}
+	return culprit;
+}
+
 static int give_up(struct cut_report *report)
 {
 	struct line line = line_in(report->culprit, sizeof(report->culprit));
+	const struct cut_thread *culprit = find_culprit();
 
 	if (cut_shared.is_overfull)
 		line_add(&line, "there are, or were, too many threads");
-	for (uint32_t i = 0; i < thread_top() && !line.len; i++) {
-		const struct cut_thread *thread = thread_at(i);
-		if (thread && !is_taken(thread))
-			name_culprit(&line, thread);
-	}
+	else if (culprit)
+		name_culprit(&line, culprit);
 	if (!line.len)
 		line_add(&line, "a thread that is not known to libc does not stop");
 	return CUT_E_GIVEN_UP;
+}
+
+/* What the threads change meanwhile makes it a hold of a moment ago, at worst. */
+static const struct cut_hold *find_lifelong(const struct cut_thread *thread)
+{
+	const uint32_t count = __atomic_load_n(&thread->hold_count, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < count && i < CUT_HOLDS_MAX; i++)
+		if (__atomic_load_n(&thread->holds[i].number, __ATOMIC_RELAXED) <= thread->lifelong)
+			return &thread->holds[i];
+	return NULL;
+}
+
+void cut_name_lifelong(struct line *line)
+{
+	for (uint32_t i = 0; i < thread_top(); i++) {
+		const struct cut_thread *thread = thread_at(i);
+		const struct cut_hold *hold = thread ? find_lifelong(thread) : NULL;
+		if (!hold)
+			continue;
+		line_add(line, line->len ? "; " : "");
+		name_thread(line, thread);
+		name_hold(line, hold);
+	}
 }
 
 int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)

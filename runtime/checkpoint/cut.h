@@ -169,3 +169,8 @@ struct cut_report {
 #define CUT_E_DEADLOCK 2
 int cut_stop(uint64_t interval_ns, struct cut_report *ret_report);
 void cut_release(struct cut_report *report);
+
+/* cut_name_lifelong() - the threads that hold locks for life now, and one such lock of each, as far
+ * as the line reaches */
+struct line;
+void cut_name_lifelong(struct line *line);

@@ -114,6 +114,10 @@ static void set_why(struct report *report, const char *why)
 
 void report_cut(struct report *report, const struct cut_report *cut, int status)
 {
+	if (report->status.lifelong_locks != cut->lifelong) {
+		struct line line = line_in(report->status.lifelong, sizeof(report->status.lifelong));
+		cut_name_lifelong(&line);
+	}
 	report->status.lifelong_locks = cut->lifelong;
 	report->status.counters.forced += cut->forced;
 	if (cut->forced && !report->told_forced) {

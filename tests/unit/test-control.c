@@ -49,6 +49,7 @@ static struct control_status full_status(void)
 		.counters = {.epochs = 1, .forced = 2, .given_up = 3, .skipped = 4, .pages = 5,
 			     .log_bytes = 6, .user_bytes = 7, .home_bytes = 8},
 		.pause = {9, 10, 11}, .commit = {12, 13, 14}, .lifelong_locks = 15,
+		.lifelong = "thread 7 (name) holds lock 0x8",
 		.why = "the disk is full",
 	};
 	return status;

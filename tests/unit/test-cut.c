@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "line.h"
 #include "os.h"
 
 /* In a process of its own: Criterion's has a thread that we know nothing of. */
@@ -429,7 +430,16 @@ CUT_TEST(has_records_for_any_number_of_threads_one_after_the_other)
 
 /* ---- Locks for life ---- */
 
-static _Atomic bool is_held_for_life;
+static _Atomic bool is_held_for_life, was_named;
+
+static bool is_named_for_life(void)
+{
+	char text[128];
+	struct line line = line_in(text, sizeof(text));
+
+	cut_name_lifelong(&line);
+	return strncmp(text, "thread ", 7) == 0 && strstr(text, " holds lock 0x");
+}
 
 static void *hold_for_life(void *argument)
 {
@@ -444,6 +454,7 @@ static void *hold_for_life(void *argument)
 		change(worker);
 		unlock(&lock_within);
 	}
+	was_named = is_named_for_life();
 	unlock(&for_life);
 	return NULL;
 }
@@ -458,11 +469,13 @@ CUT_TEST(waits_for_a_lock_a_second_and_then_for_those_within)
 	worker_count++;
 	while (!is_held_for_life)
 		sleep_us(100);
+	CHILD_MUST(!is_named_for_life());
 	cut_many(&cutting);
 	CHILD_MUST(cutting.torn == 0);
 	CHILD_MUST(cutting.moved == 0);
 	CHILD_MUST(cutting.taken == 200);
 	CHILD_MUST(cutting.last.lifelong == 1);
+	CHILD_MUST(was_named && !is_named_for_life());
 }
 
 static void *hold_and_wait_for_events(void *argument)
@@ -530,12 +543,27 @@ static void *stay_in_tx(void *argument)
 	return NULL;
 }
 
+static _Atomic bool is_outside;
+
+/* Could be stopped at any time, and is not waited for. */
+static void *run_outside(void *argument)
+{
+	(void)cut_thread();
+	is_outside = true;
+	while (!is_over)
+		continue;
+	return NULL;
+}
+
 CUT_TEST(gives_up_and_names_who_stays_in_a_transaction)
 {
 	struct cut_report report;
-	pthread_t thread;
+	pthread_t outside, thread;
 
 	cut_open_here();
+	CHILD_MUST(pthread_create(&outside, NULL, run_outside, NULL) == 0);
+	while (!is_outside)
+		sleep_us(100);
 	CHILD_MUST(pthread_create(&thread, NULL, stay_in_tx, NULL) == 0);
 	while (!is_held_for_life)
 		sleep_us(100);
@@ -547,6 +575,7 @@ CUT_TEST(gives_up_and_names_who_stays_in_a_transaction)
 	CHILD_MUST(sum_of_all() > before);
 	may_leave = true;
 	is_over = true;
+	pthread_join(outside, NULL);
 	pthread_join(thread, NULL);
 	pthread_join(workers[0].thread, NULL);
 }

@@ -209,7 +209,8 @@ static void info_print_keeping(const struct info *info)
 	else
 		text_print_field("interval", "none: epochs only when asked for");
 	if (status->lifelong_locks)
-		text_print_field("lifelong locks", "%u", status->lifelong_locks);
+		text_print_field("lifelong locks", "%u%s%s", status->lifelong_locks,
+				 status->lifelong[0] ? ": " : "", status->lifelong);
 }
 
 static void info_print_epochs(const struct info *info)
@@ -280,6 +281,8 @@ static void info_add_epochs(struct json_object *object, const struct info *info)
 	if (info->owner.is_known) {
 		text_add_number(object, "interval_us", info->owner.page.status.interval_ns / 1000);
 		text_add_number(object, "lifelong_locks", info->owner.page.status.lifelong_locks);
+		if (info->owner.page.status.lifelong[0])
+			text_add_json(object, "lifelong", info->owner.page.status.lifelong);
 	}
 	text_add_number(object, "log_bytes", info->log_bytes);
 }
