@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAP_MAGIC UINT64_C(0x3150414548534b48) /* "HKSHEAP1" */
+/* Another one with each change of what is below: an older heap is refused, not misread. */
+#define HEAP_MAGIC UINT64_C(0x3250414548534b48) /* "HKSHEAP2" */
 #define HEAP_PAGE_SHIFT 12
 #define HEAP_PAGE_BYTES (UINT64_C(1) << HEAP_PAGE_SHIFT)
 
