@@ -290,6 +290,24 @@ class Check(Kept):
         self.assertEqual(len(self.check(1, "--deep")["findings"]), 2)
         self.check(0) # without --deep nobody looks into what is only the program's
 
+    def test_pages_that_count_as_zeros(self):
+        """A page nobody has kept anything in has no checksum, and its home is mapped as it is."""
+        made = self.make("merged")
+        at = self.unused_page(made)
+        self.flip(at + 100, 1, f"page {(at - made['heap']) // 4096} of heap", "--deep", offset=at)
+
+    def unused_page(self, made):
+        """One whose entry in the table of checksums is 0."""
+        with open(self.path("pool"), "rb") as file:
+            file.seek(made["extent-4"])
+            sums = struct.unpack("<1024Q", file.read(8192))
+        return made["heap"] + sums.index(0) * 4096
+
+    def test_reserved_bytes_of_the_head(self):
+        self.make()
+        for at in [12288, 65535, 65536, (2 << 20) - 1]:
+            self.flip(at, 1, "reserved head", offset=at & ~7)
+
     def page_of(self, made, name, region):
         start = {"heap": made["heap"], "libkept.so": made["globals"], "region table": made["table"]}
         return f"page {(made[name] - start[region]) // 4096} of {region}"

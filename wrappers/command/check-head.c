@@ -60,7 +60,7 @@ static void head_check_control(struct check *check)
 static void head_check_reserved(struct check *check)
 {
 	for (uint64_t at = LAYOUT_CONTROL_OFFSET + LAYOUT_BLOCK_BYTES;
-	     at < LAYOUT_HEAD_WRITTEN_BYTES; at += LAYOUT_BLOCK_BYTES) {
+	     at < LAYOUT_HEAD_BYTES; at += LAYOUT_BLOCK_BYTES) {
 		uint64_t words[LAYOUT_BLOCK_BYTES / sizeof(uint64_t)];
 		if (!head_read(check, "reserved head", at, words, sizeof(words)))
 			return;
