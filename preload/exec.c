@@ -9,7 +9,9 @@
  *
  * Under keep=process what an image holds is the program before: the new one is told by the keeper's
  * note that it has become another, begins an image of its own, and that is what a resume starts.
- * Killed between the two, the first program of the chain starts afresh.
+ * Killed between the two, the first program of the chain starts afresh. One that cannot be kept
+ * (successor.c) gets nothing of ours but the pool's lock, and info says why; a resume goes on from
+ * just before it.
  *
  * Nothing is allocated: the entries were saved in static memory, and the new environment is an
  * array on the stack.
@@ -18,6 +20,7 @@
 
 #include <alloca.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +31,7 @@
 #include "os.h"
 #include "process/process.h"
 #include "say.h"
+#include "successor.h"
 
 #define SAVED_BYTES 32768
 #define SAVED_ENTRIES 16
@@ -43,7 +47,9 @@ static size_t saved_len;
 static char *saved_entries[SAVED_ENTRIES];
 static unsigned saved_count;
 static const char *saved_preload;
-static char keeper_entry[32]; /* of the exec that is under way; keep=process */
+/* Of the exec that is under way; keep=process */
+static char keeper_entry[32];
+static bool is_unkept;
 
 static int (*next_execve)(const char *, char *const *, char *const *);
 static int (*next_execvpe)(const char *, char *const *, char *const *);
@@ -151,7 +157,7 @@ static bool is_owner(void)
 /* Not where children inherit (HEAPSAKE_CHILDREN): there the environment has it all. */
 static bool gives_pool(void)
 {
-	return saved_count && is_owner();
+	return saved_count && is_owner() && !is_unkept;
 }
 
 /* The new program was given a pool, or told to do without, by whoever calls. */
@@ -212,13 +218,13 @@ static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 	*ret_envp = NULL;
 }
 
-/* keep=heap: what the program leaves behind is what the pool holds. It goes on if there is no such
- * program, so this is not the end of its epochs. */
+/* LEAVE() - the call that makes us another program, whose file is opened to be looked at */
+ * goes on if there is no such program, so this is not the end of its epochs. */
 static void take_epoch(void)
 {
 	const int errno_before = errno;
 
-	if (is_owner() && committer_is_open() && !process_is_kept)
+	if (is_owner() && committer_is_open() && (!process_is_kept || is_unkept))
 		committer_checkpoint(LAST_EPOCH_MS);
 	errno = errno_before;
 }
@@ -235,16 +241,56 @@ static void hand_over(void)
 	line_add_number(&line, (unsigned)fd, 10);
 }
 
+/* With an offset of its own; -errno */
+static int open_again(int fd)
+{
+	char path[32];
+	struct line line = line_in(path, sizeof(path));
+
+	line_add(&line, "/proc/self/fd/");
+	line_add_number(&line, (unsigned)fd, 10);
+	return successor_open(AT_FDCWD, path);
+}
+
+static int open_at(int directory, const char *path)
+{
+	return path[0] ? successor_open(directory, path) : open_again(directory);
+}
+
+/* A file to look at, or -1: nobody asks. */
+#define LOOKED_AT(opened) (is_owner() && process_is_kept ? (opened) : -1)
+
+/* Only the lock is left, so that info is about a running program, and nobody else becomes it. */
+static void leave_behind(const struct successor *successor)
+{
+	char why[192];
+	struct line line = line_in(why, sizeof(why));
+
+	line_add(&line, "it has become ");
+	line_add(&line, successor->path);
+	line_add(&line, ", which ");
+	line_add(&line, successor->unkept);
+	committer_veto(why);
+	os_fcntl(preload.pool.fd, F_SETFD, NULL);
+	say(SAY_WARN, preload.pool.path, "the program becomes %s, which %s; no epoch is taken any more, "
+	    "and a resume goes on from here", successor->path, successor->unkept);
+}
+
 /* The signal that stops threads outlives an exec if it is pending, and its handler does not: nobody
  * may send it any more. */
-static bool hold_committer(void)
+static bool hold_committer(int program)
 {
 	const int errno_before = errno;
 	const bool is_held = is_owner() && committer_is_open();
+	struct successor successor;
 
+	successor_look(program, &successor);
+	is_unkept = successor.unkept;
 	take_epoch();
 	if (is_held)
 		committer_hold();
+	if (is_held && is_unkept)
+		leave_behind(&successor);
 	errno = errno_before;
 	return is_held;
 }
@@ -254,6 +300,11 @@ static int go_on(bool is_held, int result)
 {
 	const int errno_before = errno;
 
+	if (is_held && is_unkept) {
+		os_fcntl(preload.pool.fd, F_SETFD, (void *)FD_CLOEXEC);
+		committer_veto(NULL);
+	}
+	is_unkept = false;
 	if (is_held) {
 		if (keeper_entry[0])
 			enter_take_back();
@@ -264,9 +315,9 @@ static int go_on(bool is_held, int result)
 	return result;
 }
 
-/* LEAVE() - the call that makes us another program */
-#define LEAVE(call) ({ \
-		const bool is_held_ = hold_committer(); \
+/* LEAVE() - the call that makes us another program, whose file it opens to look at it */
+#define LEAVE(opened, call) ({ \
+		const bool is_held_ = hold_committer(LOOKED_AT(opened)); \
 		go_on(is_held_, call); \
 	})
 
@@ -298,32 +349,32 @@ static int go_on(bool is_held, int result)
 
 INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return LEAVE(next_execve(path, argv, ENVIRONMENT(envp)));
+	return LEAVE(successor_open(AT_FDCWD, path), next_execve(path, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int execv(const char *path, char *const argv[])
 {
-	return LEAVE(next_execve(path, argv, ENVIRONMENT(environ)));
+	return LEAVE(successor_open(AT_FDCWD, path), next_execve(path, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execvp(const char *file, char *const argv[])
 {
-	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(environ)));
+	return LEAVE(successor_find(file), next_execvpe(file, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(envp)));
+	return LEAVE(successor_find(file), next_execvpe(file, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return LEAVE(next_fexecve(fd, argv, ENVIRONMENT(envp)));
+	return LEAVE(open_again(fd), next_fexecve(fd, argv, ENVIRONMENT(envp)));
 }
 
 INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return LEAVE(next_execveat(dir, path, argv, ENVIRONMENT(envp), flags));
+	return LEAVE(open_at(dir, path), next_execveat(dir, path, argv, ENVIRONMENT(envp), flags));
 }
 
 INTERPOSE int execl(const char *path, const char *arg, ...)
@@ -332,7 +383,7 @@ INTERPOSE int execl(const char *path, const char *arg, ...)
 	va_start(rest, arg);
 	char **argv = ARGUMENTS(arg, rest);
 	va_end(rest);
-	return LEAVE(next_execve(path, argv, ENVIRONMENT(environ)));
+	return LEAVE(successor_open(AT_FDCWD, path), next_execve(path, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execlp(const char *file, const char *arg, ...)
@@ -341,7 +392,7 @@ INTERPOSE int execlp(const char *file, const char *arg, ...)
 	va_start(rest, arg);
 	char **argv = ARGUMENTS(arg, rest);
 	va_end(rest);
-	return LEAVE(next_execvpe(file, argv, ENVIRONMENT(environ)));
+	return LEAVE(successor_find(file), next_execvpe(file, argv, ENVIRONMENT(environ)));
 }
 
 INTERPOSE int execle(const char *path, const char *arg, ...)
@@ -351,5 +402,5 @@ INTERPOSE int execle(const char *path, const char *arg, ...)
 	char **argv = ARGUMENTS(arg, rest);
 	char *const *envp = va_arg(rest, char *const *);
 	va_end(rest);
-	return LEAVE(next_execve(path, argv, ENVIRONMENT(envp)));
+	return LEAVE(successor_open(AT_FDCWD, path), next_execve(path, argv, ENVIRONMENT(envp)));
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 void main_init(void);       /* finds libc's own; before main */
-/* main_set_environment() - what libc is going to take for the environment, and what main shall get */
+/* main_set_environment() - what libc will take for the environment, and what main shall get */
 void main_set_environment(char **libcs, char **stripped);
 bool main_has_begun(void);  /* the entry of main is reached: kept globals are restored */
 bool main_has_ended(void);  /* main has returned, or exit() been called: nothing is kept any more */

@@ -55,8 +55,8 @@ struct config {
 /* config_from_environment() - parse envp; 0, or STATUS_USAGE with *ret_why filled */
 int config_from_environment(struct config *ret_config, char *const *envp, struct refusal *ret_why);
 
-/* config_strip_environment() - take HEAPSAKE_* and our LD_PRELOAD entry out of envp, in place; where
- * it begins from now on */
+/* config_strip_environment() - take HEAPSAKE_* and our LD_PRELOAD entry out of envp, in place;
+ * where it begins from now on */
 char **config_strip_environment(char **envp);
 /* config_own_preload() - our library's entry in a value of LD_PRELOAD; NULL: it is not there */
 const char *config_own_preload(const char *list, size_t *ret_len);

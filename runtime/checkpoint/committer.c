@@ -374,6 +374,12 @@ void committer_go_on(void)
 	engine_give();
 }
 
+void committer_veto(const char *why)
+{
+	report_veto(&self.report, why);
+	report_publish(&self.report, self.plan.checkpoint);
+}
+
 /* ---- Asking ---- */
 
 int committer_checkpoint(int timeout_ms)

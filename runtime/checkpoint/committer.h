@@ -106,6 +106,9 @@ void committer_note_unreadable(const void *start, size_t len);
  * until committer_go_on() by the same thread, which counts as parked meanwhile. */
 void committer_hold(void);
 void committer_go_on(void);
+/* committer_veto() - while it is held: info says so, until it goes on and makes an epoch; NULL: not
+ * any more */
+void committer_veto(const char *why);
 
 /* committer_end() - like committer_finish(), and its thread is gone on return; `why` is told */
 void committer_end(int timeout_ms, const char *why);
