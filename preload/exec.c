@@ -218,8 +218,8 @@ static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 	*ret_envp = NULL;
 }
 
-/* LEAVE() - the call that makes us another program, whose file is opened to be looked at */
- * goes on if there is no such program, so this is not the end of its epochs. */
+/* keep=heap, or nothing more will be kept: what the program leaves behind is what the pool holds.
+ * It goes on if there is no such program, so this is not the end of its epochs. */
 static void take_epoch(void)
 {
 	const int errno_before = errno;
@@ -315,7 +315,7 @@ static int go_on(bool is_held, int result)
 	return result;
 }
 
-/* LEAVE() - the call that makes us another program, whose file it opens to look at it */
+/* LEAVE() - the call that makes us another program; `opened` is its file, to be looked at */
 #define LEAVE(opened, call) ({ \
 		const bool is_held_ = hold_committer(LOOKED_AT(opened)); \
 		go_on(is_held_, call); \
