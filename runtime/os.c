@@ -250,6 +250,11 @@ int os_madvise(void *addr, size_t len, int advice)
 	return (int)os_syscall3(SYS_madvise, (long)addr, (long)len, advice);
 }
 
+int os_populate(void *addr, size_t len)
+{
+	return os_madvise(addr, len, 23); /* MADV_POPULATE_WRITE, of which older headers know nothing */
+}
+
 int os_mlock(const void *addr, size_t len, unsigned flags)
 {
 	return (int)os_syscall3(SYS_mlock2, (long)addr, (long)len, flags);

@@ -23,17 +23,13 @@
 #include "window-blocks.h"
 #include "window-range.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
-
 #define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 #define ANONYMOUS_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
 #define SIZE_MIN_BYTES (UINT64_C(64) << 20)
 #define HUGE_FROM_BYTES (UINT64_C(8) << 20) /* a small program stays small: no huge pages before */
 #define HOLES_MAX 1024 /* mappings; a process may have some 65000 */
 
-/* Does this kernel know MADV_POPULATE_WRITE? Set once, by anyone; a lost race costs one call. */
+/* Does this kernel know os_populate()? Set once, by anyone; a lost race costs one call. */
 static bool window_cannot_populate;
 
 /* Finds the first mapping in /proc/self/maps that overlaps [base, end). */
@@ -315,6 +311,6 @@ void window_populate(struct window *window, size_t offset, size_t len)
 {
 	if (window_cannot_populate)
 		return;
-	if (os_madvise(window->base + offset, len, MADV_POPULATE_WRITE) == -EINVAL)
+	if (os_populate(window->base + offset, len) == -EINVAL)
 		window_cannot_populate = true;
 }

@@ -63,7 +63,7 @@ static int branch_off(struct checkpoint *checkpoint)
 
 int checkpoint_attach(struct checkpoint *checkpoint)
 {
-	int error = prepare_writer(checkpoint);
+	int error = checkpoint->plan.only_region ? -EINVAL : prepare_writer(checkpoint);
 
 	if (!error && checkpoint->selected_epoch != checkpoint->epoch)
 		error = branch_off(checkpoint);

@@ -28,7 +28,8 @@ static int open_log(struct checkpoint *checkpoint, struct refusal *ret_why)
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, name,
 			      "cannot read the log: error %d; look at the disk", -error);
-	return recover_chain(&checkpoint->log, &checkpoint->annals, ret_why);
+	return recover_chain(&checkpoint->log, &checkpoint->annals, checkpoint->plan.only_region,
+			     ret_why);
 }
 
 static uint64_t max_of(uint64_t a, uint64_t b)

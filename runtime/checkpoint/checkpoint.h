@@ -39,6 +39,8 @@ struct checkpoint_plan {
 	uint64_t log_bytes;     /* merged when it is that long; twice that only when merging does not
 				 * help; 0: 64 MiB */
 	uint64_t bulk_pages;    /* zeros before, that an epoch may log; more go home first; 0: 512 */
+	uint32_t only_region;   /* of a reader: what the log says of others is not looked at, and their
+				 * pages are not to be had. 0: of all */
 	uint64_t step_pages;    /* merged in one step, besides its 5 ms; 0: 4096 */
 };
 

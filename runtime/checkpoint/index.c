@@ -14,6 +14,7 @@
 
 #define CAPACITY_MIN 256
 #define CAPACITY_KEPT 4096
+#define POPULATE_FROM_BYTES ((size_t)64 << 10)
 
 static size_t place_of(const struct index *index, uint64_t key)
 {
@@ -51,10 +52,20 @@ void index_expect(const struct index *index, uint64_t key)
 		__builtin_prefetch(&index->entries[place_of(index, key)]);
 }
 
+/* Entries come everywhere in it; looked at before it is stored to, a page takes two faults. */
+static void *new_entries(size_t bytes)
+{
+	void *memory = memory_new(bytes);
+
+	if (memory && bytes >= POPULATE_FROM_BYTES)
+		os_populate(memory, bytes);
+	return memory;
+}
+
 static int resize(struct index *index, size_t capacity)
 {
 	struct index bigger = {.capacity = capacity, .count = index->count};
-	void *memory = memory_new(capacity * sizeof(*bigger.entries));
+	void *memory = new_entries(capacity * sizeof(*bigger.entries));
 
 	if (!memory)
 		return -ENOMEM;

@@ -11,13 +11,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "os.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; before, the read takes the faults */
-#endif
 
 #define BLOCK_PAGES (LAYOUT_BLOCK_BYTES / sizeof(uint64_t))
 #define PIECE_PAGES 64u
@@ -72,7 +67,7 @@ static int read_block(struct checkpoint *checkpoint, uint64_t key, uint64_t coun
 		char *const at = ret_pages + i * LAYOUT_BLOCK_BYTES;
 		pages = piece_at(&block, i, count);
 		if (pages) {
-			os_madvise(at, pages * LAYOUT_BLOCK_BYTES, MADV_POPULATE_WRITE);
+			os_populate(at, pages * LAYOUT_BLOCK_BYTES); /* or the read takes the faults */
 			error = home_read(home, key + i, (unsigned)pages, &block.sums[i], at);
 			continue;
 		}

@@ -12,6 +12,7 @@
 
 #include "chain.h"
 #include "record.h"
+#include "region.h"
 
 #define PUSH_MANY 32u /* at once: most of their time is waiting for memory */
 #define DAMAGED "look at the disk; --epoch takes an older epoch"
@@ -37,20 +38,22 @@ static int push_entries(struct annals *annals, const struct annals_entry *entrie
 }
 
 /* 0, -EILSEQ or -ENOMEM. Those of an epoch that never became whole go when another begins. */
-static int enter_entries(struct annals *annals, const struct layout_record *record, bool is_new)
+static int enter_entries(struct annals *annals, uint32_t only_region,
+			 const struct layout_record *record, bool is_new)
 {
 	struct annals_entry entries[PUSH_MANY];
 	uint64_t at = 0, count = 0;
-	int more, error = 0;
+	int more = 1, error = 0;
 
 	if (is_new)
 		annals_rollback(annals);
 	do {
 		unsigned i = 0;
-		while ((more = record_next_entry(record, &at, &entries[i])) == 1 && ++i < PUSH_MANY)
-			;
+		while (i < PUSH_MANY && (more = record_next_entry(record, &at, &entries[i])) == 1) {
+			i += !only_region || region_id_of_key(entries[i].key) == only_region;
+			count++;
+		}
 		error = push_entries(annals, entries, i);
-		count += i;
 	} while (!error && more == 1);
 	annals_settle(annals, record->seq, record->offset);
 	if (error || more || count != record->entry_count)
@@ -60,7 +63,8 @@ static int enter_entries(struct annals *annals, const struct layout_record *reco
 	return 0;
 }
 
-int recover_chain(struct log *log, struct annals *annals, struct refusal *ret_why)
+int recover_chain(struct log *log, struct annals *annals, uint32_t only_region,
+		  struct refusal *ret_why)
 {
 	struct layout_trim place = log->anchor->sb.trim;
 	const struct layout_record *record;
@@ -69,7 +73,8 @@ int recover_chain(struct log *log, struct annals *annals, struct refusal *ret_wh
 
 	while ((found = chain_next(log, &place, &record)) == 1) {
 		const bool is_commit = record->flags & LAYOUT_RECORD_COMMIT;
-		const int error = enter_entries(annals, record, record->epoch != last);
+		const int error = enter_entries(annals, only_region, record,
+						record->epoch != last);
 		if (error == -ENOMEM) {
 			found = error;
 			break;

@@ -85,3 +85,39 @@ Test(regions, keeps_more_regions_than_a_program_has_modules)
 	checkpoint_close(engine);
 }
 
+
+/* Whoever wants to know how a process was started need not know of its million pages. */
+Test(regions, one_alone_can_be_read_and_then_nothing_written)
+{
+	static char others[PAGES][PAGE] __attribute__((aligned(4096)));
+	static char page[PAGE] __attribute__((aligned(64)));
+	struct region other = {
+		.id = 9, .page_count = PAGES, .home = LAYOUT_USE_REGIONS, .home_offset = UINT64_MAX,
+	};
+	struct checkpoint_plan one_plan = plan;
+	struct checkpoint_page pages[2 * PAGES];
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	for (unsigned i = 0; i < PAGES; i++) {
+		memset(memory[i], (int)(i + 1), PAGE);
+		memset(others[i], (int)(i + 101), PAGE);
+		pages[2 * i] = (struct checkpoint_page){region.id, i, memory[i]};
+		pages[2 * i + 1] = (struct checkpoint_page){9, i, others[i]};
+	}
+	cr_assert_eq(checkpoint_commit(engine, pages, 2 * PAGES, &epoch), 0);
+	cr_assert_eq(checkpoint_entry_count(engine), 2 * PAGES);
+	checkpoint_close(engine);
+	one_plan.only_region = 9;
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &one_plan, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+	cr_assert_eq(checkpoint_entry_count(engine), PAGES);
+	for (unsigned i = 0; i < PAGES; i++) {
+		cr_assert_eq(checkpoint_page(engine, 9, i, page), 0);
+		cr_assert_arr_eq(page, others[i], PAGE);
+	}
+	cr_assert_eq(checkpoint_attach(engine), -EINVAL);
+	checkpoint_close(engine);
+}

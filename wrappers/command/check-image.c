@@ -188,7 +188,7 @@ static void check_rest(struct check *check, struct image *image)
 int check_image(struct check *check, struct pool *pool, struct refusal *ret_why)
 {
 	static struct image image;
-	int status = image_open(&image, pool, ret_why);
+	int status = image_open(&image, pool, 0, ret_why);
 
 	if (status)
 		return status;

@@ -25,17 +25,20 @@ static uint64_t image_heap_pages(const struct layout_superblock *sb)
 	return sb->segment_bytes && sums < pages ? sums : pages;
 }
 
-static int image_open_engine(struct image *image, struct refusal *ret_why)
+static int image_open_engine(struct image *image, uint32_t only_region, struct refusal *ret_why)
 {
 	image->heap_pages = image_heap_pages(&image->pool->sb);
 	const size_t count = checkpoint_plan_regions(image->regions, image->pool->sb.keep,
 						     image->heap_pages);
-	const struct checkpoint_plan plan = {.regions = image->regions, .region_count = count};
+	const struct checkpoint_plan plan = {
+		.regions = image->regions, .region_count = count, .only_region = only_region,
+	};
 
 	return checkpoint_open(&image->checkpoint, &image->file.medium, &plan, ret_why);
 }
 
-int image_open(struct image *ret_image, struct pool *pool, struct refusal *ret_why)
+int image_open(struct image *ret_image, struct pool *pool, uint32_t only_region,
+	       struct refusal *ret_why)
 {
 	struct image *image = ret_image;
 
@@ -48,7 +51,7 @@ int image_open(struct image *ret_image, struct pool *pool, struct refusal *ret_w
 		return refuse(ret_why, STATUS_FAILED, pool->path,
 			      "cannot be opened again: %s; look at the limits",
 			      strerrordesc_np(-error));
-	status = image_open_engine(image, ret_why);
+	status = image_open_engine(image, only_region, ret_why);
 	if (status)
 		medium_file_close(&image->file);
 	else
@@ -87,7 +90,7 @@ static enum look image_look(struct pool *pool, image_reader *read, void *context
 {
 	struct image image;
 
-	*ret_status = image_open(&image, pool, ret_why);
+	*ret_status = image_open(&image, pool, 0, ret_why);
 	if (*ret_status)
 		return LOOK_FAILED;
 	const struct layout_trim trim = pool->sb.trim;

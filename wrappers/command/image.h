@@ -27,8 +27,10 @@ struct image {
 typedef int image_reader(void *context, struct image *image, struct refusal *ret_why);
 int image_read(struct pool *pool, image_reader *read, void *context, struct refusal *ret_why);
 
-/* image_open() - the same for a pool nobody can own meanwhile (POOL_CHECK) */
-int image_open(struct image *ret_image, struct pool *pool, struct refusal *ret_why);
+/* image_open() - the same for a pool nobody can own meanwhile (POOL_CHECK); of one region alone, if
+ * it is not 0, which is sooner done */
+int image_open(struct image *ret_image, struct pool *pool, uint32_t only_region,
+	       struct refusal *ret_why);
 void image_close(struct image *image);
 
 /* image_pages() - pages [first, first + count) of a region, verified; 0 or STATUS_CORRUPT */

@@ -13,13 +13,13 @@ int past_read_image(struct past *past, struct image *image, struct refusal *ret_
 {
 	const uint64_t bytes = CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES;
 
-	past->state = malloc(bytes);
+	past->state = calloc(1, bytes);
 	if (!past->state)
 		return refuse(ret_why, STATUS_LAUNCH, image->pool->path, "out of memory; try again");
-	int status = image_pages(image, CHECKPOINT_REGION_STATE, 0, CHECKPOINT_STATE_PAGES, past->state,
-				 ret_why);
-	if (status)
-		return status;
+	const int error = checkpoint_pages(image->checkpoint, CHECKPOINT_REGION_STATE, 0,
+					   CHECKPOINT_STATE_PAGES, past->state);
+	if (error)
+		return image_refuse_page(image, error, ret_why);
 	if (!past_parse(past, (struct ledger_reader){past->state, bytes, 0}))
 		return refuse(ret_why, STATUS_CORRUPT, image->pool->path,
 			      "epoch %llu does not say what was running; try an older one with --epoch=-1",
@@ -40,7 +40,7 @@ static int read_epoch(struct past *ret_past, struct pool *pool, int64_t epoch,
 		      struct refusal *ret_why)
 {
 	struct image image;
-	int status = image_open(&image, pool, ret_why);
+	int status = image_open(&image, pool, CHECKPOINT_REGION_STATE, ret_why);
 
 	if (status)
 		return status;
