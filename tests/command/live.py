@@ -64,6 +64,20 @@ class Live(Case):
             self.assertEqual(len(re.findall(r"(?m)^heapsake: .*: paused for \d+ us$", errors)) >= 3,
                              is_told, errors)
 
+    def test_children_that_see_home_are_named(self):
+        """Nothing is merged meanwhile (DESIGN 4.7): why the log grows must be found out somehow."""
+        words = [COMMAND, "run", "-q", "-s", "64M", "-p", "pool",
+                 os.path.join(PROGRAMS, "command-rooted")]
+        subprocess.run(words, cwd=self.dir, env=self.environ, check=True, stdout=subprocess.DEVNULL)
+        self.assertNotIn("why", self.info())
+        process = subprocess.Popen([*words, "on", "fork"], cwd=self.dir, env=self.environ,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.started.append(process)
+        self.addCleanup(process.stdout.close)
+        process.stdout.readline()
+        self.wait_for(lambda info: info["state"] == "OK" and
+                      "forked children" in info.get("why", ""))
+
     def test_an_idle_program_has_nothing_at_risk(self):
         self.keep(IDLE, "-i", "10ms")
         self.wait_for(lambda info: info["epoch"] > 0 and info["loss_ms"] == 0)

@@ -159,6 +159,9 @@ static void info_explain(struct info *info)
 		why = "its owner has forked: from then on its memory is private to it";
 	else if (!info->owner.is_there && pool_has_views(info->pool))
 		why = "forked children of its last owner still use its memory";
+	else if (!info->why[0] && keep_has_epochs((enum keep)info->pool->sb.keep) &&
+		 pool_has_views(info->pool))
+		why = "forked children see its home, so epochs stay in the log until they end";
 	else if (!info->owner.is_there && info->pool->sb.keep == KEEP_NONE)
 		why = "keep none: what its last program stored does not come back";
 	else if (info->has_ended)
