@@ -104,7 +104,9 @@ static void fill_from_status(struct hsk_info *info, const struct control_snapsho
 	info->loss_ms = status->dirty_unix_ns ? ms_since(since) : 0;
 	info->epochs = status->counters.epochs;
 	info->log_bytes = status->log_bytes;
-	info->state = status->state == CONTROL_OK ? HSK_STATE_OK : HSK_STATE_DEGRADED;
+	info->state = status->state == CONTROL_OK	? HSK_STATE_OK :
+		      status->state == CONTROL_VETOED	? HSK_STATE_VETOED :
+							  HSK_STATE_DEGRADED;
 	info->error = status->error;
 	info->durability = status->durability == DURABILITY_MEDIA ? HSK_DURABILITY_MEDIA :
 								    HSK_DURABILITY_CACHE;
@@ -121,7 +123,7 @@ static void fill(struct hsk_info *info)
 	info->open_bytes = preload.window.open_bytes;
 	if (!committer_is_open() || !preload.pool.control)
 		return;
-	info->keep = HSK_KEEP_HEAP;
+	info->keep = preload.keep == KEEP_PROCESS ? HSK_KEEP_PROCESS : HSK_KEEP_HEAP;
 	info->state = HSK_STATE_OK;
 	const uint64_t epoch = committer_epoch();
 	for (int tries = 0; tries < 1000; tries++) { /* an epoch is told a moment after it is durable */

@@ -219,6 +219,7 @@ enum hsk_state {
 	HSK_STATE_NONE = 0,     /* no pool that keeps anything */
 	HSK_STATE_OK = 1,
 	HSK_STATE_DEGRADED = 2, /* the last epoch stands, new ones fail: see error */
+	HSK_STATE_VETOED = 3,   /* the last epoch stands, there is what cannot be kept: `heapsake info` */
 };
 
 enum hsk_durability {
@@ -229,6 +230,7 @@ enum hsk_durability {
 enum hsk_keep_level {
 	HSK_KEEP_NOTHING = 0, /* no pool, or keep=none */
 	HSK_KEEP_HEAP = 2,
+	HSK_KEEP_PROCESS = 3,
 };
 
 struct hsk_info {

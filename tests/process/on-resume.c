@@ -1,4 +1,5 @@
-/* Is what was registered called after each resume, once each, and by then in another life? */
+/* Is what was registered called after each resume, once each, and by then in another life? And is
+ * the program told that it is a process that is kept? */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,6 +14,10 @@ static void called(void *argument)
 
 int main(void)
 {
+	struct hsk_info info = {.size = sizeof(info)};
+
+	if (hsk_info(&info) != 0 || info.keep != HSK_KEEP_PROCESS)
+		return 1;
 	if (hsk_on_resume(called, (void *)&calls) != 0 || hsk_on_resume(NULL, NULL) == 0)
 		return 1;
 	printf("ready %d\n", hsk_resumed());
