@@ -28,10 +28,9 @@ void ends_note_status(int status)
 
 void ends_now(int status)
 {
-	if (likely(!process_is_kept) || os_getpid() != preload.owner)
-		return;
 	left_tell();
-	process_ended(status);
+	if (unlikely(process_is_kept) && os_getpid() == preload.owner)
+		process_ended(status);
 }
 
 /* The list of libc's streams: an interface as old as they are, declared in no header. */

@@ -1,4 +1,4 @@
-/* The ends of a process that is kept: all nothing unless it is (keep=process). */
+/* The ends of a process that is kept (keep=process); of others, only whom they leave behind. */
 #pragma once
 
 void ends_note_status(int status); /* exit handlers are still to come */
