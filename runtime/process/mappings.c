@@ -237,6 +237,14 @@ static void take_over(struct mapping *mapping, const struct mappings *before)
 	mapping->is_kept = old->is_kept;
 }
 
+/* Where our library's .bss ends, as the linker knows. */
+static uint64_t own_end(void)
+{
+	extern char _end[] __attribute__((visibility("hidden")));
+
+	return ((uintptr_t)_end + OS_PAGE_BYTES - 1) & ~(uint64_t)(OS_PAGE_BYTES - 1);
+}
+
 /* Neighbours of our library's mappings are its own: by file. */
 static void mark_ours(struct mappings *now)
 {
@@ -249,8 +257,21 @@ static void mark_ours(struct mappings *now)
 	/* Its .bss has no file; ours may lie there, too. */
 	for (size_t i = 1; i < now->count; i++)
 		if (now->list[i - 1].is_ours && now->list[i].kind == MAPPING_ANONYMOUS &&
-		    now->list[i].start == now->list[i - 1].end)
+		    now->list[i].start == now->list[i - 1].end && now->list[i].start < own_end())
 			now->list[i].is_ours = true;
+}
+
+/* To the kernel, what the program maps right behind our .bss is one mapping with it; but no next
+ * process begins with that. Returns how many it is. */
+static unsigned split_behind_ours(struct mapping *mapping)
+{
+	const uint64_t end = own_end();
+
+	if (mapping->kind != MAPPING_ANONYMOUS || mapping->start >= end || mapping->end <= end)
+		return 1;
+	mapping[1] = mapping[0];
+	mapping[0].end = mapping[1].start = end;
+	return 2;
 }
 
 /* Nothing is mapped otherwise, and names were looked at not long ago. */
@@ -291,7 +312,7 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before)
 	now->parsed[now->text_len] = 0;
 	now->count = 0;
 	for (char *at = now->parsed, *end = at + now->text_len; at < end;) {
-		if (now->count == now->capacity / sizeof(struct mapping))
+		if (now->count + 1 >= now->capacity / sizeof(struct mapping))
 			error = grow((void **)&now->list, &now->capacity,
 				     now->capacity + TEXT_STEP, now->capacity);
 		if (error)
@@ -300,8 +321,8 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before)
 		at = parse_line(at, mapping);
 		if (is_left_out(mapping))
 			continue;
-		take_over(mapping, before);
-		now->count++;
+		for (unsigned parts = split_behind_ours(mapping); parts > 0; parts--)
+			take_over(&now->list[now->count++], before);
 	}
 	mark_ours(now);
 	mappings_look_into(0, 0);
