@@ -2,6 +2,7 @@
 is there, nothing is there that was never asked for, and what was changed together still agrees."""
 import os
 import socket
+import struct
 import subprocess
 import time
 
@@ -308,5 +309,69 @@ http {
         os.kill(life.process.pid, 15)
 
 
+class Datagrams:
+    """A client of a name server."""
+
+    QUESTION = (struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\4host\4test\0" +
+                struct.pack(">HH", 1, 1))
+    TRIES, PATIENCE_S = 60, 1
+
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.settimeout(self.PATIENCE_S)
+
+    def ask(self):
+        for _ in range(self.TRIES):
+            try:
+                self.socket.send(self.QUESTION)
+                return self.socket.recv(500)[-4:]
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+            except TimeoutError:
+                pass
+        raise Failure("dnsmasq does not answer")
+
+    def close(self):
+        self.socket.close()
+
+
+class Dnsmasq(Server):
+    """It closes every descriptor that it did not open, ours among them."""
+
+    name = "dnsmasq"
+    ADDRESS = bytes((10, 1, 2, 3))
+
+    def begin(self, place):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_port:
+            any_port.bind(("127.0.0.1", 0))
+            self.port = any_port.getsockname()[1]
+
+    def line(self, place):
+        return ["dnsmasq", "-k", "-p", str(self.port), "--no-resolv", "--no-hosts", "--no-daemon",
+                "--listen-address=127.0.0.1", "--bind-interfaces", "--conf-file=/dev/null",
+                "--address=/host.test/10.1.2.3", "--pid-file=", f"--user={place.user or 'root'}"]
+
+    def client(self, place, life):
+        return Datagrams(self.port)
+
+    def change(self, client, state):
+        self.check(client, state)
+
+    def flood(self, client, state):
+        pass
+
+    def remember(self, state):
+        pass
+
+    def check(self, client, state, is_after_start=False):
+        found = client.ask()
+        if found != self.ADDRESS:
+            raise WrongOutput(f"dnsmasq: {found}")
+
+    def quit(self, client, life):
+        os.kill(life.process.pid, 15)
+
+
 def programs():
-    return [Redis(), Memcached(), Nginx()]
+    return [Redis(), Memcached(), Nginx(), Dnsmasq()]
