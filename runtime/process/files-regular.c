@@ -41,9 +41,22 @@ static bool is_writable(const struct file_record *record)
 	return (record->status & O_ACCMODE) != O_RDONLY && !(record->status & O_PATH);
 }
 
+/* In /proc, of a process that will not be there in the next life. */
+static bool is_of_another(const char *link)
+{
+	int pid = 0;
+
+	if (!file_text_begins(link, "/proc/"))
+		return false;
+	for (link += strlen("/proc/"); *link >= '0' && *link <= '9'; link++)
+		pid = pid * 10 + (*link - '0');
+	return pid != 0 && pid != os_getpid();
+}
+
 static bool claims(const struct file_look *look)
 {
 	return (S_ISREG(look->st.st_mode) || S_ISDIR(look->st.st_mode)) && look->link[0] == '/' &&
+	       !is_of_another(look->link) &&
 	       !(look->st.st_nlink == 0 && file_text_begins(look->link, "/memfd:"));
 }
 

@@ -87,6 +87,23 @@ def main():
 main()
 """
 
+# What is open in /proc of a child is nowhere in the next life: no epoch falls between open and close.
+WATCHER = """\
+import subprocess
+def work(number):
+    for n in range(60000): number = (number * 16807 + n) % 2147483647
+    return number
+child, number = None, 1
+for step in range(50):
+    if not child or child.poll() is not None: child = subprocess.Popen(["sleep", "1000"])
+    with open(f"/proc/{child.pid}/stat") as stat:
+        number = work(number)
+        stat.read()
+    number = work(number)
+    print(step, number, flush=True)
+child.kill(); child.wait()
+"""
+
 
 def programs():
     return [
@@ -94,4 +111,5 @@ def programs():
         script("jobs", ["bash"], JOBS),
         script("subprocess", ["/usr/bin/python3"], SUBPROCESS),
         script("pool", ["/usr/bin/python3"], POOL),
+        script("watcher", ["/usr/bin/python3"], WATCHER),
     ]
