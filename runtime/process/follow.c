@@ -192,7 +192,7 @@ static int note_again(const struct span *notes, unsigned count, const struct spa
 	return error;
 }
 
-int follow_meet(void)
+static int take_in(bool is_still)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
 	struct span notes[NOTES], opened;
@@ -201,7 +201,7 @@ int follow_meet(void)
 	const unsigned count = take_notes(notes, &opened);
 
 	mappings_look_into(opened.start, opened.end);
-	const int status = mappings_read(next, now());
+	const int status = mappings_read(next, now(), is_still);
 
 	if (status < 0)
 		return note_again(notes, count, &opened, status);
@@ -214,6 +214,16 @@ int follow_meet(void)
 		renew(&notes[i]);
 	track_join(self.track);
 	return 0;
+}
+
+int follow_meet(void)
+{
+	return take_in(true);
+}
+
+void follow_look(void)
+{
+	take_in(false);
 }
 
 /* Else the first epoch finds out by itself, page by page. */

@@ -21,8 +21,10 @@ void follow_note(uint64_t start, uint64_t end);
  * own. Likewise */
 void follow_note_opened(uint64_t start, uint64_t end);
 
-/* follow_meet() - take in what is mapped now. 0 or -errno: try again */
+/* follow_meet() - take in what is mapped now, and nobody maps anything meanwhile. 0 or -errno: try
+ * again. follow_look() - threads run: what it misses the next meet finds */
 int follow_meet(void);
+void follow_look(void);
 
 /* follow_know() - what is there now is what the last epoch has of it; nobody stores to it yet */
 void follow_know(uint64_t start, uint64_t end);

@@ -89,6 +89,11 @@ void mapped_note(void)
 		noted.count = count;
 }
 
+void mapped_forget(void)
+{
+	noted.count = 0;
+}
+
 static bool is_as_noted(unsigned i, const struct fact *fact)
 {
 	return i < noted.count && memcmp(&noted.facts[i], fact, sizeof(*fact)) == 0;

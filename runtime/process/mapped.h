@@ -7,8 +7,9 @@
 
 #include <stdbool.h>
 
-/* mapped_note() - remember what is mapped now */
+/* mapped_note() - remember what is mapped now; mapped_forget() - nothing is noted any more */
 void mapped_note(void);
+void mapped_forget(void);
 
 /* mapped_is_as_noted() - every mapping is where it was, of the same bytes and with the same
  * protection; names are not looked at. false: something has changed, or nobody can tell */

@@ -291,19 +291,21 @@ static bool is_same_text(const struct mappings *one, const struct mappings *othe
 	return one->text_len == other->text_len && memcmp(one->text, other->text, one->text_len) == 0;
 }
 
-int mappings_read(struct mappings *ret_now, const struct mappings *before)
+int mappings_read(struct mappings *ret_now, const struct mappings *before, bool is_still)
 {
 	struct mappings *now = ret_now;
 	const bool may_be_same = before && before->text && !was_any_opened(before);
 
 	if (may_be_same && is_all_as_it_was())
 		return mappings_look_into(0, 0), MAPPINGS_SAME;
+	mapped_forget();
 	int error = read_text(now);
 	if (error)
 		return error;
+	if (is_still) /* or else it is not what the text says */
+		mapped_note();
 	if (may_be_same && is_same_text(before, now))
 		return mappings_look_into(0, 0), MAPPINGS_SAME;
-	mapped_note();
 	if (now->parsed_capacity < now->text_capacity)
 		error = grow((void **)&now->parsed, &now->parsed_capacity, now->text_capacity, 0);
 	if (error)

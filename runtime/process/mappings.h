@@ -52,10 +52,10 @@ struct mappings {
 };
 
 /* mappings_read() - what is there now, after what was there before (NULL: nothing), from which
- * facts that cost time are taken over. 0; MAPPINGS_SAME: nothing has changed, ret_now is
- * no list; -errno */
+ * facts that cost time are taken over; is_still: nobody maps anything meanwhile. 0; MAPPINGS_SAME:
+ * nothing has changed, ret_now is no list; -errno */
 #define MAPPINGS_SAME 1
-int mappings_read(struct mappings *ret_now, const struct mappings *before);
+int mappings_read(struct mappings *ret_now, const struct mappings *before, bool is_still);
 
 /* mappings_look_into() - something there could be written for a while: the next mappings_read()
  * asks anew which read-only mappings of files have pages of their own now */

@@ -143,9 +143,8 @@ void process_fork_end(void)
 
 static void prepare(void)
 {
-	/* Threads run: what it misses, the cut's own look finds. */
 	lock_acquire(&looks);
-	follow_meet();
+	follow_look();
 	files_prepare();
 	settings_prepare();
 	lock_release(&looks);

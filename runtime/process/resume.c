@@ -183,7 +183,7 @@ int process_check(struct refusal *ret_why)
 	int error = load_mappings();
 
 	if (!error)
-		error = mappings_read(&self.now, NULL);
+		error = mappings_read(&self.now, NULL, false);
 	if (error)
 		return refuse_damage(process_self.plan.pool, error, ret_why);
 	int status = check_machine(ret_why);

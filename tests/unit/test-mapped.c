@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "process/mapped.h"
+#include "process/mappings.h"
 
 #define PAGE 4096ul
 
@@ -47,6 +48,19 @@ Test(mapped, stores_change_nothing)
 	cr_assert(mapped_is_as_noted());
 	cr_assert_eq(madvise(place, PAGE, MADV_DONTNEED), 0);
 	cr_assert(mapped_is_as_noted());
+}
+
+/* A thread may map something between the text and the note: the list would be believed though it
+ * is not what was noted. */
+Test(mapped, a_list_made_while_threads_run_is_not_believed)
+{
+	static struct mappings lists[2];
+
+	for (int i = 0; i < 4; i++) /* they take memory for themselves */
+		cr_assert_eq(mappings_read(&lists[i % 2], NULL, true), 0);
+	cr_assert(mapped_is_as_noted());
+	cr_assert_eq(mappings_read(&lists[0], NULL, false), 0);
+	cr_assert_not(mapped_is_as_noted());
 }
 
 Test(mapped, what_comes_and_goes_is_seen)
