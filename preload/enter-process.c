@@ -77,6 +77,7 @@ static int open_process(struct refusal *ret_why)
 		.checkpoint = engine.checkpoint,
 		.pool = preload.pool.path,
 		.note = &self.note,
+		.note_fd = &self.note_fd,
 	}, arguments->argc, arguments->argv, arguments->envp);
 
 	if (error == -E2BIG)

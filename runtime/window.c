@@ -202,6 +202,13 @@ static int grow_private(struct window *window, size_t offset, size_t len)
 	return error;
 }
 
+/* For `info`. */
+static void tell_open(const struct window *window)
+{
+	if (window->pool && window->pool->control)
+		control_set_heap(window->pool->control, window->open_bytes);
+}
+
 int window_grow(struct window *window, size_t offset, size_t len)
 {
 	struct window before;
@@ -221,8 +228,8 @@ int window_grow(struct window *window, size_t offset, size_t len)
 		error = grow_shared(window, offset, len);
 	if (error)
 		memcpy(window, &before, sizeof(before));
-	else if (window->pool && window->pool->control)
-		control_set_heap(window->pool->control, window->open_bytes);
+	else
+		tell_open(window);
 	return error;
 }
 
@@ -286,6 +293,8 @@ int window_show_home(struct window *window, size_t offset, size_t len)
 		error = window_range_add(window, offset, end);
 	if (!error && end > window->home_end)
 		window->home_end = end;
+	if (!error)
+		tell_open(window);
 	return error;
 }
 

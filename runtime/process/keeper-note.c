@@ -11,10 +11,42 @@
 #include <sys/prctl.h>
 
 #include "os.h"
+#include "ours.h"
 
 #ifndef CAP_CHECKPOINT_RESTORE
 #define CAP_CHECKPOINT_RESTORE 40
 #endif
+
+/* A lock of the process's own: no child has it, and the kernel takes it away before it hangs up the
+ * terminal and tells who waits. */
+static struct flock lock_of_note(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+}
+
+int keeper_hold_note(int fd)
+{
+	struct flock lock = lock_of_note();
+
+	return os_fcntl(fd, F_SETLK, &lock);
+}
+
+static bool is_held(int fd)
+{
+	struct flock lock = lock_of_note();
+
+	return os_fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static bool was_held OURS;
+
+bool keeper_is_gone(int fd)
+{
+	struct keeper_note found;
+
+	return was_held && !is_held(fd) && os_pread_all(fd, &found, sizeof(found), 0) == 0 &&
+	       found.magic == KEEPER_MAGIC;
+}
 
 bool keeper_read_note(int fd, struct keeper_note *ret_note)
 {
@@ -27,6 +59,7 @@ bool keeper_read_note(int fd, struct keeper_note *ret_note)
 	note.command[KEEPER_COMMAND_BYTES - 1] = 0;
 	note.pool[KEEPER_PATH_BYTES - 1] = 0;
 	os_fcntl(fd, F_SETFD, (void *)FD_CLOEXEC); /* children shall not see it */
+	was_held = is_held(fd);
 	*ret_note = note;
 	return true;
 }

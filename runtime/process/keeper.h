@@ -47,6 +47,12 @@ bool keeper_read_note(int fd, struct keeper_note *ret_note);
 int keeper_hand_note(int *fd, const struct keeper_note *note);
 void keeper_take_note(int fd, const struct keeper_note *note);
 
+/* keeper_hold_note() - by the keeper: as long as it lives and has fd open, it is there.
+ * keeper_is_gone() - who holds the note is no more: its program is about to be killed, and what it
+ * still does is not what it wanted to do. false: it is there, or none has ever held it */
+int keeper_hold_note(int fd); /* 0 or -errno */
+bool keeper_is_gone(int fd);
+
 /* keeper_return_right() - the calling thread may no longer choose tids, nor can what it execs: as
  * if the program had been started without a keeper. For each thread, the last that is made
  * included. Raw system calls only. 0 or -errno */

@@ -45,6 +45,24 @@ static struct {
 	unsigned count; /* 0: nothing is noted */
 } noted OURS;
 
+static struct {
+	uint64_t start, end;
+} left_out OURS;
+
+void mapped_leave_out(uint64_t start, uint64_t end)
+{
+	left_out.start = start;
+	left_out.end = end;
+}
+
+/* To where what begins here is none of the program's; 0: it is. */
+static uint64_t end_of_ours(uint64_t start)
+{
+	if (ours_has(start))
+		return OURS_ZONE_END;
+	return start >= left_out.start && start < left_out.end ? left_out.end : 0;
+}
+
 /* Goes through all mappings until hear() has enough; false: that, or the kernel does not say. */
 static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *ret_count)
 {
@@ -53,14 +71,20 @@ static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *r
 	uint64_t at = 0;
 	unsigned count = 0;
 
-	for (;; count++) {
+	for (;;) {
 		struct query query = {.size = sizeof(query), .flags = QUERY_COVERING_OR_NEXT,
 				      .address = at};
 		if (!error)
 			error = os_ioctl(fd, QUERY, &query);
-		if (error || !hear(count, &query.found))
+		if (error)
+			break;
+		at = end_of_ours(query.found.start);
+		if (at) /* they come and go with every epoch */
+			continue;
+		if (!hear(count, &query.found))
 			break;
 		at = query.found.end;
+		count++;
 	}
 	if (fd >= 0)
 		os_close(fd);

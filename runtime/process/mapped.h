@@ -1,11 +1,16 @@
 /*
- * Mapped: is everything mapped as it was? Asked in each pause, so it must cost next to nothing.
+ * Mapped: is everything of the program's mapped as it was? Asked in each pause, so it must cost
+ * next to nothing.
  *
  * One thread at a time. No errno, no TLS, no malloc.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* mapped_leave_out() - what is mapped there does not count, as what is in our zone does not */
+void mapped_leave_out(uint64_t start, uint64_t end);
 
 /* mapped_note() - remember what is mapped now; mapped_forget() - nothing is noted any more */
 void mapped_note(void);

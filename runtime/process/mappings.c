@@ -29,6 +29,7 @@ void mappings_leave_out(uint64_t start, uint64_t end)
 {
 	left_out.start = start;
 	left_out.end = end;
+	mapped_leave_out(start, end);
 }
 
 static struct {

@@ -90,6 +90,13 @@ static void stage_directory(uint64_t page, const char *bytes)
 	committer_stage(CHECKPOINT_REGION_DIRECTORY, page, bytes);
 }
 
+/* Then a shell, say, whose terminal was hung up with it, ends by itself before it is killed: that is
+ * nothing it wanted, and no life is to begin with it. */
+static bool is_keeper_gone(void)
+{
+	return keeper_is_gone(*process_self.plan.note_fd);
+}
+
 static bool describe(bool has_changes, char why[192])
 {
 	const unsigned next = 1 - process_self.newest;
@@ -98,6 +105,8 @@ static bool describe(bool has_changes, char why[192])
 	struct launched_record *launched = write_ledger(&writer);
 	const size_t before = process_self.lens[next];
 
+	if (is_keeper_gone())
+		ledger_veto(&writer, "its keeper is gone", NULL);
 	if (writer.veto[0]) {
 		struct line line = line_in(why, 192);
 		line_add(&line, writer.veto);
@@ -253,7 +262,7 @@ int process_find_child(void)
 /* A forked child ends alone. */
 void process_ended(int status)
 {
-	if (!process_is_kept)
+	if (!process_is_kept || is_keeper_gone())
 		return;
 	process_self.status = status;
 	process_self.has_ended = true;

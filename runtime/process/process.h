@@ -22,6 +22,7 @@ struct process_plan {
 	struct checkpoint *checkpoint;
 	const char *pool;              /* its path, for messages */
 	const struct keeper_note *note;
+	const int *note_fd; /* where it is read, which may change */
 };
 
 extern const struct committer_memory process_memory;

@@ -63,6 +63,18 @@ Test(mapped, a_list_made_while_threads_run_is_not_believed)
 	cr_assert_not(mapped_is_as_noted());
 }
 
+Test(mapped, what_is_left_out_does_not_count)
+{
+	mapped_leave_out((uintptr_t)place + 2 * PAGE, (uintptr_t)place + 10 * PAGE);
+	cr_assert_eq(mprotect(place + 2 * PAGE, 8 * PAGE, PROT_READ), 0);
+	must_be_seen("its borders");
+	cr_assert_eq(munmap(place + 4 * PAGE, PAGE), 0);
+	cr_assert_eq(mprotect(place + 6 * PAGE, PAGE, PROT_NONE), 0);
+	cr_assert(mapped_is_as_noted());
+	cr_assert_eq(munmap(place + 12 * PAGE, PAGE), 0);
+	must_be_seen("behind it");
+}
+
 Test(mapped, what_comes_and_goes_is_seen)
 {
 	cr_assert_eq(munmap(place, PAGE), 0);

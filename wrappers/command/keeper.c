@@ -360,7 +360,7 @@ static void keeper_let_go(const struct keeper *keeper)
 	dup2(null, 1);
 	const int *outputs = keeper->life->outputs;
 	close_all_but((int[]){0, 1, 2, keeper->socket, keeper->signal_fd, outputs[0], outputs[1],
-			      outputs[2]}, 8);
+			      outputs[2], keeper->life->note_fd}, 9);
 }
 
 int keeper_run(struct life *life)
@@ -375,6 +375,8 @@ int keeper_run(struct life *life)
 	life->gid = getegid();
 	life_remember_outputs(life);
 	int error = keeper_take_signals(&keeper);
+	if (!error)
+		error = keeper_hold_note(life->note_fd);
 	if (!error)
 		error = keeper_start(&keeper);
 	if (error) {
