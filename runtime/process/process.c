@@ -90,8 +90,8 @@ static void stage_directory(uint64_t page, const char *bytes)
 	committer_stage(CHECKPOINT_REGION_DIRECTORY, page, bytes);
 }
 
-/* Then a shell, say, whose terminal was hung up with it, ends by itself before it is killed: that is
- * nothing it wanted, and no life is to begin with it. */
+/* Then a shell, say, whose terminal was hung up with it, ends by itself before it is killed: that
+ * is nothing it wanted, and no life is to begin with it. */
 static bool is_keeper_gone(void)
 {
 	return keeper_is_gone(*process_self.plan.note_fd);
