@@ -9,12 +9,15 @@
  *
  * usage: kv SOCKET      (unix). Lines: SET key value | GET key | DEL key | COUNT
  */
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,17 +45,26 @@ static struct entry *find(const char *key)
 	return entry;
 }
 
-static void set(const char *key, const char *value)
+/* false: no memory, and nothing has changed */
+static bool set(const char *key, const char *value)
 {
 	struct entry *entry = find(key);
+	struct entry *added = entry ? NULL : calloc(1, sizeof(*added) + strlen(key) + 1);
+	char *copy = strdup(value);
 
-	if (!entry) {
-		entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
-		strcpy(entry->key, key);
-		HASH_ADD_STR(table, key, entry);
+	if (!copy || !(entry || added)) {
+		free(copy);
+		free(added);
+		return false;
+	}
+	if (added) {
+		strcpy(added->key, key);
+		HASH_ADD_STR(table, key, added);
+		entry = added;
 	}
 	free(entry->value);
-	entry->value = strdup(value);
+	entry->value = copy;
+	return true;
 }
 
 static void delete(const char *key)
@@ -69,16 +81,18 @@ static void delete(const char *key)
 /* NULL: remove it */
 static void change(const char *key, const char *value, char *answer)
 {
+	bool is_done = true;
+
 	HSK_TX_DURABLE {
 		pthread_mutex_lock(&lock);
 		if (value)
-			set(key, value);
+			is_done = set(key, value);
 		else
 			delete(key);
 		pthread_mutex_unlock(&lock);
 	}
-	const int status = hsk_status();
-	snprintf(answer, LINE_BYTES, status == 0 ? "OK\n" : "not durable: %s\n", strerror(-status));
+	const int status = is_done ? hsk_status() : -ENOMEM;
+	snprintf(answer, LINE_BYTES, status == 0 ? "OK\n" : "not kept: %s\n", strerror(-status));
 }
 
 static void look(const char *key, char *answer)
@@ -141,11 +155,13 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct stat there;
 
 	if (argc != 2 || strlen(argv[1]) >= sizeof(address.sun_path))
 		return fprintf(stderr, "usage: kv SOCKET\n"), 2;
 	strcpy(address.sun_path, argv[1]);
-	unlink(argv[1]);
+	if (lstat(argv[1], &there) == 0 && S_ISSOCK(there.st_mode)) /* of an earlier life */
+		unlink(argv[1]);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 16))
 		return perror(argv[1]), 1;
 	fprintf(stderr, "kv: %u keys\n", HASH_COUNT(table));

@@ -81,8 +81,10 @@ int main(int argc, char **argv)
 {
 	struct log *log = log_open();
 
-	if (argc >= 2 && strcmp(argv[1], "append") == 0)
-		return append_lines(log, argc > 2 ? atol(argv[2]) : 256) ? 1 : 0;
+	const long every = argc > 2 ? atol(argv[2]) : 256;
+
+	if (argc >= 2 && strcmp(argv[1], "append") == 0 && every > 0)
+		return append_lines(log, every) ? 1 : 0;
 	if (argc == 2 && strcmp(argv[1], "walk") == 0)
 		return log_walk(log), 0;
 	if (argc == 2 && strcmp(argv[1], "rewind") == 0)

@@ -376,7 +376,8 @@ static int recording_open(const char *path, bool is_replay, uint64_t *seed)
 	}
 	unsigned long found;
 	if (pread(fd, header, HEADER_BYTES, 0) != HEADER_BYTES ||
-	    sscanf(header, "seed %lu", &found) != 1 || (game && found != game->seed))
+	    header[HEADER_BYTES - 1] != '\n' || sscanf(header, "seed %lu", &found) != 1 ||
+	    (game && found != game->seed))
 		return fprintf(stderr, "%s: not of this game\n", path), exit(1), -1;
 	if (!is_replay && ftruncate(fd, HEADER_BYTES + (game ? (off_t)game->tick : 0)))
 		return perror(path), exit(1), -1;
@@ -406,6 +407,13 @@ static void record_key(int fd, char key)
 		perror("recording");
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: pm_invaders [--record FILE] [--seed N] | --replay FILE "
+			"[--pace MICROSECONDS] | --state\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -424,11 +432,12 @@ int main(int argc, char **argv)
 		case 's': is_state = true; break;
 		case 'n': seed = strtoull(optarg, NULL, 10) % 1000000000; break;
 		case 'p': pace_us = atol(optarg); break;
-		default:
-			fprintf(stderr, "usage: pm_invaders [--record FILE] [--seed N] | --replay FILE "
-					"[--pace MICROSECONDS] | --state\n");
-			return 2;
+		default: return usage();
 		}
+	if (optind < argc || (replay && record))
+		return usage();
+	if (!replay && !is_state && !(isatty(0) && isatty(1)))
+		return fprintf(stderr, "pm_invaders: no terminal to play at; see --replay\n"), 1;
 	if (is_state)
 		return game ? print_state(true), 0 : (puts("no game yet"), 1);
 	const int tape = replay || record ? recording_open(replay ? replay : record, replay, &seed) : -1;

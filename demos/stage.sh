@@ -7,7 +7,7 @@ set -u
 command_path=${DEMO_COMMAND:?run this as demos/run NAME}
 demos=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PATH=$(dirname "$command_path"):${DEMO_PROGRAMS-}:$demos:$PATH
-place=$(mktemp -d -t heapsake-demo-XXXXXX)
+place=$(mktemp -d -t heapsake-demo-XXXXXX) || exit 1
 started=()
 
 leave() {

@@ -57,6 +57,7 @@ def program_of(keeper):
 class Load:
     def __init__(self):
         self.acknowledged = []  # when, for the keys 1, 2, 3, ...
+        self.found = 0  # the keys that were there after the last kill
 
     def set_keys(self, path, seconds):
         """Until the time is over; returns whether the server is still there."""
@@ -125,6 +126,8 @@ def cycle(load, options, keeper):
     connect(options.socket).close()
     resumed = time.monotonic()
     count = load.verify(options.socket)
+    assert count >= load.found, f"{count} keys are there, and {load.found} were an epoch before"
+    load.found = count
     acknowledged = len(load.acknowledged)
     age_ms = (killed - load.acknowledged[count - 1]) * 1000 if count else 0
     print(f"  killed after {acknowledged} acknowledged keys; it answers again "
@@ -147,6 +150,7 @@ def main():
     try:
         for _ in range(options.kills):
             keeper = cycle(load, options, keeper)
+        assert load.found, "no key was ever there again"
     finally:
         keeper.terminate()
         keeper.wait(20)

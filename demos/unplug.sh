@@ -17,7 +17,7 @@ claim "what is there is the state of one instant, a beginning of what was acknow
 
 # go_on NAME COMMAND...: run it until it ends by itself, killed twice on the way; output to NAME.out
 go_on() {
-	local name=$1 kills=0 status
+	local name=$1 kills=0 status resumed
 	shift
 	: >"$name.out"
 	while :; do
@@ -29,8 +29,9 @@ go_on() {
 		fi
 		wait $!
 		status=$?
-		printf '    killed %d times, it ended with status %d\n' $kills $status
-		return $((status != 0 || kills == 0))
+		resumed=$(grep -c "^heapsake: resumed .*/$name.pool " errors)
+		printf '    killed %d times, resumed %d times, it ended with status %d\n' $kills "$resumed" $status
+		return $((status != 0 || kills == 0 || resumed < kills))
 	done
 }
 
