@@ -17,7 +17,7 @@ claim "what is there is the state of one instant, a beginning of what was acknow
 
 # go_on NAME COMMAND...: run it until it ends by itself, killed twice on the way; output to NAME.out
 go_on() {
-	local name=$1 kills=0 status resumed
+	local name=$1 kills=0 status resumed began=${EPOCHREALTIME/[^0-9]/}
 	shift
 	: >"$name.out"
 	while :; do
@@ -30,7 +30,8 @@ go_on() {
 		wait $!
 		status=$?
 		resumed=$(grep -c "^heapsake: resumed .*/$name.pool " errors)
-		printf '    killed %d times, resumed %d times, it ended with status %d\n' $kills "$resumed" $status
+		printf '    killed %d times, resumed %d times, it ended with status %d after %d ms\n' $kills \
+			"$resumed" $status $(((${EPOCHREALTIME/[^0-9]/} - began) / 1000))
 		return $((status != 0 || kills == 0 || resumed < kills))
 	done
 }
