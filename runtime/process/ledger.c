@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "line.h"
+#include "os.h"
 #include "ours.h"
 
 struct ledger_head {
@@ -20,7 +21,15 @@ static size_t padded(size_t len)
 }
 
 /* Where records go that are not wanted: their writers need no second way. Never read. */
-static char nowhere[LEDGER_RECORD_MAX] __attribute__((aligned(8))) OURS;
+static void *nowhere(void)
+{
+	static void *memory OURS;
+
+	if (!memory)
+		memory = os_reserve(LEDGER_RECORD_MAX);
+	CHECK(!os_is_error(memory));
+	return memory;
+}
 
 void *ledger_put(struct ledger_writer *writer, enum ledger_kind kind, size_t len)
 {
@@ -30,7 +39,7 @@ void *ledger_put(struct ledger_writer *writer, enum ledger_kind kind, size_t len
 	if (wanted + sizeof(struct ledger_head) > writer->capacity - writer->len)
 		ledger_veto(writer, "more to describe than there is room for", NULL);
 	if (writer->veto[0])
-		return nowhere;
+		return nowhere();
 	struct ledger_head *head = (void *)(writer->bytes + writer->len);
 	memset(head, 0, wanted + sizeof(*head)); /* and the end behind it */
 	*head = (struct ledger_head){kind, (uint32_t)len};

@@ -55,8 +55,7 @@ void mapped_leave_out(uint64_t start, uint64_t end)
 	left_out.end = end;
 }
 
-/* To where what begins here is none of the program's; 0: it is. */
-static uint64_t end_of_ours(uint64_t start)
+uint64_t mapped_end_of_ours(uint64_t start)
 {
 	if (ours_has(start))
 		return OURS_ZONE_END;
@@ -78,7 +77,7 @@ static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *r
 			error = os_ioctl(fd, QUERY, &query);
 		if (error)
 			break;
-		at = end_of_ours(query.found.start);
+		at = mapped_end_of_ours(query.found.start);
 		if (at) /* they come and go with every epoch */
 			continue;
 		if (!hear(count, &query.found))

@@ -9,8 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* mapped_leave_out() - what is mapped there does not count, as what is in our zone does not */
+/* mapped_leave_out() - what is mapped there is none of the program's, as what is in our zone is
+ * not: set once. mapped_end_of_ours() - to where what begins here is none; 0: it is the
+ * program's */
 void mapped_leave_out(uint64_t start, uint64_t end);
+uint64_t mapped_end_of_ours(uint64_t start);
 
 /* mapped_note() - remember what is mapped now; mapped_forget() - nothing is noted any more */
 void mapped_note(void);

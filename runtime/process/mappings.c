@@ -22,17 +22,6 @@
 #define NAMES_HOLD_NS UINT64_C(1000000000)
 
 static struct {
-	uint64_t start, end;
-} left_out OURS;
-
-void mappings_leave_out(uint64_t start, uint64_t end)
-{
-	left_out.start = start;
-	left_out.end = end;
-	mapped_leave_out(start, end);
-}
-
-static struct {
 	uint64_t start, end; /* empty: nothing to look into */
 } opened OURS;
 
@@ -164,8 +153,7 @@ static bool is_kernels(const struct mapping *mapping)
 
 static bool is_left_out(const struct mapping *mapping)
 {
-	return is_kernels(mapping) || ours_has(mapping->start) ||
-	       (mapping->start >= left_out.start && mapping->start < left_out.end);
+	return is_kernels(mapping) || mapped_end_of_ours(mapping->start);
 }
 
 /* ---- What costs time ---- */

@@ -67,9 +67,6 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 /* mapping_is_same() - of the same bytes, where both are */
 bool mapping_is_same(const struct mapping *one, const struct mapping *other);
 
-/* The ranges of ours that are not in the zone: set once. */
-void mappings_leave_out(uint64_t start, uint64_t end);
-
 /* Into the ledger, and back: the next one, whose path lies in the ledger; false: there is none. */
 void mappings_save(const struct mappings *mappings, struct ledger_writer *writer);
 bool mappings_load_next(struct ledger_reader *reader, struct mapping *ret_mapping);

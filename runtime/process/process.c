@@ -17,7 +17,7 @@
 #include "follow.h"
 #include "launched.h"
 #include "lock.h"
-#include "mappings.h"
+#include "mapped.h"
 #include "os.h"
 #include "ours.h"
 #include "process-parts.h"
@@ -197,8 +197,8 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 	process_self.ledgers[1] = os_reserve(STATE_BYTES);
 	if (os_is_error(process_self.ledgers[0]) || os_is_error(process_self.ledgers[1]))
 		return -ENOMEM;
-	mappings_leave_out((uintptr_t)plan->window->base,
-			   (uintptr_t)plan->window->base + plan->window->size_bytes);
+	mapped_leave_out((uintptr_t)plan->window->base,
+			 (uintptr_t)plan->window->base + plan->window->size_bytes);
 	int error = launched_open(plan->note, argc, argv, envp);
 	if (!error)
 		error = advice_open();

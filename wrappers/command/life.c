@@ -59,7 +59,7 @@ static int compare_numbers(const void *a, const void *b)
 
 void close_all_but(const int *kept, unsigned count)
 {
-	int sorted[9];
+	int sorted[CLOSE_KEPT_MAX];
 	unsigned first = 0;
 
 	for (unsigned i = 0; i < count; i++)

@@ -97,5 +97,6 @@ int namespaces_put_clocks_forward(const struct life *life);
 /* process_first_child() - the eldest child a process has; 0: none */
 pid_t process_first_child(pid_t pid);
 
-/* close_all_but() - every descriptor but these; those below 0 are none */
+#define CLOSE_KEPT_MAX 9
+/* close_all_but() - every descriptor but these, CLOSE_KEPT_MAX at most; those below 0 are none */
 void close_all_but(const int *kept, unsigned count);
