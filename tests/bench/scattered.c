@@ -1,12 +1,13 @@
 /*
  * How long does an epoch hold a program up? This one keeps a heap of blocks, of which so many pages,
- * here and there, are active: each is stored to once in an interval, evenly over time; in a thread
- * of its own it asks for an epoch at the end of each interval. It never sleeps: it reads the clock between any two stores, and
- * the longest it did not get to read it is what it saw of the epoch, of page faults and of the machine.
+ * here and there or all together, are active: each is stored to once in an interval, evenly over
+ * time; in a thread of its own it asks for an epoch at the end of each interval. It never sleeps: it
+ * reads the clock between any two stores, and the longest it did not get to read it is what it saw
+ * of the epoch, of page faults and of the machine.
  * Epochs are asked for, and do not come by themselves, so that the first load is one epoch and not
  * in everybody's p99.
  *
- * usage: scattered MIB ACTIVE_PERCENT INTERVAL_MS EPOCHS
+ * usage: scattered MIB ACTIVE_PERCENT INTERVAL_MS EPOCHS [together]
  *
  * Says "loaded BYTES" when the heap is durable, then, after EPOCHS intervals, "done PAGES P50 P99 MAX":
  * pages stored to in an interval, and the longest gaps of the intervals in us. Goes on storing until
@@ -56,13 +57,14 @@ static void load(size_t bytes)
 	}
 }
 
-/* So many of all pages, each as likely as the other. */
-static void choose_active(double percent)
+/* So many of all pages, each as likely as the other; or, together, the first ones. In random order. */
+static void choose_active(double percent, bool is_together)
 {
-	const size_t pages = block_count * (BLOCK_BYTES / PAGE);
+	const size_t all = block_count * (BLOCK_BYTES / PAGE);
 
-	active_count = (size_t)((double)pages * percent / 100);
+	active_count = (size_t)((double)all * percent / 100);
 	bench_check(active_count > 0, "no page would be active");
+	const size_t pages = is_together ? active_count : all;
 	active = malloc(pages * sizeof(*active));
 	bench_check(active != NULL, "no memory");
 	for (size_t i = 0; i < pages; i++) {
@@ -141,7 +143,7 @@ int main(int argc, char **argv)
 	bench_check(epochs && epochs <= INTERVALS_MAX, "1 to 4096 epochs");
 	const double stores_per_us = (double)(bytes / PAGE) * percent / 100 / interval_us;
 	load(bytes);
-	choose_active(percent);
+	choose_active(percent, argc > 5 && strcmp(argv[5], "together") == 0);
 	hsk_checkpoint(-1);
 	printf("loaded %zu\n", block_count * (BLOCK_BYTES + sizeof(*blocks)));
 	fflush(stdout);
