@@ -29,6 +29,7 @@
 #define RETAIN_NS UINT64_C(10000000000)
 #define SKIPS_MAX 2
 #define LAST_TEND_NS 200000000
+#define END_LOOK_NS 100000000
 #define COMPARED_RUNS 50 /* times as long as it stands, where every page is copied meanwhile */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
 
@@ -414,12 +415,18 @@ int committer_finish(int timeout_ms)
 
 void committer_end(int timeout_ms, const char *why)
 {
+	const struct timespec look_again = {.tv_nsec = END_LOOK_NS};
 	uint32_t alive;
 
 	if (committer_finish(timeout_ms) == -ENODEV)
 		return;
-	while ((alive = __atomic_load_n(&self.alive, __ATOMIC_ACQUIRE)) != 0)
-		os_futex_wait(&self.alive, alive, NULL);
+	while ((alive = __atomic_load_n(&self.alive, __ATOMIC_ACQUIRE)) != 0) {
+		/* Again: one more cut may have fallen in between, and a resume from there has another
+		 * committer, which was told nothing yet. */
+		self.is_over = true;
+		control_ring(self.plan.pool->control);
+		os_futex_wait(&self.alive, alive, &look_again);
+	}
 	report_veto(&self.report, why);
 	report_publish(&self.report, self.plan.checkpoint);
 }

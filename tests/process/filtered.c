@@ -1,4 +1,8 @@
-/* Sets a filter for all its threads that kills for what only those who keep it need. */
+/*
+ * Sets a filter for all its threads that kills for what only those who keep it need. Its other
+ * thread sleeps; given an argument it stores all the time, so that there is always an epoch under
+ * way.
+ */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -6,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,11 +41,20 @@ static void *wait_long(void *unused)
 	return unused;
 }
 
-int main(void)
+static void *store_long(void *unused)
+{
+	static char memory[8 << 20];
+
+	for (int i = 0;; i++)
+		memset(memory, i, sizeof(memory));
+	return unused;
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t other;
 
-	pthread_create(&other, NULL, wait_long, NULL);
+	pthread_create(&other, NULL, argc > 1 ? store_long : wait_long, NULL);
 	/* Only a question: nothing changes. */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL) != -1 || errno != EFAULT)
 		return 1;
