@@ -1,11 +1,13 @@
 /*
  * Daemons: a program that forks, ends, and goes on as its child. What was kept was the parent; the
- * child is nobody's (fork.c). It is told in one line, at the end of the parent.
+ * child is nobody's (fork.c). It is told in one line, at the end of the parent. Under keep=process
+ * somebody stays with the children, and tells it of those that have not ended a moment later
+ * (wrappers/command/init.c).
  *
  * daemon(3) ends the parent inside libc, where nobody notes that it has ended, and the next run
  * would bring it back: so where the parent is kept it is written out here.
  *
- * Under keep=heap a child that runs another program is none of ours: it was never to be kept.
+ * A child that runs another program is none of ours: it was never to be kept.
  */
 #include "ends.h"
 
@@ -42,10 +44,10 @@ static bool is_kept(void)
 
 void left_tell(void)
 {
-	const int pid = is_kept() ? process_find_child() : 0;
+	const int pid = is_kept() && preload.keep == KEEP_HEAP ? process_find_child() : 0;
 	char name[32];
 
-	if (!pid || (preload.keep == KEEP_HEAP && !is_same_program(pid)))
+	if (!pid || !is_same_program(pid))
 		return;
 	const long len = os_read_process((uint32_t)pid, "comm", name, sizeof(name));
 	name[len > 0 ? len - 1 : 0] = 0; /* it ends with a newline */

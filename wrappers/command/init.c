@@ -20,6 +20,10 @@
  *
  * Where namespaces are forbidden, the same code runs without: then it is the subreaper, and kills
  * what is left itself.
+ *
+ * Children that the program has left when it ended are ours, and may live on. Those that have not
+ * ended a moment later are what it goes on as: that is not kept, and told. The keeper is gone by
+ * then, for nobody shall wait for that.
  */
 #include "life.h"
 
@@ -37,6 +41,9 @@
 #include <unistd.h>
 
 #include "os.h"
+#include "task.h"
+
+#define LEFT_MS 500 /* a child that ends sooner is no daemon */
 
 struct init {
 	struct life *life;
@@ -47,6 +54,7 @@ struct init {
 	int stop_count;  /* of the program: MESSAGE_STOPPED told */
 	bool is_stopped; /* the program, as it was told last */
 	bool has_ended;  /* the program; children of its own may be left */
+	uint64_t tell_ns; /* when it is time to tell of them; 0: not, or not any more */
 };
 
 static void init_tell(const struct init *init, enum message_kind kind, int value,
@@ -298,6 +306,32 @@ static void init_live_on(struct init *init)
 	init_tell(init, MESSAGE_LIVES_ON, 0, "");
 	close(init->socket);
 	init->socket = -1;
+	init->tell_ns = os_clock_ns(CLOCK_MONOTONIC) + LEFT_MS * UINT64_C(1000000);
+}
+
+static void init_tell_left(struct init *init)
+{
+	const pid_t pid = process_first_child(getpid());
+	char name[32];
+
+	const long len = os_read_process((uint32_t)pid, "comm", name, sizeof(name));
+	name[len > 0 ? len - 1 : 0] = 0; /* it ends with a newline */
+	if (pid)
+		say(SAY_WARN, init->life->note.pool, "the program has ended, and process %d (%s) that it "
+		    "has left behind is not kept; what is to be kept must not make itself a daemon: run "
+		    "it in the foreground", pid, name);
+	init->tell_ns = 0;
+	close(2); /* whoever reads it waits for us no longer */
+}
+
+/* How long poll() may wait: -1, for ever. */
+static int init_patience_ms(const struct init *init)
+{
+	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+
+	if (!init->tell_ns)
+		return -1;
+	return init->tell_ns > now_ns ? (int)((init->tell_ns - now_ns) / 1000000) + 1 : 0;
 }
 
 static void init_listen(struct init *init)
@@ -318,7 +352,10 @@ static _Noreturn void init_loop(struct init *init)
 		struct signalfd_siginfo ignored;
 		struct pollfd polled[] = {{.fd = init->child_fd, .events = POLLIN},
 					  {.fd = init->socket, .events = POLLIN}};
-		if (poll(polled, 2, -1) < 0)
+		const int count = poll(polled, 2, init_patience_ms(init));
+		if (count == 0)
+			init_tell_left(init);
+		if (count <= 0)
 			continue;
 		if (polled[0].revents & POLLIN) {
 			if (read(init->child_fd, &ignored, sizeof(ignored)) < 0)
@@ -363,8 +400,8 @@ _Noreturn void init_run(struct life *life, int socket, int flags)
 	error = init_start(&init);
 	if (error)
 		init_give_up(&init, MESSAGE_NOT_STARTED, error, "fork");
-	/* The program's are its alone. */
-	close_all_but((int[]){init.socket, init.child_fd, life->outputs[0], life->outputs[1],
-			      life->outputs[2]}, 5);
+	/* The program's are its alone, but for where the keeper speaks, too. */
+	close_all_but((int[]){2, init.socket, init.child_fd, life->outputs[0], life->outputs[1],
+			      life->outputs[2]}, 6);
 	init_loop(&init);
 }
