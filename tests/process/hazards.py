@@ -100,6 +100,7 @@ class Damaged(Lasting):
         life = place.start(self.line(place))
         status = life.bury()
         if status == CORRUPT and b"heapsake: refused: " in life.said():
+            place.refusals += 1
             return
         if status:
             raise Failure(f"damaged, it ended with status {status}\n{life.tail()}")
@@ -121,6 +122,7 @@ class Replaced(Lasting):
             status = life.bury()
             if status != INCOMPATIBLE or place.path("program").encode() not in life.said():
                 raise Failure(f"another binary: status {status}\n{life.tail()}")
+            place.refusals += 1
             os.rename(place.path("right"), place.path("program"))
             if place.kills >= kills:
                 break

@@ -147,7 +147,7 @@ class Place:
         self.interval = dice.choice(INTERVALS)
         self.haste, self.within_s = haste, WITHIN_S / haste
         self.lives = []
-        self.kills = self.resumes = self.epochs = 0
+        self.kills = self.resumes = self.epochs = self.refusals = 0
         self.newest = self.starts = 0
         self.env = {key: value for key, value in os.environ.items()
                     if not key.startswith(("HEAPSAKE_", "LD_"))}

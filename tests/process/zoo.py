@@ -16,6 +16,7 @@ class Program:
         self.outputs, self.stdin = ("out",) + tuple(outputs), stdin
         self.needs = tuple(needs) or (() if is_built else (self.argv[0],))
         self.is_built = is_built
+        self.runs = {}  # undisturbed ones, by user
 
     def line(self, place):
         if not self.is_built:
@@ -26,20 +27,28 @@ class Program:
         return open(place.path(self.stdin), "rb") if self.stdin else None
 
     def undisturbed(self, place):
-        """{output: bytes} of a run without heapsake."""
+        """{output: bytes} of a run without heapsake, by the same user; the first round makes it."""
+        if place.user not in self.runs:
+            self.runs[place.user] = self.run_alone(place)
+        wanted, length_s = self.runs[place.user]
+        place.expect_length(length_s)
+        return wanted
+
+    def run_alone(self, place):
+        """What it wrote, and how long it took."""
         stdin = self.open_stdin(place) or subprocess.DEVNULL
         began_s = time.monotonic()
         done = subprocess.run(self.line(place), cwd=place.directory, env=place.env, stdin=stdin,
                               stderr=subprocess.PIPE, timeout=LIMIT_S, **place.identity())
+        length_s = time.monotonic() - began_s
         if done.returncode:
             raise Failure(f"undisturbed: status {done.returncode}\n{done.stderr.decode()}")
-        place.expect_length(time.monotonic() - began_s)
         wanted = {}
         for name in self.outputs:
             with open(place.path(name), "rb") as file:
                 wanted[name] = file.read()
             os.remove(place.path(name))
-        return wanted
+        return wanted, length_s
 
     def storm(self, place, kills):
         for name, text in self.files.items():
