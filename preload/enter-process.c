@@ -108,7 +108,7 @@ static int begin(const struct config *config, struct refusal *ret_why)
 /* Nobody else's thread is there yet. */
 static int start_again(void)
 {
-	process_say_resumed(committer_epoch());
+	process_say_resumed(committer_epoch(), &preload.pool.ending);
 	return committer_start();
 }
 

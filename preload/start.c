@@ -137,6 +137,16 @@ static int hooks_attach(struct refusal *ret_why)
 	return 0;
 }
 
+static void say_resumed(void)
+{
+	char text[64];
+	struct line ending = line_in(text, sizeof(text));
+
+	ending_tell(&preload.pool.ending, committer_epoch(), &ending);
+	say_line("heapsake: resumed %s at epoch %llu%s", preload.pool.path,
+		 (unsigned long long)committer_epoch(), text);
+}
+
 static void start_line(const struct config *config)
 {
 	if (config->is_quiet || config->log < SAY_WARN)
@@ -153,8 +163,7 @@ static void start_line(const struct config *config)
 		say_line("heapsake: %s: keep process; killed, it goes on from its last epoch when it is "
 			 "started again", preload.pool.path);
 	else if (preload.is_resumed)
-		say_line("heapsake: resumed %s at epoch %llu", preload.pool.path,
-			 (unsigned long long)committer_epoch());
+		say_resumed();
 	else
 		say_line("heapsake: %s: keep heap, up to %llu MiB; it starts empty", preload.pool.path,
 			 (unsigned long long)preload.window.size_bytes >> 20);

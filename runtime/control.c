@@ -73,6 +73,8 @@ void control_enter_owner(struct control *control, const struct control_owner *ow
 	control->pid = owner->pid;
 	control->keep = keep;
 	control->open_bytes = 0;
+	control->alive_unix_ns = 0;
+	control_note_end(control, 0);
 	memcpy(control->program, owner->program, sizeof(control->program));
 	control->program[sizeof(control->program) - 1] = 0;
 	status_to_page(control, &nothing);
@@ -86,6 +88,7 @@ void control_leave_owner(struct control *control)
 	uint32_t request;
 
 	__atomic_fetch_and(&control->flags, ~(uint32_t)CONTROL_RUNNING, __ATOMIC_RELAXED);
+	control_note_end(control, os_clock_ns(CLOCK_REALTIME));
 	if (control_pending(control, &request))
 		control_answer(control, request, ESHUTDOWN);
 }
@@ -94,6 +97,7 @@ void control_publish(struct control *control, const struct control_status *statu
 {
 	write_begin(control);
 	status_to_page(control, status);
+	control->alive_unix_ns = os_clock_ns(CLOCK_REALTIME);
 	write_end(control);
 }
 
@@ -241,6 +245,8 @@ static void snapshot_of_page(const struct control *page, struct control_snapshot
 	snapshot->keep = (enum keep)page->keep;
 	snapshot->open_bytes = page->open_bytes;
 	snapshot->started_unix_ns = page->started_unix_ns;
+	snapshot->alive_unix_ns = page->alive_unix_ns;
+	snapshot->ended_unix_ns = page->ended_unix_ns;
 	status_of_page(page, &snapshot->status);
 }
 
@@ -269,6 +275,11 @@ void control_note_outputs(struct control *control, uint32_t known, const uint64_
 {
 	memcpy(control->output_bytes, bytes, sizeof(control->output_bytes));
 	__atomic_store_n(&control->outputs_known, known, __ATOMIC_RELEASE);
+}
+
+void control_note_end(struct control *control, uint64_t unix_ns)
+{
+	__atomic_store_n(&control->ended_unix_ns, unix_ns, __ATOMIC_RELAXED);
 }
 
 uint32_t control_take_outputs(struct control *control, uint64_t ret_bytes[3])

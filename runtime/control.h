@@ -49,7 +49,8 @@ struct control_status {
 
 void control_enter_owner(struct control *control, const struct control_owner *owner,
 			 enum keep keep);
-/* The end: what was asked and not answered is answered with ESHUTDOWN. Any thread. */
+/* The end, of which the time is noted: what was asked and not answered is answered with ESHUTDOWN.
+ * Any thread. */
 void control_leave_owner(struct control *control);
 void control_set_flag(struct control *control, uint32_t flag);
 /* Heap counters for `info`, stored by whoever grows the heap. */
@@ -79,6 +80,8 @@ uint32_t control_take_outputs(struct control *control, uint64_t ret_bytes[3]);
 
 /* control_note_outputs() - the keeper, when its program is dead: how long its output was then */
 void control_note_outputs(struct control *control, uint32_t known, const uint64_t bytes[3]);
+/* control_note_end() - likewise: when that was; 0: nobody knows */
+void control_note_end(struct control *control, uint64_t unix_ns);
 
 struct control_snapshot {
 	struct control_owner owner;
@@ -86,6 +89,8 @@ struct control_snapshot {
 	enum keep keep;
 	uint64_t open_bytes;
 	uint64_t started_unix_ns;
+	uint64_t alive_unix_ns; /* the owner's last sign of life; 0: none yet */
+	uint64_t ended_unix_ns; /* 0: nobody has seen it end */
 	struct control_status status;
 };
 /* control_read() - a consistent copy; -EAGAIN after 100 tries, -EINVAL for garbage */

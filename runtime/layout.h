@@ -235,7 +235,9 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    484     4  reserved
  *    488    24  lengths of the files that were descriptors 0 to 2 when the program was killed
  *    512   384  who holds lifelong locks, and where they were taken; zero-terminated
- *    896  3200  reserved
+ *    896     8  the owner's last sign of life, ns since 1970; 0: none yet
+ *    904     8  when it ended, ns since 1970, by itself or its keeper; 0: nobody has seen it
+ *    912  3184  reserved
  */
 enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
 
@@ -290,7 +292,9 @@ struct control {
 	uint32_t reserved0;
 	uint64_t output_bytes[3];
 	char lifelong[384];
-	uint8_t reserved[3200];
+	uint64_t alive_unix_ns;
+	uint64_t ended_unix_ns;
+	uint8_t reserved[3184];
 };
 static_assert(sizeof(struct control) == LAYOUT_BLOCK_BYTES, "on media");
 static_assert(offsetof(struct control, seq) == 8, "on media");
@@ -305,7 +309,8 @@ static_assert(offsetof(struct control, doorbell) == 268, "on media");
 static_assert(offsetof(struct control, why) == 288, "on media");
 static_assert(offsetof(struct control, output_bytes) == 488, "on media");
 static_assert(offsetof(struct control, lifelong) == 512, "on media");
-static_assert(offsetof(struct control, reserved) == 896, "on media");
+static_assert(offsetof(struct control, alive_unix_ns) == 896, "on media");
+static_assert(offsetof(struct control, reserved) == 912, "on media");
 
 /*
  * ---- Locks ----

@@ -118,6 +118,7 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 	if (pool->access == POOL_OWN) {
 		struct control_owner self;
 		own_name(&self);
+		ending_read(&pool->ending, pool->control);
 		pool->lock_page = pool_lock_pin(pool->fd, NULL);
 		control_enter_owner(pool->control, &self, (enum keep)pool->sb.keep);
 		if (keeper.pid)

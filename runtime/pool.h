@@ -22,6 +22,7 @@
 #include <sys/types.h>
 
 #include "config.h"
+#include "ending.h"
 #include "layout.h"
 #include "say.h"
 
@@ -45,6 +46,7 @@ struct pool {
 	struct layout_superblock sb; /* the newest valid superblock, verified */
 	uint64_t epoch_seen;         /* highest epoch number given, if its opener asked the log:
 				      * pool_reset() lets the next life begin above it */
+	struct ending ending;        /* POOL_OWN: of the run before */
 	struct control *control;     /* mapped control page (control.h), NULL for POOL_CHECK */
 	void *lock_page;             /* keeps the lock while the program closes our fd: pool-lock.c */
 };

@@ -51,7 +51,7 @@ _Noreturn void process_resume(int (*start)(void));
 
 /* process_say_resumed() - the line that says so, the last to whoever has started us, unless he
  * wants none; no libc, and before the committer starts */
-void process_say_resumed(uint64_t epoch);
+void process_say_resumed(uint64_t epoch, const struct ending *ending);
 
 /* ---- From the program's threads ---- */
 

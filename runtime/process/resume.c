@@ -483,7 +483,7 @@ _Noreturn void process_resume(int (*start)(void))
 	os_on_stack(stack + STACK_BYTES, become);
 }
 
-void process_say_resumed(uint64_t epoch)
+void process_say_resumed(uint64_t epoch, const struct ending *ending)
 {
 	char text[512];
 	struct line line = line_in(text, sizeof(text));
@@ -492,6 +492,7 @@ void process_say_resumed(uint64_t epoch)
 	line_add(&line, process_self.plan.pool);
 	line_add(&line, " at epoch ");
 	line_add_number(&line, epoch, 10);
+	ending_tell(ending, epoch, &line);
 	line_add(&line, "\n");
 	if (!process_self.plan.note->is_quiet)
 		os_write(files_stderr(), line.text, line.len);

@@ -206,6 +206,21 @@ class Rooted(Case):
             self.assertEqual(self.expect(0, "run", "-qp", "pool", burst).out, "0 missing\n")
             self.expect(0, "check", "pool", out="ok\n")
 
+    def test_an_end_that_nobody_sees_is_not_told(self):
+        run = ("run", "-p", "pool", "-i", "5ms", self.ROOTED)
+        resumed = r"heapsake: resumed /.*/pool at epoch \d+"
+        self.assertNotIn("resumed", self.expect(0, *run).err)
+        self.assertRegex(self.expect(0, *run).err, rf"^{resumed}, \d+ ms before the end\n$")
+        process = subprocess.Popen([COMMAND, *run, "on"], cwd=self.dir, env=self.environ,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.started.append(process)
+        self.addCleanup(process.stdout.close)
+        process.stdout.readline()
+        self.expect(0, "checkpoint", "--wait", "pool")
+        process.kill()
+        process.wait()
+        self.assertRegex(self.expect(0, *run).err, rf"^{resumed}(, at least \d+ ms before the end)?\n$")
+
     def test_killed_again_and_again_it_goes_on(self):
         counter = 0
         for _ in range(5):

@@ -237,6 +237,47 @@ class Again(Resume):
         process = self.start(*COUNT)
         self.assertGreater(self.count(process, 1)[0], 0)
 
+    def kill_program(self, keeper):
+        """The program itself; what is left of its life ends by that."""
+        pid = keeper
+        for _ in range(2):
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
+                pid = int(file.read())
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_keeper(self, keeper):
+        with open(f"/proc/{keeper}/task/{keeper}/children") as file:
+            init = int(file.read())
+        os.kill(keeper, signal.SIGKILL)
+        while os.path.exists(f"/proc/{init}"):
+            time.sleep(0.01)
+
+    def test_the_line_says_how_long_before_the_end_its_epoch_was(self):
+        """Epochs only when they are asked for: what is lost is then as much as the test wants."""
+        verb = ("run", "-i", "0", "-k", "process", "-p", "pool")
+        process = self.start(*COUNT, verb=verb)
+        for end in self.kill_program, self.kill_keeper, lambda pid: os.kill(pid, signal.SIGTERM):
+            self.count(process, 3)
+            began = time.monotonic()
+            self.expect(0, "checkpoint", "--wait", "pool", before=self.before)
+            time.sleep(0.3)
+            end(process.pid)
+            process.communicate(timeout=PATIENCE_S)
+            most_ms = (time.monotonic() - began) * 1000
+            process = self.start(*COUNT, verb=verb)
+            line = process.stderr.readline().decode()
+            self.assertRegex(line, r"^heapsake: resumed /.*pool at epoch \d+, \d+ ms before the end\n")
+            lost_ms = int(line.split()[6])
+            self.assertTrue(300 <= lost_ms <= most_ms, (lost_ms, most_ms))
+        self.end(process)
+        process = self.start("--epoch=-1", *COUNT, verb=verb)
+        self.assertRegex(process.stderr.readline().decode(), r"^heapsake: resumed /.*pool at epoch \d+\n")
+        self.end(process)
+        process = self.start(*COUNT, verb=(*verb, "-q"))
+        self.count(process, 1)
+        process.kill()
+        self.assertNotIn(b"resumed", process.communicate(timeout=PATIENCE_S)[1])
+
     def end_any(self, process):
         process.kill()
         process.communicate(timeout=PATIENCE_S)

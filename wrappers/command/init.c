@@ -185,10 +185,11 @@ static _Noreturn void init_end(const struct init *init)
 		kill(-1, SIGKILL);
 	else
 		kill_descendants();
+	const uint64_t ended_unix_ns = os_clock_ns(CLOCK_REALTIME);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 	if (!init->has_ended)
-		life_note_outputs(init->life);
+		life_note_end(init->life, ended_unix_ns);
 	_exit(0);
 }
 

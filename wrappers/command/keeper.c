@@ -38,6 +38,7 @@ struct keeper {
 	int stop_count; /* MESSAGE_STOPPED heard */
 	bool has_ended;
 	int status; /* the program's, as wait(2) tells it */
+	uint64_t ended_unix_ns;
 	uint64_t start_ns;
 	int start_error; /* an errno: it could not be started, because of `what` */
 	bool lacks_namespace;
@@ -71,6 +72,13 @@ static int keeper_fork_init(struct keeper *keeper, int flags)
 
 static void keeper_hear(struct keeper *keeper, const struct message *message);
 
+static void keeper_note_end(struct keeper *keeper, int status)
+{
+	keeper->has_ended = true;
+	keeper->status = status;
+	keeper->ended_unix_ns = os_clock_ns(CLOCK_REALTIME);
+}
+
 /* Until it is known whether there is a program. */
 static void keeper_await_start(struct keeper *keeper)
 {
@@ -78,8 +86,7 @@ static void keeper_await_start(struct keeper *keeper)
 
 	do {
 		if (!message_receive(keeper->socket, &message)) {
-			keeper->has_ended = true;
-			keeper->status = SIGKILL;
+			keeper_note_end(keeper, SIGKILL);
 			return;
 		}
 		keeper_hear(keeper, &message);
@@ -219,8 +226,7 @@ static void keeper_hear(struct keeper *keeper, const struct message *message)
 		keeper_stop(keeper, message->value);
 		break;
 	case MESSAGE_ENDED:
-		keeper->has_ended = true;
-		keeper->status = message->value;
+		keeper_note_end(keeper, message->value);
 		break;
 	case MESSAGE_NO_NAMESPACE:
 	case MESSAGE_NOT_STARTED:
@@ -249,8 +255,7 @@ static void keeper_loop(struct keeper *keeper)
 		if (message_receive(keeper->socket, &message)) {
 			keeper_hear(keeper, &message);
 		} else { /* init was killed, and with it all */
-			keeper->has_ended = true;
-			keeper->status = SIGKILL;
+			keeper_note_end(keeper, SIGKILL);
 		}
 	}
 }
@@ -303,7 +308,7 @@ static _Noreturn void keeper_die(const struct keeper *keeper)
 	waitpid(keeper->init, NULL, 0);
 	if (!keeper->life->is_quiet)
 		keeper_say_killed(keeper);
-	life_note_outputs(keeper->life);
+	life_note_end(keeper->life, keeper->ended_unix_ns);
 	die_of(WTERMSIG(keeper->status));
 }
 

@@ -164,7 +164,7 @@ static bool is_last(const struct life *life, const struct pool *pool)
 
 /* Its next life may have begun already, and have written: what is told then would mislead the one
  * after that. */
-void life_note_outputs(const struct life *life)
+void life_note_end(const struct life *life, uint64_t ended_unix_ns)
 {
 	static struct pool pool;
 	struct refusal why;
@@ -178,11 +178,15 @@ void life_note_outputs(const struct life *life)
 		bytes[fd] = (uint64_t)st.st_size;
 		known |= UINT32_C(1) << fd;
 	}
-	if (!known || pool_open(&pool, life->note.pool, POOL_ASK, &why) != 0)
+	if (pool_open(&pool, life->note.pool, POOL_ASK, &why) != 0)
 		return;
-	if (is_last(life, &pool))
+	if (is_last(life, &pool)) {
 		control_note_outputs(pool.control, known, bytes);
-	if (!is_last(life, &pool))
+		control_note_end(pool.control, ended_unix_ns);
+	}
+	if (!is_last(life, &pool)) {
 		control_take_outputs(pool.control, bytes);
+		control_note_end(pool.control, 0);
+	}
 	pool_close(&pool);
 }

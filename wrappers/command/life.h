@@ -73,10 +73,10 @@ bool message_send(int socket, const struct message *message);
 bool message_receive(int socket, struct message *ret_message);
 
 /* life_remember_outputs() - which of descriptors 0 to 2 are regular files, before they go.
- * life_note_outputs() - into the pool, when the program is dead: by what they are longer when it is
- * resumed, somebody else has written */
+ * life_note_end() - into the pool, when the program is dead: when that was, and how long they are;
+ * by what they are longer when it is resumed, somebody else has written */
 void life_remember_outputs(struct life *life);
-void life_note_outputs(const struct life *life);
+void life_note_end(const struct life *life, uint64_t ended_unix_ns);
 
 /* init_run() - what the new process does; `flags` are those it was made with. */
 _Noreturn void init_run(struct life *life, int socket, int flags);
