@@ -20,6 +20,9 @@
  * inside libc (daemon, forkpty) cannot be stopped from an atfork handler; there the child ends
  * at once with a line and STATUS_LAUNCH, and the parent is unharmed.
  *
+ * A child of vfork shares all of this with the thread that made it, which stands still: it uses
+ * that thread's record (cut.h), and is held by the gates as that thread would be.
+ *
  * _Fork() and clone() without CLONE_VM run no handlers, nor do system calls made by number
  * (syscall.c): they freeze first, and the child may use the heap as far as it might have used
  * glibc's (a single-threaded parent: fully). A child that shares its parent's descriptors, or
@@ -212,6 +215,33 @@ INTERPOSE pid_t _Fork(void)
 	return pid;
 }
 
+static void have_record(void)
+{
+	if (cut_is_on)
+		cut_thread();
+}
+
+__attribute__((used)) static void *next_vfork;
+
+__attribute__((used)) static void before_vfork(void)
+{
+	if (!next_vfork)
+		next_vfork = foreign_symbol("vfork");
+	have_record();
+}
+
+/* It returns twice, so that ours may not be waiting on the stack. */
+__asm__(".text\n"
+	"	.globl vfork\n"
+	"	.type vfork, @function\n"
+	"vfork:\n"
+	"	endbr64\n"
+	"	subq $8, %rsp\n"
+	"	call before_vfork\n"
+	"	addq $8, %rsp\n"
+	"	jmpq *next_vfork(%rip)\n"
+	"	.size vfork, . - vfork\n");
+
 /* What a clone child begins with: in its copy of the stack of who calls clone(). */
 struct beginning {
 	int (*fn)(void *argument);
@@ -239,6 +269,8 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (flags & CLONE_VM)
+		have_record();
 	if (flags & (CLONE_VM | CLONE_FILES) || !fn)
 		return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
 	struct beginning beginning = {fn, arg};

@@ -19,7 +19,8 @@ struct cut_shared {
 	uint32_t gate;              /* enum cut_gate; a futex; stored to by the committer alone */
 	uint32_t lifelong;          /* locks that came to be held for life */
 	uint32_t is_overfull;       /* there were more threads than records: no cut any more */
-	int pid;                    /* elsewhere it is a child that nobody told us of */
+	int pid;
+	const char *here;           /* not 0; wiped in a child that has a copy of our memory */
 	bool (*is_busy)(uintptr_t pc);
 	void (*arm)(void);
 };

@@ -33,16 +33,29 @@ static void state_set(struct cut_thread *self, enum cut_state state)
 	__atomic_store_n(&self->state, state, __ATOMIC_RELEASE);
 }
 
+/* A page with something in it, of which a forked child gets an empty one. */
+static const char *page_wiped_on_fork(void)
+{
+	char *page = os_mmap(NULL, OS_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (os_is_error(page) || os_madvise(page, OS_PAGE_BYTES, MADV_WIPEONFORK) != 0)
+		return NULL;
+	page[0] = 1;
+	return page;
+}
+
 int cut_open(bool (*is_busy)(uintptr_t pc), void (*arm)(void))
 {
+	const char *here = page_wiped_on_fork();
 	void *memory = os_mmap(NULL, (CUT_THREADS_MAX + 1) * sizeof(struct cut_thread),
 			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			       -1, 0);
 
-	if (os_is_error(memory))
+	if (!here || os_is_error(memory))
 		return -ENOMEM;
 	cut_shared = (struct cut_shared){
-		.threads = memory, .pid = os_getpid(), .is_busy = is_busy, .arm = arm};
+		.threads = memory, .pid = os_getpid(), .here = here, .is_busy = is_busy, .arm = arm};
 	cut_is_on = true;
 	cut_thread_new();
 	return 0;
@@ -124,10 +137,12 @@ struct cut_thread *cut_thread_new(void)
 
 /* ---- The gate ---- */
 
-/* A child made behind our back has the gates as they were, and nobody who opens them. */
+/* A child made behind our back has the gates as they were, and nobody who opens them. One of
+ * vfork() is another matter: all of this is its parent's, whose thread stands still meanwhile, and
+ * for which it passes. */
 static __attribute__((noinline, cold)) bool is_in_child(void)
 {
-	if (os_getpid() == cut_shared.pid)
+	if (*cut_shared.here)
 		return false;
 	cut_close();
 	return true;

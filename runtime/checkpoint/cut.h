@@ -67,7 +67,8 @@ enum cut_state { CUT_RUNNING, CUT_PARKED, CUT_STOPPED };
 extern bool cut_is_on;
 extern _Thread_local struct cut_thread *cut_self __attribute__((tls_model("initial-exec")));
 
-/* cut_thread() - this thread's record. Never NULL; any thread, also in a signal handler. */
+/* cut_thread() - this thread's record. Never NULL; any thread, also in a signal handler; but who
+ * makes a child by vfork() has it before, for the child would make it under its own id. */
 struct cut_thread *cut_thread_new(void);
 static inline struct cut_thread *cut_thread(void)
 {

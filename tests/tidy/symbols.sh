@@ -28,7 +28,7 @@ quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk s
 sem_clockwait sem_timedwait sem_wait semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
 sendto setegid seteuid setgid setgroups setjmp setregid setresgid setresuid setreuid setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
-ssignal strdup strndup syscall system sysv_signal tgkill thrd_join thrd_sleep usleep valloc wait wait3 wait4
+ssignal strdup strndup syscall system sysv_signal tgkill thrd_join thrd_sleep usleep valloc vfork wait wait3 wait4
 waitid waitpid write writev"
 status=0
 
