@@ -26,7 +26,9 @@
 #include <unistd.h>
 
 #include "checkpoint/committer.h"
+#include "checkpoint/cut.h"
 #include "enter.h"
+#include "libc-main.h"
 #include "line.h"
 #include "os.h"
 #include "process/process.h"
@@ -219,12 +221,17 @@ static void fill(char **ret_envp, char *const *envp, char *preload_entry)
 }
 
 /* keep=heap, or nothing more will be kept: what the program leaves behind is what the pool holds.
- * It goes on if there is no such program, so this is not the end of its epochs. */
+ * It goes on if there is no such program, so this is not the end of its epochs. In the middle of a
+ * section something is half done: then, as at an exit, the newest epoch is what the pool holds. */
 static void take_epoch(void)
 {
 	const int errno_before = errno;
+	const bool is_wanted =
+		is_owner() && committer_is_open() && (!process_is_kept || is_unkept);
 
-	if (is_owner() && committer_is_open() && (!process_is_kept || is_unkept))
+	if (is_wanted && cut_is_in_section())
+		main_tell_section("exec");
+	else if (is_wanted)
 		committer_checkpoint(LAST_EPOCH_MS);
 	errno = errno_before;
 }

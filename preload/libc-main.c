@@ -68,12 +68,17 @@ bool main_has_ended(void)
 	return has_ended;
 }
 
+void main_tell_section(const char *call)
+{
+	say(SAY_WARN, call, "called inside a %s, which is not kept; epoch %llu is the last",
+	    tx_is_open() ? "transaction" : "section, with a lock held",
+	    (unsigned long long)committer_epoch());
+}
+
 static void tell_last_epoch(int error)
 {
 	if (cut_is_in_section())
-		say(SAY_WARN, "exit", "called inside a %s, which is not kept; epoch %llu is the last",
-		    tx_is_open() ? "transaction" : "section, with a lock held",
-		    (unsigned long long)committer_epoch());
+		main_tell_section("exit");
 	else if (error == -ETIMEDOUT)
 		say(SAY_WARN, "exit", "the last epoch did not come to be within %d ms; epoch %llu is "
 		    "the last", LAST_EPOCH_MS, (unsigned long long)committer_epoch());
