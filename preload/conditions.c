@@ -22,6 +22,8 @@
 
 static void woken(void *waiting)
 {
+	if (!tx_is_jumping)
+		tx_note_thread_end();
 	cut_cond_woken(waiting);
 }
 
@@ -30,14 +32,18 @@ static void woken(void *waiting)
 		struct _pthread_cleanup_buffer cleanup;                                            \
 		struct cut_waiting waiting;                                                        \
 		const bool is_told = cut_is_on;                                                    \
-		if (is_told) {                                                                     \
-			revive(cond, REVIVE_COND);                                                 \
+		const bool is_noted = is_told || tx_is_open();                                     \
+		if (is_noted) {                                                                    \
+			tx_is_jumping = false;                                                     \
 			waiting.hold.lock = NULL;                                                  \
 			_pthread_cleanup_push(&cleanup, woken, &waiting);                          \
+		}                                                                                  \
+		if (is_told) {                                                                     \
+			revive(cond, REVIVE_COND);                                                 \
 			cut_cond_wait(lock, &waiting);                                             \
 		}                                                                                  \
 		const int result = call;                                                           \
-		if (is_told) {                                                                     \
+		if (is_noted) {                                                                    \
 			_pthread_cleanup_pop(&cleanup, 0);                                         \
 			cut_cond_woken(&waiting);                                                  \
 		}                                                                                  \

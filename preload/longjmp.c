@@ -97,6 +97,7 @@ static void leave_blocks(const struct __jmp_buf_tag *env)
 
 	if (likely(!tx_is_open()))
 		return;
+	tx_is_jumping = true;
 	if (!find_note(env, &block) || !tx_abandon_to(block))
 		tx_abandon_below(stack_pointer_of(env));
 }

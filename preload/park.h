@@ -3,9 +3,9 @@
  * waits for something to happen, which end the section of locks held across; but not if it only
  * looks.
  *
- * A thread that is cancelled in it must not stay parked while its cleanup handlers run. libc's old
- * way of registering one costs a few stores and needs no unwinder, which would be a library more
- * than libc. (Handlers of C++ frames and of -fexceptions may run before it does.)
+ * A thread that is cancelled in it must not stay parked while its cleanup handlers run, and aborts
+ * the block it is in. libc's old way of registering one costs a few stores and needs no unwinder,
+ * which would be a library more than libc.
  */
 #pragma once
 
@@ -13,21 +13,26 @@
 
 #include "checkpoint/cut.h"
 #include "real.h"
+#include "tx.h"
 
 void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*fn)(void *),
 			   void *argument);
 void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
 
+/* A longjmp() out of it calls this as well. */
 static inline void park_cancelled(void *argument)
 {
+	if (!tx_is_jumping)
+		tx_note_thread_end();
 	cut_unpark();
 }
 
 #define PARKED_BY(park, call)                                                                      \
 	({                                                                                         \
 		struct _pthread_cleanup_buffer cleanup;                                            \
-		const bool is_parked = unlikely(cut_is_on);                                        \
+		const bool is_parked = unlikely(cut_is_on || tx_is_open());                        \
 		if (is_parked) {                                                                   \
+			tx_is_jumping = false;                                                     \
 			_pthread_cleanup_push(&cleanup, park_cancelled, NULL);                     \
 			(park)();                                                                  \
 		}                                                                                  \

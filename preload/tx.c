@@ -27,6 +27,7 @@ enum tx_flags {
 	TX_DURABLE = HSK_TX_IS_DURABLE,
 	TX_UNDO = 2,    /* something was added */
 	TX_ABORTED = 4,
+	TX_ENDING = 8,  /* the thread ends in it */
 };
 
 /* Of this thread, beside tx_innermost. flags are 0 while there is none. */
@@ -39,6 +40,7 @@ static _Thread_local struct {
 
 _Thread_local struct hsk_block *tx_innermost;
 _Thread_local bool tx_is_pending;
+_Thread_local bool tx_is_jumping;
 
 static void set_status(int status)
 {
@@ -71,13 +73,16 @@ void tx_settle(void)
 		make_durable();
 }
 
-/* The outermost block is left and anything out of the ordinary was asked for. */
+/* The outermost block is left and anything out of the ordinary was asked for. Where the thread's
+ * end unwinds the stack, destructors free what was allocated. */
 static __attribute__((noinline)) void end_marked(unsigned flags)
 {
+	if (flags & TX_ENDING)
+		heap_undo_keep();
 	if (flags & TX_UNDO)
-		heap_undo_commit();
+		(flags & TX_ENDING ? heap_undo_abort : heap_undo_commit)();
 	cut_tx_leave();
-	if ((flags & TX_DURABLE) && !(flags & TX_ABORTED))
+	if ((flags & TX_DURABLE) && !(flags & (TX_ABORTED | TX_ENDING)))
 		make_durable();
 }
 
@@ -159,6 +164,12 @@ HSK_API void hsk_abort(void)
 	if (tx.flags & TX_UNDO)
 		heap_undo_abort();
 	tx.flags = (tx.flags & TX_DURABLE) | TX_ABORTED;
+}
+
+void tx_note_thread_end(void)
+{
+	if (tx_innermost)
+		tx.flags |= TX_ENDING;
 }
 
 static void abandon_innermost(void)

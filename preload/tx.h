@@ -24,6 +24,13 @@ bool tx_abandon_to(struct hsk_block *block);
 void tx_abandon_all(void);
 void tx_abandon_below(uintptr_t sp);
 
+/* tx_note_thread_end() - the thread is about to end: the ends that its blocks now come to, where
+ * the stack is unwound, are aborts. tx_is_jumping: a longjmp() is under way, which calls the
+ * handlers of a cancellation as well; false as soon as the thread is in another call that may be
+ * cancelled. */
+void tx_note_thread_end(void);
+extern _Thread_local bool tx_is_jumping;
+
 /* A durable block was left while this thread held a lock that another needs before there can be a
  * cut: whoever releases the thread's last lock looks here, and calls tx_settle() then. */
 extern _Thread_local bool tx_is_pending;

@@ -18,17 +18,17 @@ mremap msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlo
 pkey_mprotect poll posix_memalign ppoll prctl pread pread64 preadv preadv64 pselect
 pthread_barrier_wait pthread_cancel pthread_clockjoin_np pthread_cond_broadcast
 pthread_cond_clockwait pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
-pthread_join pthread_kill pthread_mutex_clocklock pthread_mutex_lock pthread_mutex_timedlock
+pthread_exit pthread_join pthread_kill pthread_mutex_clocklock pthread_mutex_lock pthread_mutex_timedlock
 pthread_mutex_trylock pthread_mutex_unlock pthread_rwlock_clockrdlock
 pthread_rwlock_clockwrlock pthread_rwlock_rdlock pthread_rwlock_timedrdlock
 pthread_rwlock_timedwrlock pthread_rwlock_tryrdlock pthread_rwlock_trywrlock
 pthread_rwlock_unlock pthread_rwlock_wrlock pthread_sigqueue pthread_spin_lock
-pthread_spin_trylock pthread_spin_unlock pthread_timedjoin_np pvalloc pwrite pwrite64
+pthread_spin_trylock pthread_spin_unlock pthread_testcancel pthread_timedjoin_np pvalloc pwrite pwrite64
 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk select
 sem_clockwait sem_timedwait sem_wait semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
 sendto setegid seteuid setgid setgroups setjmp setregid setresgid setresuid setreuid setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
-ssignal strdup strndup syscall system sysv_signal tgkill thrd_join thrd_sleep usleep valloc vfork wait wait3 wait4
+ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep usleep valloc vfork wait wait3 wait4
 waitid waitpid write writev"
 status=0
 
