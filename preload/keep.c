@@ -32,6 +32,7 @@ struct section {
 	char *start;
 	size_t len;
 	bool is_followed;
+	const struct layout_region *entry; /* what it is followed as */
 };
 
 struct region_table keep_table __attribute__((aligned(OS_PAGE_BYTES)));
@@ -146,6 +147,19 @@ static int check_not_copied(const struct section *section, const struct module *
 		      "let it use a function of the library", symbol.text);
 }
 
+/* Of two plugins with one name it could not be told which a region is of. */
+static int check_alone(const struct module *module, const struct layout_region *entry,
+		       struct refusal *ret_why)
+{
+	for (unsigned i = 0; i < keep.count; i++)
+		if (entry && keep.sections[i].entry == entry)
+			return refuse(ret_why, STATUS_INCOMPATIBLE, module->path,
+				      "has kept globals, and so has another module of its name, %s; give "
+				      "one of them another soname, or file name if it has none",
+				      module->name.text);
+	return 0;
+}
+
 /* ---- Restore and follow ---- */
 
 static int refuse_region(const struct module *module, int error, const char *what,
@@ -225,6 +239,7 @@ static int follow_section(struct section *section, const struct module *module,
 	note_module(entry, section, module);
 	__atomic_store_n(&entry->flags, entry->flags | LAYOUT_REGION_COUNTS, __ATOMIC_RELEASE);
 	section->is_followed = true;
+	section->entry = entry;
 	return 0;
 }
 
@@ -251,6 +266,8 @@ static int attach_section(struct section *section, struct refusal *ret_why)
 			      "leave it to HSK_KEEP", (void *)section->start);
 	struct layout_region *entry = region_table_find(&keep_table, module.is_program, &module.name);
 	int status = check_not_copied(section, &module, ret_why);
+	if (!status)
+		status = check_alone(&module, entry, ret_why);
 	if (!status && entry && (entry->flags & LAYOUT_REGION_COUNTS))
 		status = check_same(section, &module, entry, ret_why);
 	if (status)

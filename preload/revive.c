@@ -7,6 +7,8 @@
  * guarantee: mutexes, rwlocks, spin locks and conditions of kept memory work after a restart,
  * their attributes as they were. Semaphores and barriers are counters: they say what they said.
  *
+ * Before main a kept global is not yet what the epoch has of it: its first use is one after that.
+ *
  * A robust mutex is unlocked like the others, without EOWNERDEAD: data under it is whole, since no
  * epoch falls into a hold. When the table is full, later locks are left alone.
  */
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 
 #include "keep.h"
+#include "libc-main.h"
 #include "os.h"
 
 #define SLOTS (UINT64_C(1) << 20)
@@ -110,6 +113,8 @@ void revive_known(void *lock, enum revive_kind kind)
 	for (unsigned i = 0; i < PROBES_MAX; i++, at = (at + 1) & (SLOTS - 1)) {
 		uintptr_t found = atomic_load_explicit(&slots[at], memory_order_acquire);
 		if (likely(found == address))
+			return;
+		if (found == 0 && !main_has_begun() && !heap_has(lock))
 			return;
 		if (found == 0 && atomic_compare_exchange_strong(&slots[at], &found,
 								 address | UNDER_WAY)) {

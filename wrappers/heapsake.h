@@ -59,7 +59,8 @@ extern "C" {
  * thread-local, const or template variables, and not of objects whose constructor must run.
  *
  * A program that was built anew goes on if its kept variables are the same ones, by name and size
- * and order; else it is refused (5). Stripped programs go on only as they are.
+ * and order; else it is refused (5). Stripped programs go on only as they are. A library is known
+ * by its soname, or file name; two of one name that have kept variables are refused.
  */
 #define HSK_KEEP __attribute__((section("hsk_keep"), used))
 
@@ -93,8 +94,9 @@ HSK_API int hsk_set_root(const char *name, void *ptr);
  *
  * It is durable with the next epoch. Leaving the block by its end, return, break, continue or goto
  * commits it (break and continue leave the block, not a loop around it); so does a C++ exception,
- * for which see heapsake.hpp. longjmp() out of it, or the thread's end in it, aborts it. Blocks
- * nest, and the outermost counts.
+ * for which see heapsake.hpp. longjmp() out of it, or the thread's end in it, aborts it (in C++ not
+ * one that is cancelled asynchronously, or in open() or a function of stdio). Blocks nest, and the
+ * outermost counts.
  *
  * While a thread is inside of one no epoch is taken: be brief, and wait for nothing.
  */

@@ -1,6 +1,7 @@
 /*
  * README, DESIGN 4.8: mutexes, rwlocks, spin locks and conditions of kept memory can be used after a
- * restart, though the epoch has them locked by threads, or with waiters, that are no more.
+ * restart, though the epoch has them locked by threads, or with waiters, that are no more; and
+ * though a constructor has used one, before it was what the epoch has of it.
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: first => signal SIGKILL
@@ -24,6 +25,12 @@ struct locks {
 };
 HSK_KEEP static pthread_mutex_t of_global = PTHREAD_MUTEX_INITIALIZER;
 static struct locks *locks;
+
+static __attribute__((constructor)) void use_early(void)
+{
+	pthread_mutex_lock(&of_global);
+	pthread_mutex_unlock(&of_global);
+}
 
 static void *wait_for_ever(void *unused)
 {

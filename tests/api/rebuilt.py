@@ -182,6 +182,22 @@ def libraries(scratch):
     print("library loaded later: found again, kept while it is not loaded, and never unloaded")
 
 
+def twins(scratch):
+    """Two plugins of one file name would share what is kept; the second is refused."""
+    scratch.new_pool()
+    for folder in ("one", "two"):
+        os.mkdir(scratch.path(folder))
+        scratch.compile(folder + "/plugin.so", [KEPT_LIBRARY], "-fPIC", "-shared")
+    loads = dict(ONE, more="#include <dlfcn.h>", set="(void)argv;",
+                 begin=f'void *h = dlopen("{scratch.path("one/plugin.so")}", RTLD_NOW);',
+                 look=f'dlopen("{scratch.path("two/plugin.so")}", RTLD_NOW); puts(h ? "both" : "none");')
+    scratch.compile("twins", [PROGRAM % loads])
+    scratch.set("twins")
+    scratch.refused("twins", r".*two/plugin.so: has kept globals, and so has another module of its "
+                    r"name, plugin.so; give one of them another soname, .*")
+    print("plugins of one name: refused")
+
+
 def copies(scratch):
     """A program that has a copy of a library's kept variable is refused by name."""
     scratch.new_pool()
@@ -250,7 +266,7 @@ def moves(scratch):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(folder)
-        for part in (kinds_of_programs, archives, libraries, copies, rebuilds, moves):
+        for part in (kinds_of_programs, archives, libraries, twins, copies, rebuilds, moves):
             part(scratch)
 
 
