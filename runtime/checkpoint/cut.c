@@ -5,8 +5,10 @@
  * nobody told us where that is, and none may be held for long in vain. The trick: watch first,
  * holding nobody; when all look as if they would arrive in a moment, close the gates for at most
  * 2 ms; and ask for less as time goes by: first only transactions' ends and blocking calls will do,
- * then the end of any lock's hold, at last the program's code outside locks. The guarantee: on 0
- * every thread stands, none of them in a section or in the allocator; else nobody is held.
+ * then the end of any lock's hold, at last the program's code outside locks. Then 2 ms are too few
+ * on a machine with more to do than it can, where it takes longer for a thread to be on a processor
+ * at all: those holds become longer, up to 32 ms. The guarantee: on 0 every thread stands, none of
+ * them in a section or in the allocator; else nobody is held.
  *
  * A thread says where it is by plain stores. membarrier() between closing the gates and reading
  * them makes that enough: whoever was not seen parked will see the gates closed.
@@ -20,6 +22,7 @@
 #include "place.h"
 
 #define HOLD_NS UINT64_C(2000000)
+#define HOLD_MAX_NS UINT64_C(32000000)
 #define LOOK_NS UINT64_C(100000)
 #define MOVING_NS UINT64_C(10000000)
 #define POLL_NS UINT64_C(20000)
@@ -321,7 +324,21 @@ static bool round_stop(enum cut_gate gate, bool may_signal, unsigned *ret_forced
 	return false;
 }
 
-static bool hold_all(enum cut_gate gate, struct cut_report *report)
+/* Those who have not come are on no way to anywhere: they lack a processor, or were signalled a
+ * moment ago. The gates are closed. */
+static bool all_could_come(enum cut_gate gate)
+{
+	for (uint32_t i = 0; i < thread_top(); i++) {
+		const struct cut_thread *thread = thread_at(i);
+		if (thread && !is_taken(thread) && !may_be_stopped(thread, gate))
+			return false;
+	}
+	return true;
+}
+
+/* False: they are let go after *hold_ns. Who stands leaves the processors to the others, so where
+ * nothing else is wanting the next hold is longer. */
+static bool hold_all(enum cut_gate gate, uint64_t *hold_ns, struct cut_report *report)
 {
 	const uint64_t began = now_ns();
 	uint64_t signalled = 0;
@@ -333,13 +350,15 @@ static bool hold_all(enum cut_gate gate, struct cut_report *report)
 	if (cut_shared.arm)
 		cut_shared.arm();
 	gate_close(gate);
-	for (uint64_t now = began; now - began < HOLD_NS; now = now_ns()) {
+	for (uint64_t now = began; now - began < *hold_ns; now = now_ns()) {
 		const bool may_signal = now - signalled >= SIGNAL_AGAIN_NS;
 		signalled = may_signal ? now : signalled;
 		if (round_stop(gate, may_signal, &report->forced))
 			return true;
 		os_sleep_ns(POLL_NS);
 	}
+	if (gate == CUT_ANYWHERE && all_could_come(gate))
+		*hold_ns = least(2 * *hold_ns, HOLD_MAX_NS);
 	gate_open();
 	return false;
 }
@@ -440,7 +459,7 @@ void cut_name_lifelong(struct line *line)
 int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 {
 	const uint64_t began = now_ns();
-	uint64_t pause_ns = LOOK_NS;
+	uint64_t pause_ns = LOOK_NS, hold_ns = HOLD_NS;
 
 	*ret_report = (struct cut_report){.lifelong = cut_shared.lifelong};
 	for (uint64_t waited = 0; waited < GIVE_UP_NS && !cut_shared.is_overfull;
@@ -450,7 +469,7 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 			if (thread_at(i))
 				note_lifelong(thread_at(i));
 		if (all_look_ready(gate)) {
-			if (hold_all(gate, ret_report))
+			if (hold_all(gate, &hold_ns, ret_report))
 				return 0;
 			pause_ns = least(2 * pause_ns, 10 * HOLD_NS); /* they were held in vain */
 		}

@@ -1,5 +1,7 @@
 /*
  * DESIGN 5: threads still allocate while exit runs.
+ *
+ * late: they never wait, so on a machine with far more to do than it can they do not all stop in time
  */
 #include "must.h"
 
