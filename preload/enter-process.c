@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/personality.h>
 
 #include "enter.h"
 #include "os.h"
@@ -94,10 +95,24 @@ static int open_committer(const struct config *config, struct refusal *ret_why)
 	return engine_start_committer(config, &process_memory, ret_why);
 }
 
+/* Who started it may have changed what the keeper set (setarch does). */
+static int check_addresses(struct refusal *ret_why)
+{
+	const int persona = personality(0xffffffff);
+
+	if (persona < 0 || persona & ADDR_NO_RANDOMIZE)
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, preload.pool.path,
+		      "its program was started with address randomisation, and would lie elsewhere in its next "
+		      "life; start it with 'setarch -R'");
+}
+
 static int begin(const struct config *config, struct refusal *ret_why)
 {
-	int status = enter_start_empty(ret_why);
+	int status = check_addresses(ret_why);
 
+	if (!status)
+		status = enter_start_empty(ret_why);
 	if (!status)
 		status = engine_attach(ret_why);
 	if (!status)

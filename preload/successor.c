@@ -17,6 +17,8 @@
 #include "descriptor.h"
 #include "line.h"
 #include "os.h"
+#include "preload.h"
+#include "process/process.h"
 
 #define SCRIPTS_MAX 5 /* of scripts, as the kernel has it */
 #define HEADERS_MAX 64
@@ -94,7 +96,9 @@ static const char *look_at_headers(int fd, const Elf64_Ehdr *elf, const struct s
 		if (header.p_type == PT_INTERP)
 			return NULL;
 	}
-	return is_loader(successor) ? NULL : "is statically linked: nothing can be preloaded into it";
+	if (!is_loader(successor))
+		return "is statically linked: nothing can be preloaded into it";
+	return process_is_kept ? "is a loader, which does not tell what it was started with" : NULL;
 }
 
 static const char *look_at_rights(int fd)
@@ -106,6 +110,9 @@ static const char *look_at_rights(int fd)
 	if (((st.st_mode & S_ISUID) && st.st_uid != getuid()) ||
 	    ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) && st.st_gid != getgid()))
 		return "becomes another user: nothing is preloaded into it";
+	if (process_is_kept && ((st.st_mode & S_ISUID) ||
+				((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP))))
+		return "is setuid or setgid, and lies at other addresses each time";
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "descriptor.h"
@@ -196,6 +197,25 @@ static bool refused_claims(const struct file_look *look)
 	return true;
 }
 
+/* It has a path, but one that leads nowhere: that of the file system it is in, mounted or not. */
+bool file_is_message_queue(int fd)
+{
+	const uint32_t mqueue = 0x19800202;
+	struct statfs fs;
+
+	return os_fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == mqueue;
+}
+
+static size_t refused_describe(const struct file_look *look, struct file_record *record)
+{
+	static const char queue[] = "a POSIX message queue";
+
+	if (!S_ISREG(look->st.st_mode) || !file_is_message_queue(look->fd))
+		return path_describe(look, record);
+	memcpy(record->part, queue, sizeof(queue));
+	return sizeof(queue);
+}
+
 /* What people call it; else its link. */
 static const char *name_of(const char *link)
 {
@@ -254,7 +274,7 @@ static int refused_make(const struct file_record *record, const struct ledger_re
 
 const struct file_kind file_refused = {
 	.claims = refused_claims,
-	.describe = path_describe,
+	.describe = refused_describe,
 	.save = refused_save,
 	.make = refused_make,
 };

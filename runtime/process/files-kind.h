@@ -120,6 +120,7 @@ uint64_t file_number(const char **at, unsigned base); /* blanks before it are sk
 /* file_first() - the record of the lowest descriptor of this very object (pipe, socket) */
 const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind,
 				     uint64_t ino);
+bool file_is_message_queue(int fd);
 /* file_place() - `made` is moved to `fd`. 0 or -errno */
 int file_place(int made, int fd, bool is_cloexec);
 /* file_reopen() - another description of what an open descriptor stands for */

@@ -467,6 +467,7 @@ static void become(void)
 	advice_lock(&self.image, process_self.plan.window);
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");
+	settings_limit_files(&process_self.image);
 	advice_lock_future();
 	threads_go();
 }

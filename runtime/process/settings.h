@@ -24,6 +24,8 @@ bool settings_have_filter(void); /* it may be death to ask the kernel for anythi
 void settings_save(struct ledger_writer *writer);
 int settings_check(const struct ledger_reader *state, struct refusal *ret_why);
 int settings_make(const struct ledger_reader *state, struct line *why);
+/* settings_limit_files() - how many descriptors it may have; when all are made, ours too */
+void settings_limit_files(const struct ledger_reader *state);
 
 /* settings_groups() - its supplementary groups, and how many */
 const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret_count);

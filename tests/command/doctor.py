@@ -62,6 +62,22 @@ class Doctor(Case):
         self.assertRegex(result.err, r"refused: \./go: is a Go program, .*; use -k none")
         self.expect(0, "run", "-qk", "none", "./go")
 
+    def refuse_whole(self, program, why):
+        findings, _ = self.findings(0, program)
+        self.assertIn(("keep process", "warn"), [(f["what"], f["verdict"]) for f in findings])
+        result = self.expect(5, "run", "-qk", "process", "-p", "pool", program, out="")
+        self.assertRegex(result.err, rf"refused: {program}: is {why}.*; use -k none")
+
+    def test_what_would_not_start_the_same_again_is_not_kept_whole(self):
+        self.refuse_whole(os.path.realpath("/lib64/ld-linux-x86-64.so.2"), "a loader")
+        shutil.copy(shutil.which("true"), self.path("own"))
+        for mode in [0o4755, 0o2755]:
+            os.chmod(self.path("own"), mode)
+            self.refuse_whole("./own", "setuid or setgid")
+        result = self.expect(5, "run", "-qk", "process", "-p", "pool", "setarch", "x86_64", "true")
+        self.assertRegex(result.err, r"refused: .*/pool: .* with address randomisation")
+        self.expect(0, "run", "-qk", "process", "-p", "pool", "--new", "setarch", "-R", "true")
+
     def test_what_it_says_works_does(self):
         for program in ["true", "/bin/sh", "perl"]:
             self.findings(0, program)

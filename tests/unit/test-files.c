@@ -1,4 +1,6 @@
 /* Files that have a name or had one, pipes, numbers, and what 0-2 of the caller are. */
+#include <errno.h>
+#include <mqueue.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -170,6 +172,26 @@ static void watches(void)
 Test(files, inotify_is_vetoed_by_descriptor_and_name)
 {
 	refused(watches, "descriptor 3: an inotify instance");
+}
+
+/* It looks like a file, with a path that is in no directory. */
+static void queues(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "/heapsake-test-%d", (int)getpid());
+	both->fd[0] = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, NULL);
+	mq_unlink(name);
+	save();
+}
+
+Test(files, message_queue_is_vetoed_by_name)
+{
+	const mqd_t tried = mq_open("/heapsake-test", O_RDONLY);
+
+	if (tried < 0 && errno == ENOSYS)
+		return;
+	refused(queues, "descriptor 3: a POSIX message queue");
 }
 
 static void locks(void)

@@ -95,6 +95,9 @@ static void program_read_privilege(struct program *program, int fd, const struct
 		reason = "it is setgid";
 	else if (getuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
 		reason = "it has file capabilities";
+	else
+		program->is_setuid = (st->st_mode & S_ISUID) ||
+				     ((st->st_mode & S_ISGID) && (st->st_mode & S_IXGRP));
 	if (reason)
 		snprintf(program->privilege, sizeof(program->privilege), "%s", reason);
 }
@@ -127,7 +130,7 @@ static void program_read_dynamic(struct program *program, Elf *elf, Elf_Scn *sec
 		if (name && dyn.d_tag == DT_NEEDED)
 			program_note_library(program, name);
 		else if (name && !strncmp(name, "ld-linux", 8))
-			program->is_static = false;
+			program->is_loader = true;
 	}
 }
 
@@ -315,6 +318,10 @@ static int program_check_one(const struct program *program, struct program_trait
 	traits->is_linked = program->is_linked;
 	if (program->has_own_runtime)
 		traits->unkept = "is a Go program, whose threads and system calls pass libc by";
+	else if (program->is_loader)
+		traits->unkept = "is a loader, which does not tell what it was started with";
+	else if (program->is_setuid)
+		traits->unkept = "is setuid or setgid, and lies at other addresses each time";
 	if (program->is_foreign)
 		return refuse(
 			ret_why, STATUS_INCOMPATIBLE, program->path,
@@ -322,7 +329,7 @@ static int program_check_one(const struct program *program, struct program_trait
 			"same kind",
 			program_machine_name(program->machine, machine),
 			program_machine_name(OWN_MACHINE, own));
-	if (program->is_static)
+	if (program->is_static && !program->is_loader)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, program->path,
 			      "is statically linked, nothing can be preloaded into it; link it "
 			      "dynamically");

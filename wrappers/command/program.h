@@ -28,6 +28,8 @@ struct program {
 	uint16_t machine;
 	bool is_foreign; /* built for another machine or word size than this command */
 	bool is_static;  /* asks for no dynamic loader */
+	bool is_loader;  /* it is one */
+	bool is_setuid;  /* or setgid; to the very user that starts it: see privilege */
 	bool is_pie;
 	bool is_other_libc;  /* its loader is not glibc's */
 	bool defines_malloc; /* its own, exported: the library refuses that */
