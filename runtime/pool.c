@@ -103,6 +103,8 @@ static int pool_enter(struct pool *pool, struct stat *st, struct refusal *ret_wh
 		if (!status)
 			status = judge_again(pool, st, ret_why);
 	}
+	if (!status && pool->access == POOL_OWN) /* else the first write behind it is a SIGXFSZ */
+		status = pool_check_file_limit(pool->path, (uint64_t)st->st_size, ret_why);
 	if (!status)
 		status = superblock_load(pool->fd, (uint64_t)st->st_size, pool->path, &pool->sb,
 					 &pool->newest_slot, ret_why);

@@ -376,5 +376,6 @@ Test(pool, a_tight_file_size_limit_is_a_refusal_and_not_a_signal)
 	cr_assert_eq(crafted_try(scratch_path("b"), CRAFTED_BYTES), STATUS_NO_SPACE);
 	cr_assert_eq(pool_grow(&pool, 2 * CRAFTED_BYTES, &why), STATUS_NO_SPACE);
 	pool_close(&pool);
+	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), STATUS_NO_SPACE);
 	cr_assert(!pool_exists(scratch_path("b")));
 }
