@@ -50,6 +50,8 @@ int enter_read_note(struct config *config, struct refusal *ret_why)
 	config->interval_ns = note->interval_ns;
 	config->has_epoch = note->epoch != 0;
 	config->epoch = note->epoch;
+	if (note->mode != KEEPER_EXEC) /* a shell has put there what it liked, for this program */
+		keeper_note_given(&self.note);
 	pool_name_owner(note->keeper_pid, note->keeper_ticks);
 	return 0;
 }

@@ -42,10 +42,7 @@ static struct {
 	char *arena;
 	uint64_t arena_used;
 	char pool[FILE_PATH_MAX];
-	struct {
-		uint64_t dev, ino, rdev;
-		bool is_open;
-	} callers[3];
+	struct keeper_given callers[3];
 	struct file_look look;
 	char record[sizeof(struct file_record) + FILE_PART_MAX] /* under construction */
 		__attribute__((aligned(8)));
@@ -54,22 +51,16 @@ static struct {
 bool file_is_quiet OURS;
 uint64_t file_life_began_ns OURS;
 
-void files_open(const char *pool, bool is_quiet)
+void files_open(const char *pool, const struct keeper_note *note)
 {
-	struct stat st;
-	size_t len = strlen(pool);
+	const size_t len = strlen(pool);
 
 	file_life_began_ns = os_clock_ns(CLOCK_REALTIME);
-	file_is_quiet = is_quiet || !say_has_level(SAY_WARN);
+	file_is_quiet = note->is_quiet || !say_has_level(SAY_WARN);
 	if (len < sizeof(self.pool))
 		memcpy(self.pool, pool, len + 1);
 	locks_open();
-	for (int fd = 0; fd < 3; fd++) {
-		self.callers[fd].is_open = os_fstat(fd, &st) == 0;
-		self.callers[fd].dev = st.st_dev;
-		self.callers[fd].ino = st.st_ino;
-		self.callers[fd].rdev = st.st_rdev;
-	}
+	memcpy(self.callers, note->given, sizeof(self.callers));
 }
 
 void file_tail_path(struct line *path, unsigned fd)

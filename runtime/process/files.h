@@ -4,14 +4,15 @@
  */
 #pragma once
 
+#include "keeper.h"
 #include "line.h"
 #include "say.h"
 #include "ledger.h"
 
-/* files_open() - before main, in every life: what 0-2 are now is the caller's. `pool` (kept by the
- * caller) names the file beside which output that is cut off is saved; what is done with files is
- * told on stderr, unless is_quiet. */
-void files_open(const char *pool, bool is_quiet);
+/* files_open() - before main, in every life: the note says what of 0-2 is the caller's, and whether
+ * what is done with files is told on stderr. `pool` (kept by the caller) names the file beside
+ * which output that is cut off is saved. */
+void files_open(const char *pool, const struct keeper_note *note);
 
 /* files_prepare() - while threads run: all descriptors are looked at. files_save() - while they
  * stand: those that changed since are looked at again; offsets, and contents of pipes. Both on the

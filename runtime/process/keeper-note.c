@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "os.h"
 #include "ours.h"
@@ -62,6 +63,20 @@ bool keeper_read_note(int fd, struct keeper_note *ret_note)
 	was_held = is_held(fd);
 	*ret_note = note;
 	return true;
+}
+
+void keeper_note_given(struct keeper_note *note)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < 3; fd++) {
+		note->given[fd] = (struct keeper_given){.is_open = os_fstat(fd, &st) == 0};
+		if (!note->given[fd].is_open)
+			continue;
+		note->given[fd].dev = st.st_dev;
+		note->given[fd].ino = st.st_ino;
+		note->given[fd].rdev = st.st_rdev;
+	}
 }
 
 static bool is_note(int fd)

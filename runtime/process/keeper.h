@@ -11,13 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEEPER_MAGIC UINT64_C(0x3172656b65657068) /* "hpeeker1" */
+#define KEEPER_MAGIC UINT64_C(0x3272656b65657068) /* "hpeeker2" */
 #define KEEPER_COMMAND_BYTES 512
 #define KEEPER_PATH_BYTES 4096
 
 /* KEEPER_EXEC: the program has become another by itself, in the same process; what the pool holds
  * is the one it was. */
 enum keeper_mode { KEEPER_FRESH = 1, KEEPER_RESUME, KEEPER_EXEC };
+
+/* One of the descriptors 0-2 that the caller of this life has given. */
+struct keeper_given {
+	uint64_t dev, ino, rdev;
+	uint64_t is_open;
+};
 
 struct keeper_note {
 	uint64_t magic;
@@ -33,6 +39,7 @@ struct keeper_note {
 	uint64_t interval_ns;
 	uint64_t keeper_ticks;   /* pool_process_start() of the keeper */
 	uint64_t command_hash;   /* of the whole command line, never 0 */
+	struct keeper_given given[3]; /* noted in the life, and handed on when it execs */
 	char command[KEEPER_COMMAND_BYTES]; /* and its beginning, for people */
 	char pool[KEEPER_PATH_BYTES];       /* absolute */
 };
@@ -40,6 +47,9 @@ struct keeper_note {
 /* keeper_read_note() - whether fd is a keeper's note. It stays open, CLOEXEC: whoever lets the
  * program exec takes that away, for what it becomes to read it again. */
 bool keeper_read_note(int fd, struct keeper_note *ret_note);
+
+/* keeper_note_given() - 0-2 are what the caller has given, and no program has put others there */
+void keeper_note_given(struct keeper_note *note);
 
 /* keeper_hand_note() - leaves the note for what the caller is about to become: *fd is a descriptor
  * that passes through exec, the old one or, if the program has closed that, a new one. 0 or -errno.

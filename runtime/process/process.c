@@ -192,7 +192,7 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 	os_getrandom(&process_self.life, sizeof(process_self.life));
 	process_self.outputs_known =
 		control_take_outputs(plan->control, process_self.output_bytes);
-	files_open(plan->pool, plan->note->is_quiet);
+	files_open(plan->pool, plan->note);
 	process_self.ledgers[0] = os_reserve(STATE_BYTES);
 	process_self.ledgers[1] = os_reserve(STATE_BYTES);
 	if (os_is_error(process_self.ledgers[0]) || os_is_error(process_self.ledgers[1]))

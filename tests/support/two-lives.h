@@ -58,7 +58,9 @@ static inline int in_child(void (*life)(void))
 		if (caller)
 			caller();
 		close_range(3, ~0u, 0);
-		files_open(scratch_path("pool"), false);
+		struct keeper_note note = {0};
+		keeper_note_given(&note);
+		files_open(scratch_path("pool"), &note);
 		life();
 		_exit(0);
 	}
