@@ -58,6 +58,14 @@ int os_kill(int pid, int signal)
 	return (int)os_syscall3(SYS_kill, pid, signal, 0);
 }
 
+int os_sync_piece(int fd, uint64_t offset, uint64_t len)
+{
+	const int write_and_wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				   SYNC_FILE_RANGE_WAIT_AFTER;
+
+	return (int)os_syscall4(SYS_sync_file_range, fd, (long)offset, (long)len, write_and_wait);
+}
+
 int os_pipe(int ret_ends[2], int flags)
 {
 	return (int)os_syscall3(SYS_pipe2, (long)ret_ends, flags, 0);

@@ -22,6 +22,9 @@ int os_dup3(int from, int to, int flags);
 int os_compare_descriptions(int a, int b);
 int os_flock(int fd, int operation);
 int os_kill(int pid, int signal);
+/* os_sync_piece() - what of a file's pages there waits for the disk is written, but nothing says
+ * that it can be found again */
+int os_sync_piece(int fd, uint64_t offset, uint64_t len);
 
 int os_pipe(int ret_ends[2], int flags);
 long os_tee(int from, int to, size_t len); /* without waiting */

@@ -65,6 +65,11 @@ int os_fsync(int fd)
 	return (int)os_syscall3(SYS_fsync, fd, 0, 0);
 }
 
+void os_sync(void)
+{
+	os_syscall3(SYS_sync, 0, 0, 0);
+}
+
 int os_fcntl(int fd, int op, void *arg)
 {
 	return (int)os_syscall3(SYS_fcntl, fd, op, (long)arg);

@@ -28,6 +28,7 @@ int os_fchmod(int fd, unsigned mode);
 int64_t os_lseek(int fd, int64_t offset, int whence); /* the new offset */
 int os_fdatasync(int fd);
 int os_fsync(int fd);
+void os_sync(void); /* everything of everybody */
 int os_fcntl(int fd, int op, void *arg);
 int os_ioctl(int fd, unsigned long op, void *arg);
 int os_userfaultfd(int flags);

@@ -56,6 +56,8 @@ static int commit(void)
 	uint64_t epoch;
 	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
 	const struct checkpoint_page *pages = dirty_pages(&count, &is_pointed);
+	if (count && self.plan.memory && self.plan.durability == DURABILITY_MEDIA)
+		self.plan.memory->sync();
 	const int error = checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
 
 	if (!error)

@@ -41,6 +41,8 @@ struct committer_memory {
 	/* describe() - they stand, and their memory is staged: stage the rest. false: vetoed, `why` */
 	bool (*describe)(bool has_changes, char why[192]);
 	void (*release)(void);
+	/* sync() - the epoch is about to be durable: make durable what it takes for granted elsewhere */
+	void (*sync)(void);
 };
 
 /* From within these functions: a page of a region nobody tracks, as it shall be in the next epoch

@@ -16,6 +16,7 @@
 #include "files-lock.h"
 #include "files-nameless.h"
 #include "files-output.h"
+#include "files-written.h"
 #include "os.h"
 #include "ours.h"
 
@@ -140,6 +141,8 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 {
 	const struct regular_part *part = part_of(record);
 
+	if (is_writable(record) && S_ISREG(record->mode) && !part->is_made_up && !part->is_nameless)
+		written_note(record, part->path, part->size, part->mtime_ns);
 	if (record->callers || part->is_made_up)
 		return;
 	if (part->is_nameless && S_ISREG(record->mode))

@@ -19,6 +19,7 @@
 #include "files-kind.h"
 #include "files-lock.h"
 #include "files-share.h"
+#include "files-written.h"
 #include "os.h"
 #include "ours.h"
 
@@ -302,6 +303,7 @@ static bool refresh_all(void)
 
 void files_save(struct ledger_writer *writer)
 {
+	written_begin();
 	if (!memory_is_there() || (!are_all_known() && !enumerate())) {
 		ledger_veto(writer, "/proc/self/fd cannot be read", NULL);
 		return;

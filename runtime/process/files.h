@@ -20,6 +20,10 @@ void files_open(const char *pool, const struct keeper_note *note);
 void files_prepare(void);
 void files_save(struct ledger_writer *writer);
 
+/* files_sync() - threads run again; on return what was written to files is on media, as
+ * files_save() has seen them */
+void files_sync(void);
+
 /* files_check() - may they be opened again? (replaced, missing: status 5 and why.) Still in the
  * constructor, nothing is changed. files_make(): they are there, under their numbers; descriptors
  * of ours that stand in the way are moved, all others are closed. 0, or -errno and why

@@ -182,6 +182,7 @@ const struct committer_memory process_memory = {
 	.is_kept = space_has,
 	.describe = describe,
 	.release = threads_release,
+	.sync = files_sync,
 };
 
 /* ---- Beginning and end ---- */

@@ -1,0 +1,155 @@
+/*
+ * The problem: an epoch on media outlives a power cut. What its program had written to its files
+ * by then need not, for the system writes that down when it likes: a file may come back shorter
+ * than the program knows it, or not at all if it was new, and nobody writes that output again. The
+ * trick: files that look other than when they were last synced are synced before the epoch is made
+ * durable, while threads run. The guarantee: what a file that is open at an epoch held then, it
+ * holds after the power cut. A file that was closed before is as the system has it.
+ */
+#include "files-written.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "descriptor.h"
+#include "files.h"
+#include "os.h"
+#include "ours.h"
+#include "process-parts.h"
+
+#define DUE_MAX 256      /* of one epoch; for more of them everything is synced */
+#define SYNCED_SLOTS 256 /* of which one is another's now and then: it is synced once too often */
+#define PIECE_BYTES (UINT64_C(16) << 20)
+#define SAME_TIME_NS UINT64_C(20000000) /* two writes may have the same time, within a tick */
+
+/* How a file looked when it was synced. */
+struct synced {
+	uint64_t dev, ino, size, mtime_ns;
+};
+
+static struct synced synced[SYNCED_SLOTS] OURS;
+static struct due {
+	const struct file_record *record;
+	const char *path;
+	struct synced looks;
+} due[DUE_MAX] OURS;
+static unsigned due_count OURS;
+static int opened OURS;
+
+static struct synced *slot_of(uint64_t ino)
+{
+	return &synced[ino % SYNCED_SLOTS];
+}
+
+void written_begin(void)
+{
+	due_count = 0;
+}
+
+void written_note(const struct file_record *record, const char *path, uint64_t size,
+		  uint64_t mtime_ns)
+{
+	const struct synced looks = {record->dev, record->ino, size, mtime_ns};
+
+	if (__builtin_memcmp(slot_of(record->ino), &looks, sizeof(looks)) == 0)
+		return;
+	if (due_count < DUE_MAX)
+		due[due_count] = (struct due){record, path, looks};
+	due_count++;
+}
+
+static bool is_that_file(int fd, const struct synced *looks)
+{
+	struct stat st;
+
+	return os_fstat(fd, &st) == 0 && st.st_dev == looks->dev && st.st_ino == looks->ino;
+}
+
+/* A description of our own: an error that the program's has to tell is the program's to hear. One
+ * that may be had for reading only, or for writing only. */
+static int open_that(const struct due *file)
+{
+	const int number = (int)file->record->fd, how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = -ENOENT;
+
+	for (int i = 0; i < 4; i++) {
+		const int access = how | (i % 2 ? O_WRONLY : O_RDONLY);
+		fd = i < 2 ? file_reopen(number, access) : os_open(file->path, access, 0);
+		if (fd >= 0 && is_that_file(fd, &file->looks))
+			break;
+		if (fd >= 0)
+			os_close(fd);
+		fd = -ENOENT;
+	}
+	return fd < 0 ? fd : os_fd_move(fd); /* low numbers are the program's */
+}
+
+static int sync_by_number(const struct due *file)
+{
+	const int number = (int)file->record->fd;
+
+	if (is_that_file(number, &file->looks))
+		return os_fsync(number);
+	os_sync(); /* closed since, and renamed: it is somewhere */
+	return 0;
+}
+
+/* What was written behind its old end goes in pieces: who writes more than the disk takes, and then
+ * ends, is not to wait until all of it is there. Once it has ended nothing is to go on with it. */
+static int sync_opened(const struct due *file)
+{
+	const struct synced *old = slot_of(file->looks.ino);
+	const bool is_known = old->dev == file->looks.dev && old->ino == file->looks.ino;
+
+	for (uint64_t at = is_known ? old->size : 0; at < file->looks.size; at += PIECE_BYTES) {
+		if (process_self.has_ended)
+			return -ECANCELED;
+		os_sync_piece(opened, at, PIECE_BYTES);
+	}
+	return process_self.has_ended ? -ECANCELED : os_fsync(opened);
+}
+
+static int sync_file(const struct due *file)
+{
+	opened = open_that(file);
+	if (opened < 0)
+		return sync_by_number(file);
+	ours_fd_add(&opened); /* a child that is forked meanwhile closes it */
+	const int error = sync_opened(file);
+	os_close(opened);
+	opened = -1;
+	return error == -EBADF ? sync_by_number(file) : error; /* a program that closes all of them */
+}
+
+static void say_error(const struct due *file, int error)
+{
+	static bool is_said OURS;
+	char text[64];
+	struct line fact = line_in(text, sizeof(text));
+
+	if (is_said)
+		return;
+	is_said = true;
+	line_add(&fact, "cannot be synced (error ");
+	line_add_number(&fact, (uint64_t)-error, 10);
+	line_add(&fact, "): a power cut may undo output");
+	file_notice(file->path, text);
+}
+
+void files_sync(void)
+{
+	const uint64_t now_ns = os_clock_ns(CLOCK_REALTIME);
+
+	if (due_count > DUE_MAX && !process_self.has_ended)
+		os_sync();
+	for (unsigned i = 0; i < due_count && due_count <= DUE_MAX; i++) {
+		const int error = process_self.has_ended ? -ECANCELED : sync_file(&due[i]);
+		if (error == -ECANCELED)
+			break;
+		if (error)
+			say_error(&due[i], error);
+		else if (due[i].looks.mtime_ns + SAME_TIME_NS < now_ns)
+			*slot_of(due[i].looks.ino) = due[i].looks;
+	}
+	due_count = 0;
+}
