@@ -171,17 +171,23 @@ static struct timespec time_of(uint64_t ns)
 	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 }
 
+/* One that was set for a while, by the time of day, does not heed that it was set since. */
 static int timerfd_start(const struct timerfd_part *part, int fd)
 {
 	const uint64_t now = os_clock_ns((clockid_t)part->clock);
 	const bool has_gone_back = now + part->left_ns < part->expires_ns;
-	const uint64_t at = has_gone_back && part->clock != CLOCK_REALTIME ? now + part->left_ns :
-									     part->expires_ns;
 	const int absolute = 1, cancelled_by_set = 2; /* TFD_TIMER_* */
-	const int flags = absolute | ((int)part->settime_flags & cancelled_by_set);
-	const struct itimerspec value = {time_of(part->interval_ns), time_of(at)};
+	const bool is_of_day = part->clock == CLOCK_REALTIME || part->clock == CLOCK_REALTIME_ALARM;
+	const bool is_for_a_while = is_of_day && !(part->settime_flags & absolute);
+	const uint64_t at = has_gone_back && (!is_of_day || is_for_a_while) ? now + part->left_ns :
+									      part->expires_ns;
+	struct itimerspec value = {time_of(part->interval_ns), time_of(at)};
 
-	return os_timerfd_settime(fd, flags, &value);
+	if (!is_for_a_while)
+		return os_timerfd_settime(fd, absolute | ((int)part->settime_flags & cancelled_by_set),
+					  &value);
+	value.it_value = time_of(at > now ? at - now : 1);
+	return os_timerfd_settime(fd, 0, &value);
 }
 
 static int timerfd_make(const struct file_record *record, const struct ledger_reader *state,

@@ -72,6 +72,54 @@ Test(events, counters_timers_and_entries_of_an_epoll_come_back)
 	two_lives(has_events, events_come);
 }
 
+static const uint64_t a_year_ns = 365 * 24 * UINT64_C(3600) * 1000000000;
+
+static void has_timers_by_the_time_of_day(void)
+{
+	struct itimerspec in_a_second = {{0, 0}, {1, 0}};
+
+	both->fd[0] = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
+	EXPECT(timerfd_settime(both->fd[0], 0, &in_a_second, NULL) == 0);
+	clock_gettime(CLOCK_REALTIME, &in_a_second.it_value);
+	in_a_second.it_value.tv_sec += 100;
+	both->fd[1] = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
+	EXPECT(timerfd_settime(both->fd[1], TFD_TIMER_ABSTIME, &in_a_second, NULL) == 0);
+	save();
+}
+
+/* Since then, it seems, the time of day was set back: all that was recorded is a year ahead. */
+static void set_back(void)
+{
+	const uint64_t now_ns = (uint64_t)time(NULL) * 1000000000;
+	uint64_t *words = (void *)both->bytes;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < both->writer.len / sizeof(*words); i++)
+		if (words[i] > now_ns && words[i] < now_ns + 200 * UINT64_C(1000000000)) {
+			words[i] += a_year_ns;
+			count++;
+		}
+	cr_assert_geq(count, 2); /* and times of files */
+}
+
+static void what_was_set_for_a_while_comes(void)
+{
+	struct pollfd timer = {.fd = both->fd[0], .events = POLLIN};
+	struct itimerspec left;
+	uint64_t ticks;
+
+	EXPECT(poll(&timer, 1, 60000) == 1 && read(both->fd[0], &ticks, 8) == 8 && ticks == 1);
+	EXPECT(timerfd_gettime(both->fd[1], &left) == 0);
+	EXPECT((uint64_t)left.it_value.tv_sec * 1000000000 > a_year_ns / 2);
+}
+
+Test(events, a_timer_for_a_while_does_not_heed_that_the_time_of_day_was_set)
+{
+	first_lives(has_timers_by_the_time_of_day);
+	set_back();
+	second_lives(what_was_set_for_a_while_comes);
+}
+
 static void saves_twice(void)
 {
 	static char before[1 << 16];
