@@ -174,18 +174,37 @@ static inline bool is_closed(void)
 /* The number of the newest lock that is held, not of one that is being taken. */
 static inline uint64_t newest_held(const struct cut_thread *self)
 {
-	if (__builtin_expect(self->untold != 0, 0))
-		return self->number;
-	return self->hold_count ? self->holds[self->hold_count - 1].number : 0;
+	const uint64_t told = self->hold_count ? self->holds[self->hold_count - 1].number : 0;
+
+	return __builtin_expect(self->untold != 0, 0) && self->untold_newest > told ?
+		       self->untold_newest : told;
+}
+
+static void hold_forget(struct cut_thread *self, uint32_t i)
+{
+	for (i++; i < self->hold_count; i++)
+		self->holds[i - 1] = self->holds[i];
+	self->hold_count--;
+}
+
+/* One that does not count any more makes room. */
+static __attribute__((noinline, cold)) bool hold_make_room(struct cut_thread *self)
+{
+	for (uint32_t i = 0; i < self->hold_count; i++)
+		if (self->holds[i].number <= __atomic_load_n(&self->lifelong, __ATOMIC_RELAXED)) {
+			hold_forget(self, i);
+			return true;
+		}
+	self->untold++;
+	self->untold_newest = self->number;
+	return false;
 }
 
 static inline void hold_add(struct cut_thread *self, const void *lock, const void *site)
 {
 	self->newest = self->number;
-	if (__builtin_expect(self->hold_count == CUT_HOLDS_MAX, 0)) {
-		self->untold++;
+	if (__builtin_expect(self->hold_count == CUT_HOLDS_MAX, 0) && !hold_make_room(self))
 		return;
-	}
 	self->holds[self->hold_count] = (struct cut_hold){lock, site, self->number};
 	barrier(); /* the committer looks at what is counted */
 	self->hold_count++;
@@ -201,9 +220,7 @@ static inline bool hold_remove(struct cut_thread *self, const void *lock, struct
 	if (__builtin_expect(i == 0, 0))
 		return false;
 	*ret_hold = self->holds[i - 1];
-	for (; i < self->hold_count; i++)
-		self->holds[i - 1] = self->holds[i];
-	self->hold_count--;
+	hold_forget(self, i - 1);
 	return true;
 }
 
@@ -274,6 +291,8 @@ void cut_park_event(void)
 			__atomic_fetch_add(&cut_shared.lifelong, 1, __ATOMIC_RELAXED);
 		self->holds[i].number = 0;
 	}
+	if (self->tx_depth == 0)
+		self->untold_newest = 0;
 	self->newest = newest_held(self);
 	park(self);
 }

@@ -227,11 +227,34 @@ static uint64_t oldest_hold(const struct cut_thread *thread)
 		if (number > thread->lifelong)
 			return number;
 	}
-	return 0;
+	const uint64_t untold = __atomic_load_n(&thread->untold_newest, __ATOMIC_RELAXED);
+	return thread->untold && untold > thread->lifelong ? untold : 0;
 }
 
-/* A lock held for so long is no section: it guards something else than data. The gates are open:
- * when they are closed, threads and we must be of one mind about what is a section. */
+static uint64_t newest_hold(const struct cut_thread *thread)
+{
+	const uint32_t count = __atomic_load_n(&thread->hold_count, __ATOMIC_ACQUIRE);
+	const uint64_t untold = __atomic_load_n(&thread->untold_newest, __ATOMIC_RELAXED);
+	const uint64_t told =
+		count ? __atomic_load_n(&thread->holds[count - 1].number, __ATOMIC_RELAXED) : 0;
+
+	return told > untold ? told : untold;
+}
+
+static uint32_t holds_between(const struct cut_thread *thread, uint64_t above, uint64_t last)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < __atomic_load_n(&thread->hold_count, __ATOMIC_ACQUIRE); i++) {
+		const uint64_t number = __atomic_load_n(&thread->holds[i].number, __ATOMIC_RELAXED);
+		count += number > above && number <= last;
+	}
+	return count;
+}
+
+/* A lock held for so long is no section: it guards something else than data; and so are those that
+ * were held when we began to look at it and still are. The gates are open: when they are closed,
+ * threads and we must be of one mind about what is a section. */
 static void note_lifelong(struct cut_thread *thread)
 {
 	const uint64_t oldest = oldest_hold(thread), now = now_ns();
@@ -239,9 +262,12 @@ static void note_lifelong(struct cut_thread *thread)
 	if (oldest != thread->oldest_seen) {
 		thread->oldest_seen = oldest;
 		thread->oldest_since_ns = now;
+		thread->newest_seen = newest_hold(thread);
 	} else if (oldest != 0 && now - thread->oldest_since_ns > LIFELONG_NS) {
-		__atomic_store_n(&thread->lifelong, oldest, __ATOMIC_RELEASE);
-		__atomic_fetch_add(&cut_shared.lifelong, 1, __ATOMIC_RELAXED);
+		const uint64_t newest = thread->newest_seen > oldest ? thread->newest_seen : oldest;
+		__atomic_fetch_add(&cut_shared.lifelong, holds_between(thread, thread->lifelong, newest),
+				   __ATOMIC_RELAXED);
+		__atomic_store_n(&thread->lifelong, newest, __ATOMIC_RELEASE);
 	}
 }
 

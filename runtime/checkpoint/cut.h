@@ -32,7 +32,9 @@ struct cut_hold {
  *
  * `newest` is the thread's: the number of the newest lock it holds or is taking. `lifelong` is the
  * committer's: locks up to this number have been held for too long to be sections. Neither need
- * know when the other changes its own. A lock beyond CUT_HOLDS_MAX counts without being told apart.
+ * know when the other changes its own. Where there are more than CUT_HOLDS_MAX, those that do not
+ * count are forgotten; if all do, the next ones are just counted, and held as long as the newest of
+ * them. (A program may free a mutex that it holds, or have another thread give it back.)
  */
 struct cut_thread {
 	uint32_t state;    /* enum cut_state */
@@ -43,6 +45,7 @@ struct cut_thread {
 	uint32_t park_depth;
 	uint32_t hold_count;
 	uint32_t untold;   /* locks beyond CUT_HOLDS_MAX */
+	uint64_t untold_newest; /* number of the newest of them */
 	uint32_t arrivals; /* times it parked or left a section: where it may be taken */
 	uint32_t parks;    /* times it parked */
 	bool is_annotated;
@@ -52,6 +55,7 @@ struct cut_thread {
 	uint64_t lifelong __attribute__((aligned(64)));
 	uint64_t oldest_seen; /* number of its oldest hold that counts, and since when */
 	uint64_t oldest_since_ns;
+	uint64_t newest_seen; /* number of its newest hold then */
 	uint64_t moved_ns; /* when it was last seen to have come to where it may be taken */
 	uint32_t seen_places;
 	bool is_signalled;

@@ -84,6 +84,33 @@ CUT_TEST(does_not_wait_for_a_lock_that_is_held_across_a_wait_for_events)
 	CHILD_MUST(cutting.last.lifelong == 1);
 }
 
+/* Freed while it is held, or given back by another thread. */
+static void *never_give_back(void *argument)
+{
+	static char locks[8 * CUT_HOLDS_MAX];
+
+	for (unsigned i = 0; i < sizeof(locks); i++) {
+		cut_lock_begin();
+		cut_lock_held(&locks[i], NULL);
+	}
+	while (!is_over)
+		worker_change(argument);
+	return NULL;
+}
+
+CUT_TEST(goes_on_though_more_locks_than_are_told_apart_are_never_given_back)
+{
+	struct cutting cutting = {.wanted = 100};
+
+	cutting_open();
+	worker_start(under_shared_lock);
+	CHILD_MUST(pthread_create(&workers[worker_count].thread, NULL, never_give_back,
+				  &workers[worker_count]) == 0);
+	workers[worker_count++].is_loose = true;
+	cutting_run(&cutting);
+	cutting_assert_still(&cutting);
+}
+
 /* Never held for a second, though it looks so at any time. */
 static void holding_nearly_always(struct worker *worker)
 {
