@@ -109,15 +109,17 @@ struct layout_extent {
 static_assert(sizeof(struct layout_extent) == 24, "on media");
 
 /*
- * Home holds everything up to and with the record named here; what the log holds before it is
- * free. All zeros as long as nothing was merged.
+ * Home, with the entries behind the record named here over it, is every epoch that can be had; what
+ * the log holds before that is free. Home holds everything up to and with that record, but for
+ * pages that were carried forward: they have whole entries behind it, and four epochs stand behind
+ * those. All zeros as long as nothing was merged.
  *
  * OFFSET  SIZE  MEANING
  *      0     8  offset in the log (the concatenation of its extents) behind that record
  *      8     8  seq of that record
  *     16     8  checksum of that record
  *     24     8  seq of the segment it stands in
- *     32     8  epoch it completes: what home holds
+ *     32     8  epoch it completes: what home holds, unless pages were carried forward
  *     40     4  branch of that epoch
  *     44     4  reserved
  */

@@ -49,6 +49,7 @@ struct pool {
 	struct ending ending;        /* POOL_OWN: of the run before */
 	struct control *control;     /* mapped control page (control.h), NULL for POOL_CHECK */
 	void *lock_page;             /* keeps the lock while the program closes our fd: pool-lock.c */
+	uint32_t lends;              /* how often a child was about to see its bytes; atomic */
 };
 
 /* What a new pool shall be. */
@@ -82,6 +83,17 @@ int pool_reload(struct pool *pool, struct refusal *ret_why);
  * sees its own while it forks. */
 bool pool_has_owner(const struct pool *pool);
 bool pool_has_views(const struct pool *pool);
+
+/* pool_lends() - if it is what it was before pool_has_views() said no, then nobody has been forked
+ * since who shows its bytes; pool_note_lend(): before such a fork, when pool_has_views() */
+static inline uint32_t pool_lends(const struct pool *pool)
+{
+	return __atomic_load_n(&pool->lends, __ATOMIC_SEQ_CST);
+}
+static inline void pool_note_lend(struct pool *pool)
+{
+	__atomic_add_fetch(&pool->lends, 1, __ATOMIC_SEQ_CST);
+}
 
 /* pool_refuse_views() - 0, or STATUS_BUSY if children still show its bytes after a second: whoever
  * is about to change home under them asks. keep=heap: only who empties it; others merge later. */

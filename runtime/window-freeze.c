@@ -134,6 +134,7 @@ int window_lend(struct window *window, void **ret_lease)
 	os_close(fd);
 	if (os_is_error(page))
 		return (int)(intptr_t)page;
+	pool_note_lend(window->pool);
 	*ret_lease = page;
 	return 0;
 }

@@ -155,6 +155,12 @@ static void pop(struct annals *annals)
 	annals->end--;
 }
 
+void annals_drop(struct annals *annals)
+{
+	while (annals->end > annals->settled)
+		pop(annals);
+}
+
 void annals_rollback(struct annals *annals)
 {
 	while (annals->end > annals->committed)

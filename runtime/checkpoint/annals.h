@@ -59,9 +59,15 @@ int annals_push(struct annals *annals, const struct annals_entry *entry);
 void annals_settle(struct annals *annals, uint64_t seq, uint64_t record_offset);
 void annals_commit(struct annals *annals);
 void annals_rollback(struct annals *annals);
+/* annals_drop() - that record is not written */
+void annals_drop(struct annals *annals);
 static inline bool annals_is_clean(const struct annals *annals)
 {
 	return annals->end == annals->committed;
+}
+static inline bool annals_is_settled(const struct annals *annals)
+{
+	return annals->end == annals->settled;
 }
 
 /* annals_truncate() - forget the entries of records behind `seq`; annals_trim(): up to it */

@@ -100,6 +100,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
 	annals_deinit(&checkpoint->annals);
 	bulk_deinit(&checkpoint->bulk);
 	merge_abandon(&checkpoint->merge);
+	carry_abandon(&checkpoint->carry);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
 		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);

@@ -83,6 +83,8 @@ struct checkpoint_info {
 	uint64_t home_pages;   /* merged */
 	uint64_t home_bytes;
 	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */
+	uint64_t carried_pages;  /* logged anew while home was held still */
+	uint64_t carried_rounds; /* how often the log was trimmed for it */
 };
 
 /* checkpoint_open() - find the history of the pool on this medium; verifies all of the log that
@@ -156,11 +158,12 @@ int checkpoint_draft(struct checkpoint *checkpoint, const struct checkpoint_page
 void checkpoint_expect(const struct checkpoint *checkpoint, uint32_t region, uint64_t index,
 		       unsigned steps);
 
-/* checkpoint_hold() - what must be left alone from now on. RETAIN: the epoch attached to, and the
- * one before (the first seconds after an attach); STILL: home, down to pages nobody counts on
- * (processes live that were forked from ours and see it), so that the log grows meanwhile. */
-enum checkpoint_hold { CHECKPOINT_FREE, CHECKPOINT_STILL, CHECKPOINT_RETAIN };
-void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold);
+/* checkpoint_hold() - what must be left alone from now on, one or both. RETAIN: the epoch attached
+ * to, and the one before (the first seconds after an attach); STILL: home, down to pages nobody
+ * counts on (processes live that were forked from ours and see it): what the log has is carried
+ * forward in it, and not merged. */
+enum checkpoint_hold { CHECKPOINT_FREE = 0, CHECKPOINT_STILL = 1, CHECKPOINT_RETAIN = 2 };
+void checkpoint_hold(struct checkpoint *checkpoint, unsigned hold);
 
 /* checkpoint_commit() - make the pages an epoch. Each page at most once, in any order.
  * 0: durable, and recovery returns to it or a later one; without any change no epoch is made.
@@ -177,10 +180,14 @@ int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoc
  * ready for the next records; merge when the log is as long as it was wanted. CHECKPOINT_MORE: call
  * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again */
 int checkpoint_tend(struct checkpoint *checkpoint);
+/* checkpoint_is_pressed() - home is held, and the log far longer than it could be: tend to it even
+ * if somebody waits */
+bool checkpoint_is_pressed(const struct checkpoint *checkpoint);
 /* checkpoint_finish() - a clean end, after the last epoch: what the next attach would have to look
  * for is known not to be there. May fail: then it looks */
 void checkpoint_finish(struct checkpoint *checkpoint);
-/* checkpoint_merge() - merge all that retention allows, now, but not while held */
+/* checkpoint_merge() - merge all that retention allows, now; while held still: trim what has been
+ * carried */
 int checkpoint_merge(struct checkpoint *checkpoint);
 
 void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info *ret_info);

@@ -41,11 +41,40 @@ static struct {
 	_Atomic bool is_started;
 	_Atomic bool is_over; /* no epoch any more */
 	_Atomic uint64_t epoch;
+	uint64_t began_ns;
 	uint64_t last_cut_ns;
 	uint64_t pause_ns[2]; /* the last two */
 	unsigned skips; /* in a row */
+	uint32_t lends; /* of the pool, before it was asked for views */
 	uint32_t alive; /* the thread: os_thread_start() */
 } self OURS;
+
+/* ---- Forked children ---- */
+
+/* What is in home stays as it is while one shows it, and what this run went on from can be had
+ * back for its first seconds: by then it is known whether it was fit to live. */
+static unsigned hold_now(void)
+{
+	const uint64_t lived_ns = os_clock_ns(CLOCK_MONOTONIC) - self.began_ns;
+	const bool is_shown = pool_fd(self.plan.pool) < 0 || pool_has_views(self.plan.pool);
+
+	return (is_shown ? CHECKPOINT_STILL : 0u) | (lived_ns < RETAIN_NS ? CHECKPOINT_RETAIN : 0u);
+}
+
+static void hold(void)
+{
+	self.lends = pool_lends(self.plan.pool);
+	checkpoint_hold(self.plan.checkpoint, hold_now());
+}
+
+/* Pages have been told, some of which may go home. Those stored to before a fork are private memory
+ * in parent and child; of others a child forked before they were told shows home, so if there was a
+ * fork, look again. Who is forked after this has all of them private. */
+static void hold_again(void)
+{
+	if (pool_lends(self.plan.pool) != self.lends)
+		hold();
+}
 
 /* ---- Epochs ---- */
 
@@ -58,6 +87,7 @@ static int commit(void)
 	const struct checkpoint_page *pages = dirty_pages(&count, &is_pointed);
 	if (count && self.plan.memory && self.plan.durability == DURABILITY_MEDIA)
 		self.plan.memory->sync();
+	hold_again();
 	const int error = checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
 
 	if (!error)
@@ -195,24 +225,19 @@ static void sleep_until(uint64_t due_ns)
 	}
 }
 
-/* What is in home stays as it is while a forked child shows it, and what this run went on from can
- * be had back for its first seconds: by then it is known whether it was fit to live. */
-static enum checkpoint_hold hold_now(uint64_t began_ns)
-{
-	if (pool_fd(self.plan.pool) < 0 || pool_has_views(self.plan.pool))
-		return CHECKPOINT_STILL;
-	return os_clock_ns(CLOCK_MONOTONIC) - began_ns < RETAIN_NS ? CHECKPOINT_RETAIN : CHECKPOINT_FREE;
-}
-
-/* Housekeeping in pieces, as long as nobody waits and nothing is due. */
+/* Housekeeping in pieces, as long as nobody waits and nothing is due; one in any case if there
+ * never is time for it. */
 static void tend(uint64_t until_ns)
 {
+	bool may_go_on = checkpoint_is_pressed(self.plan.checkpoint);
 	int status = CHECKPOINT_MORE;
 
-	while (status == CHECKPOINT_MORE && !is_asked() && os_clock_ns(CLOCK_MONOTONIC) < until_ns) {
+	while (status == CHECKPOINT_MORE &&
+	       (may_go_on || (!is_asked() && os_clock_ns(CLOCK_MONOTONIC) < until_ns))) {
 		lock_acquire(&self.lock);
 		status = checkpoint_tend(self.plan.checkpoint);
 		lock_release(&self.lock);
+		may_go_on = false;
 	}
 }
 
@@ -230,8 +255,8 @@ static void run(void *argument)
 {
 	os_thread_set_name("heapsake");
 	os_timer_slack_ns(1);
-	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
-	uint64_t due_ns = began_ns;
+	self.began_ns = os_clock_ns(CLOCK_MONOTONIC);
+	uint64_t due_ns = self.began_ns;
 	while (!self.is_over) {
 		due_ns = self.plan.interval_ns ? due_ns + interval_now_ns() : UINT64_MAX;
 		sleep_until(due_ns);
@@ -240,7 +265,7 @@ static void run(void *argument)
 			due_ns = now_ns;
 		lock_acquire(&self.lock);
 		if (!self.is_over) {
-			checkpoint_hold(self.plan.checkpoint, hold_now(began_ns));
+			hold();
 			make_epoch();
 			report_publish(&self.report, self.plan.checkpoint);
 		}
@@ -268,6 +293,7 @@ int committer_open(const struct committer_plan *plan)
 		.region_count = plan->region_count,
 		.staging_bytes = plan->staging_bytes,
 		.memory = plan->memory,
+		.before_draft = hold_again,
 	});
 	atomic_store_explicit(&self.is_open, !error, memory_order_release);
 	return error;

@@ -79,6 +79,14 @@ static void stage_without_room(const struct spot *spot, const char *bytes)
 	}
 }
 
+static int draft(const struct spot *spot, const char *bytes)
+{
+	const struct checkpoint_page page = {spot->region_id, spot->page, bytes};
+
+	self.plan.before_draft();
+	return checkpoint_draft(self.plan.checkpoint, &page);
+}
+
 static void stage_early(const struct spot *spot, const char *bytes)
 {
 	const uint64_t number = number_of(spot->region_id, spot->page);
@@ -88,11 +96,7 @@ static void stage_early(const struct spot *spot, const char *bytes)
 	if (is_hot && staging_put(&self.staging, spot->region_id, spot->page, bytes) == 0)
 		return;
 	/* Staged as zeros, which took no room: the commit would give that after the draft. */
-	const int error =
-		is_staged ? -ENOSPC
-			  : checkpoint_draft(self.plan.checkpoint,
-					     &(struct checkpoint_page){spot->region_id, spot->page,
-								       bytes});
+	const int error = is_staged ? -ENOSPC : draft(spot, bytes);
 	/* Drafts of an epoch that fails are lost with it. */
 	pageset_add(error ? &self.again : &self.drafted, number, 1);
 }

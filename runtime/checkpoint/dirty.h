@@ -20,6 +20,7 @@ struct dirty_plan {
 	size_t region_count;
 	uint64_t staging_bytes;
 	const struct committer_memory *memory; /* NULL: nothing outside of regions */
+	void (*before_draft)(void); /* a page has been told, and goes to the engine now */
 };
 
 int dirty_open(const struct dirty_plan *plan); /* 0 or -ENOMEM */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bulk.h"
+#include "carry.h"
 #include "checkpoint.h"
 #include "home.h"
 #include "merge.h"
@@ -20,7 +21,8 @@ struct checkpoint {
 	bool is_begun;         /* something is staged already for the next epoch */
 	int draft_error;       /* why it must fail */
 	struct merge merge;
-	enum checkpoint_hold hold;
+	struct carry carry;
+	unsigned hold;         /* enum checkpoint_hold */
 	uint64_t epoch;        /* newest durable */
 	uint64_t attempt;      /* newest number given */
 	uint64_t selected_epoch; /* for reading */
@@ -30,6 +32,9 @@ struct checkpoint {
 	uint64_t buffer_bytes;
 	struct checkpoint_info info;
 };
+
+/* epoch_begin() - an epoch is under way: what is staged from here on is of it */
+void epoch_begin(struct checkpoint *checkpoint);
 
 /* The place an epoch ends at; home's own is the trim. */
 static inline struct layout_trim end_of_epoch(const struct checkpoint *checkpoint, uint64_t number)

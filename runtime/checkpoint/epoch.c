@@ -18,7 +18,7 @@
 #include "stage.h"
 
 /* With the first draft, else with the commit. */
-static void epoch_begin(struct checkpoint *checkpoint)
+void epoch_begin(struct checkpoint *checkpoint)
 {
 	CHECK(checkpoint->is_writer);
 	if (checkpoint->is_begun)
@@ -71,6 +71,7 @@ static int epoch_end(struct checkpoint *checkpoint, int error, uint64_t *ret_epo
 	checkpoint->info.error = error;
 	if (error) {
 		annals_rollback(&checkpoint->annals);
+		carry_rollback(&checkpoint->carry, checkpoint->epoch);
 		return error;
 	}
 	if (is_changed) {

@@ -13,73 +13,27 @@
 #include "merge.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
-#include "delta.h"
+#include "checkpoint.h"
 #include "memory.h"
 #include "os.h"
-#include "segment.h"
 
 #define CLOCK_EVERY 16u /* pages between two looks at the clock */
-#define COLLECT_MANY 1024u
-#define READ_BYTES (UINT64_C(256) << 10)
 #define RUN_BYTES (MERGE_RUN_PAGES * LAYOUT_BLOCK_BYTES)
 
 void merge_begin(struct merge *merge, const struct home *home, const struct log_epoch *target)
 {
 	merge_abandon(merge);
 	merge->phase = MERGE_COLLECT;
-	merge->target = *target;
-	merge->number = home->annals->first;
+	harvest_begin(&merge->harvest, home->annals, target);
 	merge->failures = home->medium->failures;
 }
 
 void merge_abandon(struct merge *merge)
 {
-	queue_deinit(&merge->queue);
+	harvest_deinit(&merge->harvest);
 	memory_free(merge->run.pages, merge->run.pages ? RUN_BYTES : 0);
 	*merge = (struct merge){.pages = merge->pages};
-}
-
-/* ---- Which pages ---- */
-
-/* Once through the part of the log that is about to be looked at here and there: then it is in
- * memory, and what of it cannot be read is an error here and not a signal there. */
-static int read_ahead(struct merge *merge, struct log *log, const struct annals_entry *entry)
-{
-	const uint64_t end = entry->lines + delta_bytes(entry->mask);
-
-	if (entry->lines >= merge->read_from && end <= merge->read_end)
-		return 0;
-	const uint64_t from = entry->lines & ~(LAYOUT_BLOCK_BYTES - 1);
-	const uint64_t segment_end = segment_start(log, segment_of(log, from) + 1);
-	merge->read_from = from;
-	merge->read_end = from + READ_BYTES < segment_end ? from + READ_BYTES : segment_end;
-	const uint64_t len = merge->read_end - from;
-	const void *view = medium_view(log->medium, len, log_file_place(log, from));
-	if (view && os_madvise((void *)(uintptr_t)view, len, MADV_POPULATE_READ) == 0)
-		return 0;
-	return medium_read(log->medium, log->buffer, len, log_file_place(log, from));
-}
-
-static int collect(struct merge *merge, struct home *home, struct log *log)
-{
-	const struct annals *annals = home->annals;
-	int error = 0;
-
-	for (unsigned i = 0; !error && i < COLLECT_MANY; i++, merge->number++) {
-		if (merge->number == annals->committed ||
-		    annals_at(annals, merge->number)->seq > merge->target.end.seq) {
-			merge->phase = MERGE_WRITE;
-			return 0;
-		}
-		const struct annals_entry *entry = annals_at(annals, merge->number);
-		error = entry->mask ? read_ahead(merge, log, entry) : 0;
-		/* Each page once: with the oldest of its entries. */
-		if (!error && annals_before(annals, merge->number) == ANNALS_NONE)
-			error = queue_put(&merge->queue, entry->key);
-	}
-	return error;
 }
 
 /* ---- Writing ---- */
@@ -124,14 +78,14 @@ static int write_page(struct merge *merge, struct home *home)
 	struct merge_run *run = &merge->run;
 	uint64_t lines[LAYOUT_LINES], key;
 
-	if (!queue_take(&merge->queue, &key))
+	if (!queue_take(&merge->harvest.queue, &key))
 		return 0;
 	const struct annals_entry *entry =
-		annals_at(home->annals, annals_find(home->annals, key, merge->target.end.seq));
+		annals_at(home->annals, annals_find(home->annals, key, merge->harvest.target.end.seq));
 	const enum merge_fate fate = fate_of(entry);
 	int error = make_room(merge, home, key, fate);
 	if (!error && fate == MERGE_PUT)
-		error = home_image(home, key, merge->target.end.seq, run->pages[run->count], lines);
+		error = home_image(home, key, merge->harvest.target.end.seq, run->pages[run->count], lines);
 	if (!error)
 		run->sums[run->count++] = entry->sum;
 	return error;
@@ -149,7 +103,7 @@ static int finish(struct merge *merge, struct home *home, struct log *log)
 	if (error)
 		return error;
 	next = home->anchor->sb;
-	next.trim = merge->target.end;
+	next.trim = merge->harvest.target.end;
 	error = anchor_update(home->anchor, &next);
 	if (error)
 		return error;
@@ -159,24 +113,38 @@ static int finish(struct merge *merge, struct home *home, struct log *log)
 	return 0;
 }
 
+bool merge_is_late(struct merge_limit limit, uint64_t done)
+{
+	return done % CLOCK_EVERY == CLOCK_EVERY - 1 && limit.until_ns != UINT64_MAX &&
+	       os_clock_ns(CLOCK_MONOTONIC) >= limit.until_ns;
+}
+
+static int collect(struct merge *merge, struct home *home, struct log *log)
+{
+	const int more = harvest_collect(&merge->harvest, home->annals, log);
+
+	if (!more)
+		merge->phase = MERGE_WRITE;
+	return more == CHECKPOINT_MORE ? 0 : more;
+}
+
 int merge_step(struct merge *merge, struct home *home, struct log *log, struct merge_limit limit)
 {
 	int error = 0;
 
 	for (uint64_t i = 0; !error && i < limit.pages; i++) {
-		if (i % CLOCK_EVERY == CLOCK_EVERY - 1 && limit.until_ns != UINT64_MAX &&
-		    os_clock_ns(CLOCK_MONOTONIC) >= limit.until_ns)
+		if (merge_is_late(limit, i))
 			break;
 		if (merge->phase == MERGE_COLLECT)
 			error = collect(merge, home, log);
-		else if (merge->queue.count)
+		else if (merge->harvest.queue.count)
 			error = write_page(merge, home);
 		else
 			break;
 	}
 	if (!error)
 		error = write_run(merge, home);
-	if (!error && merge->phase == MERGE_WRITE && !merge->queue.count)
+	if (!error && merge->phase == MERGE_WRITE && !merge->harvest.queue.count)
 		error = finish(merge, home, log);
 	if (error)
 		merge_abandon(merge);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "home.h"
-#include "queue.h"
+#include "harvest.h"
 
 #define MERGE_RUN_PAGES 64u
 
@@ -19,11 +19,7 @@ struct merge_run {
 
 struct merge {
 	enum merge_phase phase;
-	struct log_epoch target;
-	uint64_t number;        /* COLLECT: of the entry to be looked at next */
-	uint64_t read_from;     /* COLLECT: the piece of the log that was read last */
-	uint64_t read_end;
-	struct queue queue;     /* pages with entries up to the target, not yet written */
+	struct harvest harvest;     /* pages with entries up to its target, not yet written */
 	struct merge_run run;
 	uint64_t failures;      /* the medium's at the start */
 	uint64_t pages;         /* written */
@@ -35,6 +31,8 @@ struct merge_limit {
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
 };
 #define MERGE_NO_LIMIT ((struct merge_limit){UINT64_MAX, UINT64_MAX})
+/* merge_is_late() - after that many pages; looks at the clock now and then */
+bool merge_is_late(struct merge_limit limit, uint64_t done);
 
 /* merge_begin() - bring home to the end of `target`, which must stay in the log until then */
 void merge_begin(struct merge *merge, const struct home *home, const struct log_epoch *target);

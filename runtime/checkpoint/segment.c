@@ -176,7 +176,7 @@ static int write_zeros(struct log *log, uint32_t segment)
 }
 
 /* The one to be filled with zeros: that in use, taken in haste, or the next. */
-static int find_unwritten(struct log *log, uint32_t *ret_segment)
+static int find_unwritten(struct log *log, bool may_grow, uint32_t *ret_segment)
 {
 	const uint32_t tail = segment_of(log, log->tail.offset);
 	const uint64_t used = log->tail.offset - segment_start(log, tail);
@@ -190,17 +190,18 @@ static int find_unwritten(struct log *log, uint32_t *ret_segment)
 		*ret_segment = best_free(log);
 	else
 		return 0;
-	if (*ret_segment < log->segment_count || segment_count_used(log) >= log->segment_limit)
+	if (*ret_segment < log->segment_count ||
+	    (!may_grow && segment_count_used(log) >= log->segment_limit))
 		return 0; /* if the log is full merging helps, not growing */
 	int error = grow(log);
 	*ret_segment = best_free(log);
 	return error;
 }
 
-int segment_prepare(struct log *log)
+int segment_prepare(struct log *log, bool may_grow)
 {
 	uint32_t segment;
-	int error = find_unwritten(log, &segment);
+	int error = find_unwritten(log, may_grow, &segment);
 
 	if (error || segment == log->segment_count || is_written(log, segment))
 		return error;

@@ -22,9 +22,10 @@ bool segment_is_free(const struct log *log, uint32_t segment);
 
 uint32_t segment_count_used(const struct log *log);
 
-/* segment_prepare() - have a free one ready, growing the log as far as wanted and filling it with
- * zeros, a piece at a time. 0: nothing to do, 1: call again, -errno */
-int segment_prepare(struct log *log);
+/* segment_prepare() - have a free one ready, growing the log as far as wanted, or, if merging does
+ * not help, further, and filling it with zeros, a piece at a time. 0: nothing to do, 1: call
+ * again, -errno */
+int segment_prepare(struct log *log, bool may_grow);
 
 /* segment_take() - continue the chain behind the tail in a free segment. 0: its header is durable,
  * and no other successor of the tail counts any more; LOG_E_FULL; -errno: a recovery may find it,

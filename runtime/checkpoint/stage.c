@@ -45,7 +45,7 @@ void stage_begin(struct checkpoint *checkpoint, uint64_t number)
 }
 
 /* When the log has reached twice what was wanted, or the disk is full, home takes what it may;
- * held, or when that is not enough, the log grows. */
+ * held, what was carried is given up; when that is not enough, the log grows. */
 static int append(struct checkpoint *checkpoint, struct layout_record *record)
 {
 	struct log *log = &checkpoint->log;
@@ -75,12 +75,27 @@ int stage_append(struct checkpoint *checkpoint, uint32_t flags)
 	return 0;
 }
 
-/* Room in the buffer for one more entry, of whatever size. */
+/* No room in the buffer for one more entry, of whatever size? */
+bool stage_is_full(const struct checkpoint *checkpoint)
+{
+	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
+
+	return sizeof(*record) + record->entry_bytes + ENTRY_MAX_BYTES > checkpoint->buffer_bytes;
+}
+
+void stage_drop(struct checkpoint *checkpoint)
+{
+	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
+
+	annals_drop(&checkpoint->annals);
+	stage_begin(checkpoint, record->epoch);
+}
+
 static int make_room(struct checkpoint *checkpoint)
 {
 	const struct layout_record *record = (const struct layout_record *)checkpoint->buffer;
 
-	if (sizeof(*record) + record->entry_bytes + ENTRY_MAX_BYTES <= checkpoint->buffer_bytes)
+	if (!stage_is_full(checkpoint))
 		return 0;
 	int error = stage_append(checkpoint, 0);
 	if (!error)
@@ -88,29 +103,41 @@ static int make_room(struct checkpoint *checkpoint)
 	return error;
 }
 
-static int stage_entry(struct checkpoint *checkpoint, struct annals_entry entry, const void *bytes)
+int stage_entry(struct checkpoint *checkpoint, const struct annals_entry *entry, const void *bytes)
 {
 	struct layout_record *record = (struct layout_record *)checkpoint->buffer;
 	const struct layout_entry on_media = {
-		.key = entry.key | (uint64_t)entry.kind << LAYOUT_ENTRY_KIND_SHIFT,
-		.mask = entry.mask,
-		.sum = entry.sum,
+		.key = entry->key | (uint64_t)entry->kind << LAYOUT_ENTRY_KIND_SHIFT,
+		.mask = entry->mask,
+		.sum = entry->sum,
 	};
+	struct annals_entry placed = *entry;
 	int error = make_room(checkpoint);
 
-	entry.lines = sizeof(*record) + record->entry_bytes + sizeof(on_media);
+	placed.lines = sizeof(*record) + record->entry_bytes + sizeof(on_media);
 	if (!error)
-		error = annals_push(&checkpoint->annals, &entry);
+		error = annals_push(&checkpoint->annals, &placed);
 	if (error)
 		return error;
 	char *at = (char *)(record + 1) + record->entry_bytes;
 	memcpy(at, &on_media, sizeof(on_media));
-	delta_pack(at + sizeof(on_media), bytes, entry.mask);
-	record->entry_bytes += sizeof(on_media) + delta_bytes(entry.mask);
+	delta_pack(at + sizeof(on_media), bytes, entry->mask);
+	record->entry_bytes += sizeof(on_media) + delta_bytes(entry->mask);
 	record->entry_count++;
+	return 0;
+}
+
+/* One that the program has changed. */
+static int stage_change(struct checkpoint *checkpoint, const struct annals_entry *entry,
+			const void *bytes)
+{
+	const int error = stage_entry(checkpoint, entry, bytes);
+
+	if (error)
+		return error;
 	checkpoint->info.pages++;
-	checkpoint->info.user_bytes += entry.kind == LAYOUT_ENTRY_HOME ? LAYOUT_BLOCK_BYTES
-								       : delta_bytes(entry.mask);
+	checkpoint->info.user_bytes += entry->kind == LAYOUT_ENTRY_HOME ? LAYOUT_BLOCK_BYTES
+									: delta_bytes(entry->mask);
 	return 0;
 }
 
@@ -163,7 +190,7 @@ static struct annals_entry entry_of(const struct told_page *page, const struct b
 
 static bool goes_home(const struct checkpoint *checkpoint)
 {
-	return checkpoint->hold != CHECKPOINT_STILL &&
+	return !(checkpoint->hold & CHECKPOINT_STILL) &&
 	       checkpoint->fresh_count >= checkpoint->plan.bulk_pages;
 }
 
@@ -182,7 +209,7 @@ static int stage_changed(struct checkpoint *checkpoint, const struct told_page *
 		return 0; /* as it is in home */
 	checkpoint->info.mended_pages += !base.lines;
 	checkpoint->fresh_count += base.is_fresh;
-	error = stage_entry(checkpoint, entry, page->bytes);
+	error = stage_change(checkpoint, &entry, page->bytes);
 	if (!error && page->sum)
 		error = annals_keep_sums(&checkpoint->annals, checkpoint->annals.end - 1, page->lines);
 	return error;
@@ -214,7 +241,7 @@ int stage_bulk(struct checkpoint *checkpoint)
 	for (size_t i = 0; !error && drafts->count && i < drafts->capacity; i++) {
 		const struct index_entry *draft = &drafts->entries[i];
 		if (draft->key && draft->value) /* zeros again: nothing has changed */
-			error = stage_entry(checkpoint, (struct annals_entry){
+			error = stage_change(checkpoint, &(struct annals_entry){
 				.key = draft->key, .sum = draft->value, .kind = LAYOUT_ENTRY_HOME},
 				NULL);
 	}

@@ -1,8 +1,8 @@
 /*
- * The problem: the log must be emptied into home, and its next segment filled with zeros, by the
- * same thread that makes epochs, and each of these may take long. The trick: small steps, whenever
- * nobody waits. The guarantee: a commit finds space that is ready, unless commits outrun the disk;
- * and what is held is left where it is.
+ * The problem: the log must be emptied into home, or, while home is held, carried forward, and its
+ * next segment filled with zeros, by the same thread that makes epochs, and each of these may take
+ * long. The trick: small steps, whenever nobody waits. The guarantee: a commit finds space that is
+ * ready, unless commits outrun the disk; and what is held is left where it is.
  */
 #include "engine.h"
 
@@ -13,9 +13,9 @@
 #define STEP_NS UINT64_C(5000000)
 #define CALM_EPOCHS 16u
 
-/* Home never passes the oldest retained epoch; nor, for a run's first seconds, the one before the
- * epoch it began with. What is older is merged even then: or else a program that dies every few
- * seconds has a log that only grows. */
+/* Home, and the trim, never pass the oldest retained epoch; nor, for a run's first seconds, the one
+ * before the epoch it began with. What is older is merged even then: or else a program that dies
+ * every few seconds has a log that only grows. */
 static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
 {
 	const struct log *log = &checkpoint->log;
@@ -23,16 +23,35 @@ static const struct log_epoch *merge_target(const struct checkpoint *checkpoint)
 	size_t count = log->epoch_count < CHECKPOINT_RETAINED
 			       ? 0 : log->epoch_count - CHECKPOINT_RETAINED + 1;
 
-	if (checkpoint->hold == CHECKPOINT_RETAIN && attached)
+	if (checkpoint->hold & CHECKPOINT_RETAIN && attached)
 		while (count && log->epochs[count].epoch >= attached)
 			count--;
 	return count ? &log->epochs[count - 1] : NULL;
 }
 
-void checkpoint_hold(struct checkpoint *checkpoint, enum checkpoint_hold hold)
+void checkpoint_hold(struct checkpoint *checkpoint, unsigned hold)
 {
 	checkpoint->hold = hold;
 }
+
+static bool is_still(const struct checkpoint *checkpoint)
+{
+	return checkpoint->hold & CHECKPOINT_STILL;
+}
+
+/* The trim is about to pass records, because home has all up to this epoch, or what was carried. */
+static int prepare_trim(struct checkpoint *checkpoint, uint64_t epoch)
+{
+	/* What the trim will call the chain's start must be on media. */
+	int error = log_adopt(&checkpoint->log);
+
+	/* No superblock says any more that what the run began with can be had. */
+	if (!error && epoch >= checkpoint->anchor.sb.attached)
+		error = anchor_attach(&checkpoint->anchor, 0);
+	return error;
+}
+
+/* ---- Merging ---- */
 
 /* Is there something to merge? */
 static bool merge_starts(struct checkpoint *checkpoint)
@@ -47,16 +66,14 @@ static bool merge_starts(struct checkpoint *checkpoint)
 
 static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit)
 {
-	/* What the trim will call the chain's start must be on media. */
-	int error = log_adopt(&checkpoint->log);
+	int error = prepare_trim(checkpoint, checkpoint->merge.harvest.target.epoch);
 
-	/* Home is about to pass it. */
-	if (!error && checkpoint->merge.target.epoch >= checkpoint->anchor.sb.attached)
-		error = anchor_attach(&checkpoint->anchor, 0);
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
-	if (!error && checkpoint->merge.phase == MERGE_IDLE)
+	if (!error && checkpoint->merge.phase == MERGE_IDLE) {
 		annals_trim(&checkpoint->annals, checkpoint->anchor.sb.trim.seq);
+		carry_abandon(&checkpoint->carry);
+	}
 	return error;
 }
 
@@ -65,13 +82,46 @@ static bool is_merging(const struct checkpoint *checkpoint)
 	return checkpoint->merge.phase != MERGE_IDLE;
 }
 
+/* ---- Carrying ---- */
+
+/* All that can be had is at or behind what was carried? Then the rest may go. */
+static int trim_carried(struct checkpoint *checkpoint)
+{
+	const struct log_epoch *oldest = merge_target(checkpoint);
+
+	if (checkpoint->carry.phase != CARRY_WAIT || !oldest ||
+	    oldest->epoch < checkpoint->carry.epoch)
+		return 0;
+	int error = prepare_trim(checkpoint, checkpoint->carry.epoch);
+	if (!error)
+		error = carry_trim(checkpoint);
+	if (!error) /* what it was about to write is carried */
+		merge_abandon(&checkpoint->merge);
+	return error;
+}
+
+static int carry_goes_on(struct checkpoint *checkpoint, struct merge_limit limit)
+{
+	if (checkpoint->info.error ||
+	    (checkpoint->carry.phase == CARRY_IDLE && !carry_begin(checkpoint)))
+		return 0;
+	return carry_step(checkpoint, limit);
+}
+
+bool checkpoint_is_pressed(const struct checkpoint *checkpoint)
+{
+	return carry_is_pressed(checkpoint);
+}
+
+/* ---- When ---- */
+
 int checkpoint_merge(struct checkpoint *checkpoint)
 {
 	int error = 0;
 
 	CHECK(checkpoint->is_writer);
-	if (checkpoint->hold == CHECKPOINT_STILL)
-		return 0;
+	if (is_still(checkpoint))
+		return trim_carried(checkpoint);
 	if (is_merging(checkpoint)) /* to an older target */
 		error = merge_goes_on(checkpoint, MERGE_NO_LIMIT);
 	if (!error && merge_starts(checkpoint))
@@ -100,13 +150,16 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 	CHECK(checkpoint->is_writer);
 	int error = bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs,
 			      CALM_EPOCHS);
+	if (!error && is_still(checkpoint))
+		error = trim_carried(checkpoint);
 	if (error)
 		return error;
-	int more = segment_prepare(&checkpoint->log);
+	int more = segment_prepare(&checkpoint->log, is_still(checkpoint));
 	if (more)
 		return more < 0 ? more : CHECKPOINT_MORE;
-	if (checkpoint->hold == CHECKPOINT_STILL ||
-	    (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint))))
+	if (is_still(checkpoint))
+		return carry_goes_on(checkpoint, limit);
+	if (!is_merging(checkpoint) && !(wants_merge(checkpoint) && merge_starts(checkpoint)))
 		return 0;
 	error = merge_goes_on(checkpoint, limit);
 	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;

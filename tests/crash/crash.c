@@ -24,6 +24,9 @@ static uint64_t states, points, restarts, run_seed;
 static bool expects_violation;
 static bool is_verbose;
 
+#define FIVE(steps) steps steps steps steps steps
+#define LONG(steps) FIVE(FIVE(steps)) FIVE(steps)
+
 static const char *const scripts[] = {
 	"scscscscscscmscsc",       /* merge with retention */
 	/* lines that change and change back while a merge has got somewhere */
@@ -51,7 +54,20 @@ static const char *const scripts[] = {
 	"SSSSSSSSSSSSSSdkSSSSSSSSSSSSSSdkSSSSSSSSSSSSSSSdk", /* they are of no epoch */
 	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
+	/* Home is held until the log has been carried forward in it and trimmed, more than once; and is
+	 * let go, and merged. */
+	"w" LONG("SSSSctttsctttsctt") "o" FIVE("sctttm"),
+	"SSSSSSSSSSSSdcscscmw" LONG("SSSSSczctttsctttsctt") "kw" FIVE("SSctttsctttsctt") "omscscscscm",
+	"SSSSSSSSSSSSSSSSczczcscw" LONG("SScttztctttsctt") "bw" FIVE("ScttSctttt") "bo" FIVE("Sctttm"),
+	"SSScscw" FIVE(FIVE("SSSScttscttt") "fcttpcttt" FIVE("sctt") "nSScttScttth") "omscm",
+	"SSSSSSSSSSSSw" FIVE(FIVE("SScttSctt") "pctSctt" FIVE("sctt") "tpcsctt") "omscm",
 };
+
+/* Random ones: mostly stores and commits, sometimes the rest; and such as are held for long. */
+static const char any_actions[] = "sssssssssSSzccccccccccattttttmmmkkbfFynhhhhrdddle";
+static const char held_actions[] = "ssssssSSSSSSzcccccccccccttttttttttttttttttttttttttttttt"
+	"ssssssSSSSSSzcccccccccccttttttttttttttttttttttttttttttthdd"
+	"ssssssSSSSSSzcccccccccccttttttttttttttttttttttttttttttthhhwwokbfne";
 
 static void violation(const struct history *history, const char *fact, uint64_t a, uint64_t b)
 {
@@ -216,20 +232,23 @@ static void on_point(struct disk *disk)
 
 /* ---- Histories ---- */
 
-static void run(struct history *history, const char *script, unsigned steps)
+/* Of these actions at random, or as the script says. */
+static void run(struct history *history, bool is_held, const char *script, unsigned steps)
 {
-	/* Mostly stores and commits, sometimes the rest. */
-	static const char actions[] = "sssssssssSSzccccccccccattttttmmmkkbfFynhhhhrdddle";
+	const char *actions = is_held ? held_actions : any_actions;
+	const uint32_t action_count = (uint32_t)strlen(actions);
 
 	history->disk->owner = history;
 	history->disk->on_point = on_point;
 	history->script = script;
 	history_step(history, 'k');
+	if (is_held)
+		history_step(history, 'w');
 	for (unsigned i = 0; i < steps; i++) {
 		if (script && !script[i])
 			break;
 		char action = script ? script[i]
-				     : actions[random_below(&history->random, sizeof(actions) - 1)];
+				     : actions[random_below(&history->random, action_count)];
 		if (is_verbose)
 			fprintf(stderr, "%*sstep %u: %c, acknowledged %llu, taken %llu\n",
 				2 * (int)history->depth, "", i, action,
@@ -248,7 +267,7 @@ static void go_on(struct history *before, struct disk *image)
 	disk_copy(after->disk, image);
 	history_resume(after, before, random_next(&before->random));
 	restarts++;
-	run(after, NULL, before->depth ? 8 : 16);
+	run(after, before->is_held, NULL, before->depth ? 8 : 16);
 }
 
 int crash_main(int argc, char **argv)
@@ -283,14 +302,17 @@ int crash_main(int argc, char **argv)
 		history_init(&histories[i], &disks[i]);
 	}
 	for (; states < wanted && count < histories_wanted; run_seed++, count++) {
-		bool is_scripted = run_seed % 2 == 0;
+		const char *script = run_seed % 2 ? NULL : scripts[run_seed / 2 % script_count];
+		const bool is_held = run_seed % 32 == 17;
 		history_begin(&histories[0], run_seed);
-		run(&histories[0], is_scripted ? scripts[run_seed / 2 % script_count] : NULL,
-		    is_scripted ? 1000 : 60);
+		if (is_held || (script && strchr(script, 'w'))) /* or it takes hundreds of epochs */
+			histories[0].plan.log_bytes = 2 * histories[0].plan.segment_bytes;
+		run(&histories[0], is_held, script, script ? 1000 : is_held ? 300 : 60);
 	}
-	printf("crash: %llu states at %llu points of %llu histories, %llu of them gone on from: %s\n",
+	printf("crash: %llu states at %llu points of %llu histories, %llu of them gone on from, "
+	       "%llu trims with home held: %s\n",
 	       (unsigned long long)states, (unsigned long long)points, (unsigned long long)count,
-	       (unsigned long long)restarts,
+	       (unsigned long long)restarts, (unsigned long long)history_carried(),
 	       expects_violation ? "no violation, but one was expected" : "all legal");
 	return expects_violation;
 }

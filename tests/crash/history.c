@@ -13,6 +13,26 @@
 
 void (*history_violation)(const struct history *history, const char *fact, uint64_t a, uint64_t b);
 
+static uint64_t carried;
+
+uint64_t history_carried(void)
+{
+	return carried;
+}
+
+static void let_go(struct history *history)
+{
+	struct checkpoint_info info;
+
+	history->is_held = false;
+	if (!history->checkpoint)
+		return;
+	checkpoint_info(history->checkpoint, &info);
+	carried += info.carried_rounds;
+	checkpoint_close(history->checkpoint);
+	history->checkpoint = NULL;
+}
+
 void history_init(struct history *history, struct disk *disk)
 {
 	*history = (struct history){.disk = disk, .memory = aligned_alloc(PAGE, HISTORY_PAGES * PAGE)};
@@ -220,18 +240,38 @@ static void start(struct history *history, bool is_branch)
 	verify_home(history);
 }
 
+/* Forked children see home: not a byte may change before the last of them is gone. */
+static uint64_t hash_home(const struct history *history)
+{
+	return sum_bytes(history->disk->view + LAYOUT_HEAD_BYTES, FIRST_REGION_PAGES * PAGE, 0);
+}
+
+static void hold(struct history *history, unsigned hold)
+{
+	const bool is_held = hold & CHECKPOINT_STILL;
+
+	if (is_held && !history->is_held)
+		history->home_hash = hash_home(history);
+	history->is_held = is_held;
+	checkpoint_hold(history->checkpoint, hold);
+}
+
+/* Children of the process before live on. */
 static void restart(struct history *history, bool is_branch)
 {
-	if (history->checkpoint)
-		checkpoint_close(history->checkpoint);
-	history->checkpoint = NULL;
+	const bool was_held = history->is_held;
+
+	let_go(history);
 	start(history, is_branch);
+	if (was_held && history->checkpoint)
+		hold(history, CHECKPOINT_STILL);
 }
 
 void history_begin(struct history *history, uint64_t seed)
 {
 	history->random = seed * UINT64_C(0x100000001b3) + 1;
 	history->depth = 0;
+	history->is_held = false;
 	history->step = 0;
 	history->oracle = (struct oracle){0};
 	shape_regions(history);
@@ -250,6 +290,7 @@ void history_resume(struct history *history, const struct history *before, uint6
 	history->random = seed;
 	history->depth = before->depth + 1;
 	history->is_attaching = false;
+	history->is_held = false;
 	history->step = 0;
 	history->oracle = before->oracle;
 	shape_regions(history);
@@ -262,9 +303,7 @@ void history_resume(struct history *history, const struct history *before, uint6
 
 void history_end(struct history *history)
 {
-	if (history->checkpoint)
-		checkpoint_close(history->checkpoint);
-	history->checkpoint = NULL;
+	let_go(history);
 }
 
 /* Few pages and few values, so that things change and change back. */
@@ -372,6 +411,12 @@ static void fail_calls(struct history *history, enum disk_fault fault, uint32_t 
 	history->disk->fault_until = history->disk->fault_from + count;
 }
 
+static void verify_held(const struct history *history)
+{
+	if (history->is_held && hash_home(history) != history->home_hash)
+		history_violation(history, "home has changed while it was held", 0, 0);
+}
+
 void history_step(struct history *history, char action)
 {
 	history->step++;
@@ -418,8 +463,9 @@ void history_step(struct history *history, char action)
 		else if (action == 'd')
 			draft(history);
 		else if (action == 'l')
-			checkpoint_hold(history->checkpoint,
-					(enum checkpoint_hold)random_below(&history->random, 3));
+			hold(history, random_below(&history->random, 4));
+		else if (action == 'w' || action == 'o')
+			hold(history, action == 'w' ? CHECKPOINT_STILL : CHECKPOINT_FREE);
 		else if (action == 'r')
 			add_region(history);
 		else if (action == 'm')
@@ -427,4 +473,5 @@ void history_step(struct history *history, char action)
 		else
 			store(history, action);
 	}
+	verify_held(history);
 }

@@ -31,6 +31,8 @@ struct history {
 	struct oracle oracle;
 	uint64_t random;
 	bool is_attaching;
+	bool is_held;        /* home must stay as it is */
+	uint64_t home_hash;  /* as it was then */
 	unsigned depth; /* how many crashes ago it began */
 	const char *script;
 	uint64_t step;
@@ -46,10 +48,12 @@ void history_begin(struct history *history, uint64_t seed);
 /* history_resume() - the same program after a power cut */
 void history_resume(struct history *history, const struct history *before, uint64_t seed);
 void history_end(struct history *history);
+/* history_carried() - how often, in all of them, the log was trimmed while home was held */
+uint64_t history_carried(void);
 
 /* history_step() - one action, by its letter:
  *   s store a line   S store a page   z zero a page   c commit   a commit, compared   t tend
- *   e finish   d draft some pages   l hold or let go   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
+ *   e finish   d draft some pages   l hold or let go   w hold still   o let go   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
  *   p one of the next four calls fails   f one call fails with EIO   F many do   y the next sync does   n the disk is full for a while   h all is well again */
 void history_step(struct history *history, char action);
 

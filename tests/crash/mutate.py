@@ -124,6 +124,26 @@ MUTANTS = {
     'attached-passed': ('checkpoint/tend.c',
         'error = anchor_attach(&checkpoint->anchor, 0);',
         'error = 0;'),
+    # What was carried forward lets go of records that an epoch still needs.
+    'trim-before-carried': ('checkpoint/tend.c',
+        'oldest->epoch < checkpoint->carry.epoch',
+        'checkpoint->carry.epoch == 0'),
+    # A line that only an older entry names is not carried.
+    'carried-without-a-line': ('checkpoint/carry.c',
+        'whole.mask |= entry->mask;',
+        'whole.mask |= entry->mask & (entry->mask - 1);'),
+    # What was carried in an epoch that failed is taken for carried.
+    'carried-in-vain': ('checkpoint/epoch.c',
+        'carry_rollback(&checkpoint->carry, checkpoint->epoch);',
+        ''),
+    # What was carried passes what the run began with, and that is offered all the same.
+    'carried-past-attached': ('checkpoint/tend.c',
+        'prepare_trim(checkpoint, checkpoint->carry.epoch);',
+        'prepare_trim(checkpoint, 0);'),
+    # Forked children see a merge.
+    'merged-while-held': ('checkpoint/tend.c',
+        '\tif (is_still(checkpoint))\n\t\treturn carry_goes_on(checkpoint, limit);\n',
+        '\t(void)carry_goes_on;\n'),
     # The checksums of home stay behind.
     'sums-not-written': ('checkpoint/home.c',
         'error = medium_write(home->medium, sums, count * sizeof(sums[0]), sum_place);',

@@ -10,7 +10,9 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/sum.h"
 
+#ifndef PAGES
 #define PAGES 16u
+#endif
 #define PAGE 4096u
 
 static char memory[PAGES][PAGE] __attribute__((aligned(4096)));
