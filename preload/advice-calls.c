@@ -17,6 +17,11 @@
 #include "preload.h"
 #include "process/process.h"
 #include "real.h"
+#include "task.h"
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 
 static bool is_forgetful(int advice)
 {
@@ -155,6 +160,37 @@ INTERPOSE int munlockall(void)
 	return result;
 }
 
+/* ---- Where pages lie; what nobody may change any more ---- */
+
+static int fail(int error)
+{
+	errno = -error;
+	return -1;
+}
+
+/* libnuma has it, and comes by syscall(). */
+static long bind(long addr, long len, long mode, long nodes, long count, long flags)
+{
+	ours_enter();
+	const long error = os_call(SYS_mbind, addr, len, mode, nodes, count, flags);
+	if (error == 0 && process_is_kept)
+		process_note_policy((void *)addr, (size_t)len, (int)mode, (void *)nodes, /* NOLINT */
+				    (uint64_t)count);
+	ours_leave();
+	return error ? fail((int)error) : 0;
+}
+
+int mseal(void *addr, size_t len, unsigned long flags); /* glibc 2.41 */
+INTERPOSE int mseal(void *addr, size_t len, unsigned long flags)
+{
+	ours_enter();
+	const long error = flags ? -EINVAL : os_mseal(addr, len);
+	if (error == 0 && process_is_kept)
+		process_note_sealed(addr, len);
+	ours_leave();
+	return error ? fail((int)error) : 0;
+}
+
 /* ---- By number ---- */
 
 bool advice_is_call(long number)
@@ -166,13 +202,15 @@ bool advice_is_call(long number)
 	case SYS_munlock:
 	case SYS_mlockall:
 	case SYS_munlockall:
+	case SYS_mbind:
+	case SYS_mseal:
 		return true;
 	default:
 		return false;
 	}
 }
 
-long advice_call(long number, long a, long b, long c)
+long advice_call(long number, long a, long b, long c, long d, long e, long f)
 {
 	void *const addr = (void *)a; /* NOLINT(performance-no-int-to-ptr) */
 
@@ -187,6 +225,10 @@ long advice_call(long number, long a, long b, long c)
 		return munlock(addr, (size_t)b);
 	case SYS_mlockall:
 		return mlockall((int)a);
+	case SYS_mbind:
+		return bind(a, b, c, d, e, f);
+	case SYS_mseal:
+		return mseal(addr, (size_t)b, (unsigned long)c);
 	default:
 		return munlockall();
 	}

@@ -6,4 +6,4 @@
 #include <stdbool.h>
 
 bool advice_is_call(long number);
-long advice_call(long number, long a, long b, long c);
+long advice_call(long number, long a, long b, long c, long d, long e, long f);

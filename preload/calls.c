@@ -300,14 +300,43 @@ INTERPOSE int lockf64(int fd, int command, off64_t len)
 	return PARKED(REAL(lockf64)(fd, command, len));
 }
 
+/* What the committer is to look for from then on. */
+static void note_command(int command)
+{
+	switch (command) {
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+	case F_SETLEASE:
+		process_may_hold_locks = true;
+		return;
+	case F_SETOWN:
+	case F_SETOWN_EX:
+	case F_SETSIG:
+		process_may_own_files = true;
+		return;
+	default:
+		return;
+	}
+}
+
 /* The only commands of fcntl that wait. */
 static bool is_waiting(int command)
 {
-	process_may_hold_locks |= command == F_SETLK || command == F_OFD_SETLK;
-	if (command != F_SETLKW && command != F_OFD_SETLKW)
-		return false;
-	process_may_hold_locks = true;
-	return true;
+	note_command(command);
+	return command == F_SETLKW || command == F_OFD_SETLKW;
+}
+
+/* What a directory is watched for, the kernel does not tell. */
+static int watch(int fd, void *what)
+{
+	ours_enter();
+	const int result = REAL(fcntl)(fd, F_NOTIFY, what);
+	if (result == 0 && what)
+		process_note_unkept("a watch of a directory (F_NOTIFY)");
+	ours_leave();
+	return result;
 }
 
 INTERPOSE int fcntl(int fd, int command, ...)
@@ -317,6 +346,8 @@ INTERPOSE int fcntl(int fd, int command, ...)
 	void *argument = va_arg(rest, void *);
 	va_end(rest);
 
+	if (unlikely(command == F_NOTIFY))
+		return watch(fd, argument);
 	if (!is_waiting(command))
 		return REAL(fcntl)(fd, command, argument);
 	return PARKED(REAL(fcntl)(fd, command, argument));
@@ -329,6 +360,8 @@ INTERPOSE int fcntl64(int fd, int command, ...)
 	void *argument = va_arg(rest, void *);
 	va_end(rest);
 
+	if (unlikely(command == F_NOTIFY))
+		return watch(fd, argument);
 	if (!is_waiting(command))
 		return REAL(fcntl64)(fd, command, argument);
 	return PARKED(REAL(fcntl64)(fd, command, argument));

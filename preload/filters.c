@@ -10,14 +10,12 @@
 #include "filters.h"
 
 #include <linux/seccomp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "preload.h"
 #include "process/process.h"
-#include "real.h"
 #include "say.h"
 
 static bool is_filter_for_prctl(unsigned long option, unsigned long mode, unsigned long program)
@@ -34,26 +32,16 @@ bool filters_is_call(long number, long a, long b, long c)
 							  (unsigned long)c);
 }
 
-void filters_give_up(void)
+void filters_give_up_for(const char *why)
 {
 	if (!process_is_kept)
 		return;
-	process_give_up("it has set a filter for its system calls (seccomp)");
-	say(SAY_WARN, preload.pool.path, "the program sets a filter for its system calls (seccomp): no "
-	    "epoch is taken any more, and a resume goes on from here");
+	process_give_up(why);
+	say(SAY_WARN, preload.pool.path, "%s: no epoch is taken any more, and a resume goes on from here",
+	    why);
 }
 
-INTERPOSE int prctl(int option, ...)
+void filters_give_up(void)
 {
-	unsigned long values[4];
-	va_list args;
-
-	va_start(args, option); /* what was not passed is garbage, and not looked at */
-	for (unsigned i = 0; i < 4; i++)
-		values[i] = va_arg(args, unsigned long);
-	va_end(args);
-	if (unlikely(process_is_kept) &&
-	    is_filter_for_prctl((unsigned long)option, values[0], values[1]))
-		filters_give_up();
-	return REAL(prctl)(option, values[0], values[1], values[2], values[3]);
+	filters_give_up_for("it has set a filter for its system calls (seccomp)");
 }

@@ -12,6 +12,7 @@
 #include "filters.h"
 #include "preload.h"
 #include "process/process.h"
+#include "told-calls.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -86,9 +87,11 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 			return fork_here(number, a, b, c, d, e, f);
 	}
 	if (unlikely(process_is_kept) && advice_is_call(number))
-		return advice_call(number, a, b, c);
+		return advice_call(number, a, b, c, d, e, f);
 	if (unlikely(process_is_kept) && filters_is_call(number, a, b, c))
 		filters_give_up();
+	if (unlikely(process_is_kept) && told_is_call(number))
+		return told_call(number, a, b, c, d, e);
 	if (unlikely(number == SYS_exit_group))
 		ends_now((int)a);
 	return next(number, a, b, c, d, e, f);

@@ -103,6 +103,11 @@ int os_epoll_create(int flags)
 	return (int)os_syscall3(SYS_epoll_create1, flags, 0, 0);
 }
 
+int os_epoll_take(int epoll, struct epoll_event *ret_events, int max)
+{
+	return (int)os_syscall6(SYS_epoll_pwait, epoll, (long)ret_events, max, 0, 0, 0);
+}
+
 int os_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
 	return (int)os_syscall4(SYS_epoll_ctl, epoll, operation, fd, (long)event);

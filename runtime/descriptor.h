@@ -33,6 +33,7 @@ int os_timerfd_create(int clock, int flags);
 int os_timerfd_settime(int fd, int flags, const struct itimerspec *value);
 int os_signalfd(uint64_t mask, int flags);
 int os_epoll_create(int flags);
+int os_epoll_take(int epoll, struct epoll_event *ret_events, int max); /* without waiting */
 int os_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 
 int os_socket(int family, int type, int protocol);

@@ -13,9 +13,60 @@
 #include "line.h"
 #include "os-x86_64.h"
 
+long os_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	return os_syscall6(number, a, b, c, d, e, f);
+}
+
 int os_prctl(int option, uint64_t a, uint64_t b)
 {
 	return (int)os_syscall6(SYS_prctl, option, (long)a, (long)b, 0, 0, 0);
+}
+
+int os_arch_prctl(int code, uint64_t a)
+{
+	return (int)os_syscall3(SYS_arch_prctl, code, (long)a, 0);
+}
+
+#define IOPRIO_WHO_PROCESS 1
+
+int os_get_ioprio(void)
+{
+	return (int)os_syscall3(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0, 0);
+}
+
+int os_set_ioprio(int priority)
+{
+	return (int)os_syscall3(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority);
+}
+
+int os_personality(unsigned persona)
+{
+	return (int)os_syscall3(SYS_personality, persona, 0, 0);
+}
+
+int os_get_mempolicy(int *ret_mode, uint64_t *ret_nodes, uint64_t count)
+{
+	return (int)os_syscall6(SYS_get_mempolicy, (long)ret_mode, (long)ret_nodes, (long)count, 0, 0, 0);
+}
+
+int os_set_mempolicy(int mode, const uint64_t *nodes, uint64_t count)
+{
+	return (int)os_syscall3(SYS_set_mempolicy, mode, (long)nodes, (long)count);
+}
+
+int os_mbind(void *start, size_t len, int mode, const uint64_t *nodes, uint64_t count)
+{
+	return (int)os_syscall6(SYS_mbind, (long)start, (long)len, mode, (long)nodes, (long)count, 0);
+}
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+int os_mseal(void *start, size_t len)
+{
+	return (int)os_syscall3(SYS_mseal, (long)start, (long)len, 0);
 }
 
 int os_get_fs(uint64_t *ret_fs, uint64_t *ret_gs)
@@ -154,6 +205,31 @@ int os_set_capabilities(const struct os_capabilities *capabilities)
 	struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
 
 	return (int)os_syscall3(SYS_capset, (long)&self, (long)capabilities, 0);
+}
+
+/* Up to the first one the kernel does not know. */
+static uint64_t ask_each(int option, int operation)
+{
+	uint64_t mask = 0;
+
+	for (uint64_t i = 0; i < 64; i++) {
+		const int has = operation ? os_prctl(option, (uint64_t)operation, i) :
+					    os_prctl(option, i, 0);
+		if (has < 0)
+			break;
+		mask |= (uint64_t)has << i;
+	}
+	return mask;
+}
+
+uint64_t os_get_bounding(void)
+{
+	return ask_each(PR_CAPBSET_READ, 0);
+}
+
+uint64_t os_get_ambient(void)
+{
+	return ask_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET);
 }
 
 int os_get_groups(uint32_t *ret_groups, unsigned max)

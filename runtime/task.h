@@ -15,7 +15,18 @@
 
 #include "os.h"
 
+/* os_call() - any, by number and as it is */
+long os_call(long number, long a, long b, long c, long d, long e, long f);
 int os_prctl(int option, uint64_t a, uint64_t b);
+int os_arch_prctl(int code, uint64_t a);
+int os_get_ioprio(void); /* of this thread */
+int os_set_ioprio(int priority);
+int os_personality(unsigned persona); /* the one before; UINT32_MAX only asks */
+/* NUMA policies: of this thread, and of memory; count: of nodes, in whole words */
+int os_get_mempolicy(int *ret_mode, uint64_t *ret_nodes, uint64_t count);
+int os_set_mempolicy(int mode, const uint64_t *nodes, uint64_t count);
+int os_mbind(void *start, size_t len, int mode, const uint64_t *nodes, uint64_t count);
+int os_mseal(void *start, size_t len); /* Linux 6.10 */
 int os_get_fs(uint64_t *ret_fs, uint64_t *ret_gs);
 int os_set_fs(uint64_t fs);
 int os_set_gs(uint64_t gs);
@@ -57,6 +68,9 @@ struct os_capabilities {
 };
 int os_get_capabilities(struct os_capabilities *ret_capabilities);
 int os_set_capabilities(const struct os_capabilities *capabilities);
+/* os_get_bounding(), os_get_ambient() - those sets as masks: a call for each capability */
+uint64_t os_get_bounding(void);
+uint64_t os_get_ambient(void);
 int os_get_groups(uint32_t *ret_groups, unsigned max); /* how many */
 int os_set_groups(const uint32_t *groups, unsigned count);
 

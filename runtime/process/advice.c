@@ -8,7 +8,7 @@
  * What goes by no call of the program's (libc unmaps the stack of a thread) may leave a range
  * behind: what is mapped there by a call is new, so that only libc's own can be mistaken for it.
  */
-#include "advice.h"
+#include "advice-parts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,34 +25,9 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-#define RANGES_MAX 4096 /* more: a veto */
 #define EVERYWHERE (UINT64_C(1) << 47)
 
-enum advice_bits {
-	ADVICE_DONTFORK = 1,
-	ADVICE_WIPEONFORK = 2,
-	ADVICE_DONTDUMP = 4,
-	ADVICE_HUGE = 8,
-	ADVICE_NO_HUGE = 16,
-	ADVICE_MERGEABLE = 32,
-	ADVICE_RANDOM = 64,
-	ADVICE_SEQUENTIAL = 128,
-	ADVICE_GUARD = 256,
-	ADVICE_LOCKED = 512,
-	ADVICE_LOCKED_ON_FAULT = 1024,
-	ADVICE_GROWS_DOWN = 2048,
-	ADVICE_ALL = 4095,
-};
-#define LOCKS (ADVICE_LOCKED | ADVICE_LOCKED_ON_FAULT)
-/* The rest is only for speed. */
-#define MATTERS (ADVICE_DONTFORK | ADVICE_WIPEONFORK | ADVICE_DONTDUMP | ADVICE_GUARD | LOCKS |    \
-		 ADVICE_GROWS_DOWN)
-
-/* What madvise() is told, and what it makes of what it was told before. */
-static const struct {
-	int advice;
-	uint32_t clears, sets;
-} advices[] = {
+const struct advice_meaning advice_meanings[ADVICE_MEANINGS] = {
 	{MADV_DONTFORK, 0, ADVICE_DONTFORK},
 	{MADV_DOFORK, ADVICE_DONTFORK, 0},
 	{MADV_WIPEONFORK, 0, ADVICE_WIPEONFORK},
@@ -69,28 +44,9 @@ static const struct {
 	{MADV_GUARD_INSTALL, 0, ADVICE_GUARD},
 	{MADV_GUARD_REMOVE, ADVICE_GUARD, 0},
 };
-#define ADVICES (sizeof(advices) / sizeof(advices[0]))
 
-/* LEDGER_ADVICE. An empty one has for bits what mlockall() said of mappings to come. */
-struct advice_range {
-	uint64_t start, end;
-	uint64_t bits;
-};
-
-/* ascending, disjoint, bits != 0, neighbours that touch differ. */
-struct advice_list {
-	uint32_t count;
-	struct advice_range ranges[RANGES_MAX];
-};
-
-static struct {
-	struct lock lock;
-	int future;
-	uint64_t is_lost; /* what is not only for speed: there was no room for it, once */
-	struct advice_list *now;
-	struct advice_list *next; /* the other one */
-	struct advice_list *moved;
-} self OURS;
+struct advice_self advice_self OURS;
+#define self advice_self
 
 static struct advice_list *new_list(void)
 {
@@ -108,16 +64,6 @@ int advice_open(void)
 
 /* ---- The list ---- */
 
-static uint64_t lower(uint64_t one, uint64_t other)
-{
-	return one < other ? one : other;
-}
-
-static uint64_t higher(uint64_t one, uint64_t other)
-{
-	return one > other ? one : other;
-}
-
 static void append(struct advice_list *list, uint64_t start, uint64_t end, uint64_t bits)
 {
 	struct advice_range *last = list->count ? &list->ranges[list->count - 1] : NULL;
@@ -126,8 +72,8 @@ static void append(struct advice_list *list, uint64_t start, uint64_t end, uint6
 		return;
 	if (last && last->end == start && last->bits == bits)
 		last->end = end;
-	else if (list->count == RANGES_MAX)
-		self.is_lost |= bits & MATTERS;
+	else if (list->count == ADVICE_RANGES_MAX)
+		self.is_lost |= bits & ADVICE_MATTERS;
 	else
 		list->ranges[list->count++] = (struct advice_range){start, end, bits};
 }
@@ -157,29 +103,21 @@ static void change(uint64_t start, uint64_t end, uint64_t clears, uint64_t sets)
 	next->count = 0;
 	for (uint32_t i = 0; i < self.now->count; i++) {
 		const struct advice_range *range = &self.now->ranges[i];
-		const uint64_t from = higher(range->start, start), to = lower(range->end, end);
-		append(next, range->start, lower(range->end, start), range->bits);
+		const uint64_t from = advice_higher(range->start, start), to = advice_lower(range->end, end);
+		append(next, range->start, advice_lower(range->end, start), range->bits);
 		if (range->end > start) {
-			append(next, at, lower(from, end), sets);
-			at = higher(at, lower(from, end));
+			append(next, at, advice_lower(from, end), sets);
+			at = advice_higher(at, advice_lower(from, end));
 		}
 		if (from < to) {
 			append(next, from, to, (range->bits & ~clears) | sets);
 			at = to;
 		}
-		append(next, higher(range->start, end), range->end, range->bits);
+		append(next, advice_higher(range->start, end), range->end, range->bits);
 	}
 	append(next, at, end, sets);
 	self.next = self.now;
 	self.now = next;
-}
-
-static uint64_t bits_at(uint64_t address)
-{
-	for (uint32_t i = 0; i < self.now->count; i++)
-		if (self.now->ranges[i].start <= address && address < self.now->ranges[i].end)
-			return self.now->ranges[i].bits;
-	return 0;
 }
 
 /* ---- Notes: on the program's threads, in a section of ours ---- */
@@ -208,14 +146,14 @@ static uint64_t lock_bits(int flags)
 
 void process_note_advice(const void *start, size_t len, int advice)
 {
-	for (unsigned i = 0; i < ADVICES; i++)
-		if (advices[i].advice == advice)
-			change_locked(start, len, advices[i].clears, advices[i].sets);
+	for (unsigned i = 0; i < ADVICE_MEANINGS; i++)
+		if (advice_meanings[i].advice == advice)
+			change_locked(start, len, advice_meanings[i].clears, advice_meanings[i].sets);
 }
 
 void process_note_locked(const void *start, size_t len, enum process_lock lock)
 {
-	change_locked(start, len, LOCKS, lock == PROCESS_LOCKED ? ADVICE_LOCKED :
+	change_locked(start, len, ADVICE_LOCKS, lock == PROCESS_LOCKED ? ADVICE_LOCKED :
 					 lock == PROCESS_LOCKED_ON_FAULT ? ADVICE_LOCKED_ON_FAULT : 0);
 }
 
@@ -226,7 +164,7 @@ void process_note_locked_all(int flags)
 	lock_acquire(&self.lock);
 	self.future = flags & MCL_FUTURE ? flags & ~MCL_CURRENT : 0;
 	if (flags == 0 || flags & MCL_CURRENT)
-		change(0, EVERYWHERE, LOCKS, lock_bits(flags ? MCL_CURRENT | how : 0));
+		change(0, EVERYWHERE, ADVICE_LOCKS, lock_bits(flags ? MCL_CURRENT | how : 0));
 	lock_release(&self.lock);
 }
 
@@ -242,6 +180,21 @@ void process_note_unmapped(const void *start, size_t len)
 	change_locked(start, len, ADVICE_ALL, 0);
 }
 
+void process_note_sealed(const void *start, size_t len)
+{
+	change_locked(start, len, 0, ADVICE_SEALED);
+}
+
+void process_note_policy(const void *start, size_t len, int mode, const void *nodes, uint64_t count)
+{
+	const struct policy policy = policy_of(mode, nodes, count);
+
+	lock_acquire(&self.lock);
+	const uint64_t number = policy_number(&policy);
+	change(page_below(start), page_above(start, len), ADVICE_POLICY, number << ADVICE_POLICY_SHIFT);
+	lock_release(&self.lock);
+}
+
 /* What it has grown by is as its end was. */
 void process_note_moved(const void *from, size_t from_len, const void *to, size_t len, bool is_left)
 {
@@ -252,14 +205,15 @@ void process_note_moved(const void *from, size_t from_len, const void *to, size_
 	self.moved->count = 0;
 	for (uint32_t i = 0; i < self.now->count; i++) {
 		const struct advice_range *range = &self.now->ranges[i];
-		append(self.moved, higher(range->start, start), lower(range->end, end), range->bits);
+		append(self.moved, advice_higher(range->start, start),
+		       advice_lower(range->end, end), range->bits);
 	}
-	change(start, end, is_left ? LOCKS : ADVICE_ALL, 0);
+	change(start, end, is_left ? ADVICE_LOCKS : ADVICE_ALL, 0);
 	change(moved, moved_end, ADVICE_ALL, 0);
 	for (uint32_t i = 0; i < self.moved->count; i++) {
 		const struct advice_range *range = &self.moved->ranges[i];
 		const uint64_t to_end = range->end == end ? moved_end : moved + (range->end - start);
-		change(moved + (range->start - start), lower(to_end, moved_end), 0, range->bits);
+		change(moved + (range->start - start), advice_lower(to_end, moved_end), 0, range->bits);
 	}
 	lock_release(&self.lock);
 }
@@ -290,6 +244,7 @@ void advice_save(struct ledger_writer *writer, const struct window *heap)
 	/* What comes back shows the pool's file, and the kernel wipes no file. */
 	if (is_wiped_in(heap))
 		ledger_veto(writer, "MADV_WIPEONFORK for memory of malloc()", NULL);
+	policies_save(writer);
 	if (self.future)
 		save_range(writer, &(struct advice_range){.bits = (uint64_t)self.future});
 	for (uint32_t i = 0; i < self.now->count; i++)
@@ -309,67 +264,5 @@ bool advice_load(const struct ledger_reader *state)
 			self.future = (int)range->bits;
 		append(self.now, range->start, range->end, range->bits);
 	}
-	return true;
-}
-
-/* ---- Making ---- */
-
-bool advice_grows_down(const struct mapping *mapping)
-{
-	return bits_at(mapping->end - 1) & ADVICE_GROWS_DOWN;
-}
-
-/* Holes in the range are no error of ours, and what is only good for speed need not be had. */
-static int advise(const struct advice_range *range, int advice, uint64_t bit)
-{
-	const int error = os_madvise((void *)(uintptr_t)range->start, range->end - range->start, advice);
-
-	return error != -ENOMEM && bit & MATTERS ? error : 0;
-}
-
-static int advise_all(uint64_t wanted)
-{
-	int error = 0;
-
-	for (uint32_t i = 0; i < self.now->count && !error; i++)
-		for (unsigned j = 0; j < ADVICES && !error; j++)
-			if (advices[j].sets & self.now->ranges[i].bits & wanted)
-				error = advise(&self.now->ranges[i], advices[j].advice, advices[j].sets);
-	return error;
-}
-
-int advice_make(void)
-{
-	return advise_all(ADVICE_ALL & ~ADVICE_GUARD);
-}
-
-static void lock_range(const struct advice_range *range, uint64_t start, uint64_t end)
-{
-	const uint64_t from = higher(range->start, start), to = lower(range->end, end);
-
-	if (from < to)
-		os_mlock((void *)(uintptr_t)from, to - from,
-			 range->bits & ADVICE_LOCKED_ON_FAULT ? MLOCK_ONFAULT : 0);
-}
-
-void advice_lock(const struct mappings *image, const struct window *heap)
-{
-	const uint64_t base = (uintptr_t)heap->base;
-
-	advise_all(ADVICE_GUARD);
-	for (uint32_t i = 0; i < self.now->count; i++) {
-		const struct advice_range *range = &self.now->ranges[i];
-		if (!(range->bits & LOCKS))
-			continue;
-		for (size_t j = 0; j < image->count; j++)
-			lock_range(range, image->list[j].start, image->list[j].end);
-		for (unsigned j = 0; j < heap->range_count; j++)
-			lock_range(range, base + heap->ranges[j].start, base + heap->ranges[j].end);
-	}
-}
-
-void advice_lock_future(void)
-{
-	if (self.future)
-		os_mlockall(self.future);
+	return policies_load(state);
 }

@@ -3,7 +3,7 @@
  * mlock(), flags of mmap(). The calls that say it are in process.h.
  *
  * At a resume: advice_load() first; advice_make() when the mappings are there and empty, so that
- * huge pages are; advice_lock() when their pages are in.
+ * huge pages are; advice_lock() when their pages are in; advice_close() when all is done.
  */
 #pragma once
 
@@ -21,8 +21,9 @@ void advice_save(struct ledger_writer *writer, const struct window *heap);
 
 bool advice_load(const struct ledger_reader *state); /* false: it makes no sense */
 bool advice_grows_down(const struct mapping *mapping);
-int advice_make(void); /* 0 or -errno */
+int advice_make(const struct mappings *image, const struct window *heap); /* 0 or -errno */
 /* Memory that may not be locked here as it was there is not. */
 void advice_lock(const struct mappings *image, const struct window *heap);
-/* advice_lock_future() - what is mapped from now on is locked, if the program said so */
-void advice_lock_future(void);
+/* advice_close() - what is mapped from now on is locked, and nobody may change what is sealed, if
+ * the program said so */
+void advice_close(const struct mappings *image, const struct window *heap);

@@ -197,25 +197,6 @@ static bool refused_claims(const struct file_look *look)
 	return true;
 }
 
-/* It has a path, but one that leads nowhere: that of the file system it is in, mounted or not. */
-bool file_is_message_queue(int fd)
-{
-	const uint32_t mqueue = 0x19800202;
-	struct statfs fs;
-
-	return os_fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == mqueue;
-}
-
-static size_t refused_describe(const struct file_look *look, struct file_record *record)
-{
-	static const char queue[] = "a POSIX message queue";
-
-	if (!S_ISREG(look->st.st_mode) || !file_is_message_queue(look->fd))
-		return path_describe(look, record);
-	memcpy(record->part, queue, sizeof(queue));
-	return sizeof(queue);
-}
-
 /* What people call it; else its link. */
 static const char *name_of(const char *link)
 {
@@ -250,6 +231,38 @@ static const char *name_of(const char *link)
 		if (file_text_begins(link, names[i].link))
 			return names[i].name;
 	return link;
+}
+
+/* They have paths that lead nowhere: those of the file systems they are in, mounted or not. */
+const char *file_kernels_own(int fd)
+{
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} kinds[] = {
+		{0x19800202, "a POSIX message queue"},
+		{0x5345434d, "secret memory (secretmem)"},
+		{0x958458f6, "huge pages (hugetlbfs)"},
+	};
+	struct statfs fs;
+
+	if (os_fstatfs(fd, &fs) < 0)
+		return NULL;
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if ((uint32_t)fs.f_type == kinds[i].magic)
+			return kinds[i].name;
+	return NULL;
+}
+
+static size_t refused_describe(const struct file_look *look, struct file_record *record)
+{
+	const char *name = S_ISREG(look->st.st_mode) ? file_kernels_own(look->fd) : NULL;
+
+	if (!name)
+		return path_describe(look, record);
+	const size_t len = strlen(name) + 1;
+	memcpy(record->part, name, len);
+	return len;
 }
 
 static void refused_save(const struct file_record *record, struct ledger_writer *writer)

@@ -84,10 +84,34 @@ static int target_of(const struct epoll_record *entry, const struct ledger_reade
 	return other;
 }
 
+/* It has fired, and is not to fire before the program says so: not even that its connection is
+ * gone, which it is by now, while a thread is in the middle of serving it. */
+static bool has_fired(const struct epoll_record *entry)
+{
+	return entry->events & EPOLLONESHOT && !(entry->events & (EPOLLERR | EPOLLHUP));
+}
+
+/* Only the kernel puts an entry to rest, when it fires; so it does that here, for whatever it is
+ * ready for. If for nothing, it is left with what cannot be refused, errors and hang-ups. Nothing
+ * else is in this epoll yet. */
+static int fire(const struct epoll_record *entry, int fd)
+{
+	struct epoll_event event = {.events = entry->events | EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP,
+				    .data = {.u64 = entry->data}};
+	struct epoll_event fired;
+	const int error = os_epoll_ctl((int)entry->epoll, EPOLL_CTL_ADD, fd, &event);
+
+	if (error || os_epoll_take((int)entry->epoll, &fired, 1) == 1)
+		return error;
+	event.events = entry->events;
+	return os_epoll_ctl((int)entry->epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
 static int enter(const struct epoll_record *entry, int fd)
 {
 	struct epoll_event event = {.events = entry->events, .data = {.u64 = entry->data}};
-	const int error = os_epoll_ctl((int)entry->epoll, EPOLL_CTL_ADD, fd, &event);
+	const int error = has_fired(entry) ? fire(entry, fd) :
+			  os_epoll_ctl((int)entry->epoll, EPOLL_CTL_ADD, fd, &event);
 
 	return error == -EEXIST ? 0 : error;
 }
@@ -112,8 +136,8 @@ static int enter_by(const struct epoll_record *entry, int target)
 }
 
 /* Whether the caller's 0-2 can be waited for is the caller's business: a file cannot. */
-static int finish(const struct file_record *record, const struct ledger_reader *state,
-			struct line *why)
+static int enter_all(const struct file_record *record, const struct ledger_reader *state,
+		     bool are_fired)
 {
 	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
 	const struct epoll_record *entry;
@@ -121,7 +145,7 @@ static int finish(const struct file_record *record, const struct ledger_reader *
 	int error = 0;
 
 	while (!error && (entry = ledger_next(&reader, LEDGER_EPOLL, &len))) {
-		if (entry->epoll != record->fd)
+		if (entry->epoll != record->fd || has_fired(entry) != are_fired)
 			continue;
 		const int target = target_of(entry, state);
 		if (target < 0)
@@ -130,6 +154,16 @@ static int finish(const struct file_record *record, const struct ledger_reader *
 		if (error == -EPERM)
 			error = 0;
 	}
+	return error;
+}
+
+static int finish(const struct file_record *record, const struct ledger_reader *state,
+			struct line *why)
+{
+	int error = enter_all(record, state, true);
+
+	if (!error)
+		error = enter_all(record, state, false);
 	if (error)
 		line_add(why, "an entry of an epoll descriptor");
 	return error;

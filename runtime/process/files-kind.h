@@ -98,6 +98,8 @@ bool file_text_begins(const char *text, const char *with);
 bool file_is_called(const struct file_look *look, const char *link);
 /* file_look_at() - false: there is no such descriptor */
 bool file_look_at(int fd, struct file_look *ret_look);
+/* file_kernels_own() - what people call a file that looks like one but is none; NULL: it is one */
+const char *file_kernels_own(int fd);
 /* file_links() - /proc/thread-self/fd, of the committer; it stays open */
 int file_links(void);
 /* file_link() - what /proc says of a descriptor; its length */
@@ -120,7 +122,6 @@ uint64_t file_number(const char **at, unsigned base); /* blanks before it are sk
 /* file_first() - the record of the lowest descriptor of this very object (pipe, socket) */
 const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind,
 				     uint64_t ino);
-bool file_is_message_queue(int fd);
 /* file_place() - `made` is moved to `fd`. 0 or -errno */
 int file_place(int made, int fd, bool is_cloexec);
 /* file_reopen() - another description of what an open descriptor stands for */

@@ -1,5 +1,5 @@
 /*
- * Record locks (fcntl, of a process or of a description) and flock.
+ * Record locks (fcntl, of a process or of a description), flock, and leases.
  *
  * The kernel tells a descriptor's locks at the price of reading a file for each; all of them stand
  * in /proc/locks, which takes 10 ms, and everybody's locks wait meanwhile. So it is asked only in
@@ -21,7 +21,7 @@
 
 #define INHERITED_MAX 64 /* descriptors */
 
-enum lock_kind { LOCK_OF_PROCESS = 1, LOCK_OF_DESCRIPTION, LOCK_WHOLE };
+enum lock_kind { LOCK_OF_PROCESS = 1, LOCK_OF_DESCRIPTION, LOCK_WHOLE, LOCK_LEASE };
 
 /* LEDGER_LOCK: one lock, and a descriptor it can be had by. */
 struct lock_record {
@@ -33,7 +33,7 @@ struct lock_record {
 	uint64_t len; /* 0: to the end, however far that is */
 };
 
-bool process_may_hold_locks;
+bool process_may_hold_locks, process_may_own_files;
 
 /* "1: POSIX  ADVISORY  WRITE 29099 fe:00:10952880 5 14"; "1: ->": waits for it */
 static bool parse(const char *at, struct lock_record *ret_lock, uint64_t *ret_ino)
@@ -77,6 +77,19 @@ void locks_open(void)
 	}
 }
 
+/* One that is being taken away is what it will be then. */
+static void save_lease(const struct file_record *record, struct ledger_writer *writer)
+{
+	const int lease = os_fcntl((int)record->fd, F_GETLEASE, NULL);
+
+	if (lease != F_RDLCK && lease != F_WRLCK)
+		return;
+	struct lock_record *lock = ledger_put(writer, LEDGER_LOCK, sizeof(*lock));
+	lock->fd = record->fd;
+	lock->kind = LOCK_LEASE;
+	lock->is_write = lease == F_WRLCK;
+}
+
 void locks_save(const struct file_record *record, struct ledger_writer *writer)
 {
 	static struct file_info info OURS;
@@ -93,6 +106,7 @@ void locks_save(const struct file_record *record, struct ledger_writer *writer)
 		memcpy(ledger_put(writer, LEDGER_LOCK, sizeof(lock)), &lock, sizeof(lock));
 	}
 	file_info_close(&info);
+	save_lease(record, writer);
 }
 
 static int lock_once(const struct lock_record *lock)
@@ -109,6 +123,9 @@ static int lock_once(const struct lock_record *lock)
 	case LOCK_OF_DESCRIPTION: return os_fcntl((int)lock->fd, F_OFD_SETLK, &range);
 	case LOCK_WHOLE:
 		return os_flock((int)lock->fd, (lock->is_write ? LOCK_EX : LOCK_SH) | LOCK_NB);
+	case LOCK_LEASE:
+		return os_fcntl((int)lock->fd, F_SETLEASE,
+				(void *)(uintptr_t)(lock->is_write ? F_WRLCK : F_RDLCK));
 	default: return -EINVAL;
 	}
 }

@@ -19,6 +19,7 @@
 #include "files-kind.h"
 #include "os.h"
 #include "ours.h"
+#include "threads-parts.h"
 
 #define SPARE 64 /* numbers we may need */
 
@@ -209,17 +210,14 @@ static int make_room(const struct ledger_reader *state)
 
 static int set_status(const struct file_record *record, int fd)
 {
-	const struct f_owner_ex owner = {record->owner_kind, record->owner};
 	const int now = os_fcntl(fd, F_GETFL, NULL);
 	const int wanted = (now & ~SETTABLE) | ((int)record->status & SETTABLE);
 
-	if (now < 0 || now == wanted || (record->status & O_PATH))
+	if (now < 0 || (record->status & O_PATH))
 		return now < 0 ? now : 0;
-	if (record->status & O_ASYNC) {
-		os_fcntl(fd, F_SETOWN_EX, (void *)(uintptr_t)&owner);
+	if (record->owner_signal)
 		os_fcntl(fd, F_SETSIG, (void *)(intptr_t)record->owner_signal);
-	}
-	return os_fcntl(fd, F_SETFL, (void *)(intptr_t)wanted);
+	return now == wanted ? 0 : os_fcntl(fd, F_SETFL, (void *)(intptr_t)wanted);
 }
 
 static bool is_terminal(int fd)
@@ -328,4 +326,19 @@ int files_make(const struct ledger_reader *state, struct line *why)
 	callers[0] = callers[1] = -1;
 	write_notices();
 	return 0;
+}
+
+void files_give_owners(const struct ledger_reader *state)
+{
+	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
+	const struct file_record *record;
+
+	while ((record = next(&reader))) {
+		struct f_owner_ex owner = {record->owner_kind, record->owner};
+		const uint32_t tid = owner.type == F_OWNER_TID ? threads_new_tid((uint32_t)owner.pid) : 0;
+		if (!owner.pid || record->callers || record->shares != record->fd)
+			continue;
+		owner.pid = tid ? (int)tid : owner.pid;
+		os_fcntl((int)record->fd, F_SETOWN_EX, &owner);
+	}
 }

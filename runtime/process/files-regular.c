@@ -57,9 +57,8 @@ static bool is_of_another(const char *link)
 static bool claims(const struct file_look *look)
 {
 	return (S_ISREG(look->st.st_mode) || S_ISDIR(look->st.st_mode)) && look->link[0] == '/' &&
-	       !is_of_another(look->link) &&
-	       !(look->st.st_nlink == 0 && file_text_begins(look->link, "/memfd:")) &&
-	       !file_is_message_queue(look->fd);
+	       !is_of_another(look->link) && !file_kernels_own(look->fd) &&
+	       !(look->st.st_nlink == 0 && file_text_begins(look->link, "/memfd:"));
 }
 
 static bool is_made_up(int fd)

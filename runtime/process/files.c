@@ -22,6 +22,7 @@
 #include "files-written.h"
 #include "os.h"
 #include "ours.h"
+#include "process.h"
 
 #define ARENA_BYTES (UINT64_C(64) << 20)
 #define TABLE_MAX (1 << 20) /* numbers above are not kept; the kernel's own limit, mostly */
@@ -200,17 +201,24 @@ static void note_sharing(const struct file *file, struct file_record *record)
 		share_forget();
 }
 
-static void describe_flags(int fd, struct file_record *record)
+/* Whom its signals are for: with O_ASYNC, of urgent data, of a lease. */
+static void describe_owner(int fd, struct file_record *record)
 {
 	struct f_owner_ex owner = {0};
 
-	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
-	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
-	if (!(record->status & O_ASYNC) || os_fcntl(fd, F_GETOWN_EX, &owner) < 0)
+	if (os_fcntl(fd, F_GETOWN_EX, &owner) < 0)
 		return;
 	record->owner = owner.pid;
 	record->owner_kind = (int32_t)owner.type;
 	record->owner_signal = os_fcntl(fd, F_GETSIG, NULL);
+}
+
+static void describe_flags(int fd, struct file_record *record)
+{
+	record->status = (uint32_t)os_fcntl(fd, F_GETFL, NULL);
+	record->is_cloexec = os_fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC;
+	if (process_may_own_files || record->status & O_ASYNC)
+		describe_owner(fd, record);
 }
 
 /* false: it is gone, or there is no room */
@@ -231,6 +239,7 @@ static bool describe(int fd)
 	record->ino = self.look.st.st_ino;
 	record->rdev = self.look.st.st_rdev;
 	describe_flags(fd, record);
+	describe_owner(fd, record); /* whoever has said it */
 	record->part_len = (uint32_t)file_kind_of(kind)->describe(&self.look, record);
 	note_sharing(file, record);
 	struct file_record *const kept = room_for(file, record->part_len);

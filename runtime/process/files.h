@@ -31,6 +31,8 @@ void files_sync(void);
  * image's already. */
 int files_check(const struct ledger_reader *state, struct refusal *ret_why);
 int files_make(const struct ledger_reader *state, struct line *why);
+/* files_give_owners() - when all threads are there: whom the signals of files are for */
+void files_give_owners(const struct ledger_reader *state);
 
 /* files_stderr() - where the caller reads us: 2 is the program's own, once files are made, and may
  * be its log. files_let_stderr_go(): all is said; before there are epochs, which would keep it. */

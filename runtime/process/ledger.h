@@ -32,6 +32,8 @@ enum ledger_kind {
 	LEDGER_ENDED,    /* the program has ended: never resumed. Status */
 	LEDGER_CONTENTS, /* files-nameless.c: of files that have no name */
 	LEDGER_ADVICE,   /* advice.c */
+	LEDGER_POLICY,   /* policy.c */
+	LEDGER_OPTION,   /* socket-said.c */
 };
 
 struct ledger_writer {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "checkpoint/track.h"
@@ -20,6 +21,7 @@
 
 #define TEXT_STEP (UINT64_C(256) << 10)
 #define NAMES_HOLD_NS UINT64_C(1000000000)
+#define ZERO_DEVICE makedev(1, 5)
 
 static struct {
 	uint64_t start, end; /* empty: nothing to look into */
@@ -178,6 +180,8 @@ static void look_into(struct mapping *mapping)
 		mapping->size = (uint64_t)st.st_size;
 		mapping->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
 				    (uint64_t)st.st_mtim.tv_nsec;
+		if (S_ISCHR(st.st_mode) && st.st_rdev != ZERO_DEVICE)
+			mapping->kind = MAPPING_LOST;
 	}
 	if (mapping->kind != MAPPING_FILE && mapping->kind != MAPPING_LOST)
 		mapping->is_kept = true;
@@ -332,69 +336,4 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 			high = middle;
 	}
 	return low < mappings->count ? &mappings->list[low] : NULL;
-}
-
-/* ---- The ledger ---- */
-
-/* Two views of the same memory, made by mremap() with a length of 0, would come back as two. */
-static bool is_seen_twice(const struct mappings *mappings, size_t i)
-{
-	const struct mapping *one = &mappings->list[i];
-
-	if (!one->is_shared || one->kind != MAPPING_ANONYMOUS)
-		return false;
-	for (size_t j = 0; j < i; j++) {
-		const struct mapping *other = &mappings->list[j];
-		if (other->is_shared && other->kind == MAPPING_ANONYMOUS &&
-		    other->inode == one->inode && other->device == one->device &&
-		    other->offset < one->offset + (one->end - one->start) &&
-		    one->offset < other->offset + (other->end - other->start))
-			return true;
-	}
-	return false;
-}
-
-/* glibc's semaphores with a name lie there, and so does what Python makes of them. */
-static const char *describe_lost(const struct mapping *mapping)
-{
-	if (mapping->is_shared && strncmp(mapping->path, "/dev/shm/", 9) == 0)
-		return "memory shared with other processes (a multiprocessing.Pool, Queue or Lock?), mapped";
-	if (strncmp(mapping->path, "/memfd:", 7) == 0)
-		return "memory of a memfd, mapped";
-	if (strncmp(mapping->path, "/SYSV", 5) == 0)
-		return "System V shared memory, mapped";
-	if (strncmp(mapping->path, "anon_inode:", 11) == 0)
-		return "memory shared with the kernel, mapped";
-	return "memory of a file that is not there any more, mapped";
-}
-
-void mappings_save(const struct mappings *mappings, struct ledger_writer *writer)
-{
-	for (size_t i = 0; i < mappings->count; i++) {
-		const struct mapping *mapping = &mappings->list[i];
-		char *record = ledger_put(writer, LEDGER_MAPPING, sizeof(*mapping) + mapping->path_len);
-		struct mapping *copy = (void *)record;
-		*copy = *mapping;
-		copy->path = NULL;
-		memcpy(record + sizeof(*mapping), mapping->path, mapping->path_len);
-		if (mapping->kind == MAPPING_LOST)
-			ledger_veto(writer, describe_lost(mapping), mapping->path);
-		if (is_seen_twice(mappings, i))
-			ledger_veto(writer, "shared memory that is mapped twice", NULL);
-	}
-}
-
-bool mappings_load_next(struct ledger_reader *reader, struct mapping *ret_mapping)
-{
-	size_t len;
-	const char *record = ledger_next(reader, LEDGER_MAPPING, &len);
-
-	if (!record || len < sizeof(*ret_mapping))
-		return false;
-	memcpy(ret_mapping, record, sizeof(*ret_mapping));
-	if (len != sizeof(*ret_mapping) + ret_mapping->path_len || ret_mapping->path_len == 0 ||
-	    record[len - 1] != 0)
-		return false;
-	ret_mapping->path = record + sizeof(*ret_mapping);
-	return true;
 }

@@ -163,8 +163,11 @@ static void prepare(void)
 
 static int stop(char why[192])
 {
-	if (!settings_allow_stop(why))
+	if (!settings_allow_stop(why)) {
+		committer_veto(why);
+		why[0] = 0; /* it is said */
 		return -EAGAIN;
+	}
 	lock_acquire(&looks);
 	const int error = threads_stop(PATIENCE_NS, why);
 	lock_release(&looks);

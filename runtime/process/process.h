@@ -61,8 +61,9 @@ uint32_t process_life(void);
 uint32_t process_wait_for_life(uint32_t life);
 
 
-/* Set by who is about to lock a file, and never taken back: else locks are not looked for. */
-extern bool process_may_hold_locks;
+/* Set by who is about to lock a file, or to lease one, and never taken back: else neither is looked
+ * for. Likewise by who is about to say whom a file's signals are for. */
+extern bool process_may_hold_locks, process_may_own_files;
 
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
@@ -72,6 +73,10 @@ enum process_lock { PROCESS_UNLOCKED, PROCESS_LOCKED, PROCESS_LOCKED_ON_FAULT };
 void process_note_advice(const void *start, size_t len, int advice);
 void process_note_locked(const void *start, size_t len, enum process_lock lock);
 void process_note_locked_all(int flags);
+void process_note_sealed(const void *start, size_t len);
+/* what mbind() was told; count as it counts them */
+void process_note_policy(const void *start, size_t len, int mode, const void *nodes,
+			 uint64_t count);
 /* Nothing that was said of memory there holds any more; but what mmap()'s flags say does; but what
  * was said of where it has come from does (and there, too, if it has not left it) */
 void process_note_unmapped(const void *start, size_t len);
@@ -89,6 +94,13 @@ void process_signal_begin(void);
 void process_signal_end(void);
 void process_ids_begin(void);
 void process_ids_end(void);
+/* process_note_told() - the calling thread has told the kernel something of itself (0: that is
+ * always asked for): the next cut looks. process_note_unkept() - it has done what no next process
+ * can be given (a constant text): from then on there is no epoch. Both with the call in one section
+ * of ours. */
+enum process_told { PROCESS_TOLD_SOME = 1, PROCESS_TOLD_RIGHTS = 2 };
+void process_note_told(enum process_told what);
+void process_note_unkept(const char *what);
 /* process_fork_begin(), process_fork_end() - around a fork: a section of ours */
 void process_fork_begin(void);
 void process_fork_end(void);

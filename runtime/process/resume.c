@@ -445,6 +445,8 @@ static void make_kernels_part(void)
 	if (!error)
 		error = threads_make(image, &why);
 	if (!error)
+		files_give_owners(image);
+	if (!error)
 		error = timers_make(image, &why); /* their signals may be for a thread */
 	if (error)
 		fail("it", &why, error);
@@ -460,7 +462,7 @@ static void become(void)
 	if (error)
 		fail("its limits cannot be set", &why, error);
 	make_all();
-	require(advice_make(), "madvise");
+	require(advice_make(&self.image, process_self.plan.window), "madvise");
 	space_visit(put_slot, NULL);
 	protect_all();
 	follow_all();
@@ -468,7 +470,7 @@ static void become(void)
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");
 	settings_limit_files(&process_self.image);
-	advice_lock_future();
+	advice_close(&self.image, process_self.plan.window);
 	threads_go();
 }
 

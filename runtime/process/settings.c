@@ -2,9 +2,9 @@
  * Settings: what else is a process's own: directory, umask, limits, brk, groups, sessions.
  *
  * The problem: some of it costs a file to read, and the pause is no time for that; some cannot be
- * given to another process at all. The trick: what is read from files is read before, while threads
- * run, and hardly ever changes; what cannot be brought back is a veto, so that there is no epoch a
- * resume would have to refuse. The guarantee: what is in the record, settings_make() can make, in a
+ * given to another process at all. The trick: what is read from files is read before
+ * (settings-before.c); what cannot be brought back is a veto, so that there is no epoch a resume
+ * would have to refuse. The guarantee: what is in the record, settings_make() can make, in a
  * process that may do what the old one might.
  *
  * Credentials are each thread's own, to the kernel: threads-make.c.
@@ -25,6 +25,7 @@
 #include "threads-parts.h"
 
 #define LIMITS 16
+#define THP_EXCEPT_ADVISED 2 /* Linux 6.18 */
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* Linux 6.3; its result has the register commands */
 #define MEMBARRIER_REGISTER_ALL ((1 << 2) | (1 << 4) | (1 << 6) | (1 << 8))
 
@@ -34,6 +35,7 @@ enum settings_flags {
 	SETTINGS_IS_FOREGROUND = 4, /* its group, of its terminal */
 	SETTINGS_IS_SUBREAPER = 8,
 	SETTINGS_HAS_NO_THP = 16,
+	SETTINGS_HAS_ADVISED_THP = 32, /* but where they were asked for */
 };
 
 /* LEDGER_SETTINGS: this, group_count groups of 4 bytes, the working directory with its final 0. */
@@ -42,128 +44,10 @@ struct settings_record {
 	struct rlimit limits[LIMITS];
 	uint32_t umask, flags, membarrier;
 	int32_t oom_score_adj;
-	uint32_t group_count, reserved;
+	uint32_t group_count;
+	uint32_t core_filter; /* what is dumped; SETTINGS_NOT_KNOWN: the kernel dumps nothing */
 };
 
-/* What was read before the cut, and what it was when the process began. */
-static struct {
-	char veto[96];
-	uint64_t brk_start;
-	uint64_t filters; /* of system calls, set by whoever started us */
-	int32_t oom_score_adj;
-	uint32_t is_foreground;
-	bool is_known, is_filtered;
-} before OURS;
-
-/* ---- Text of /proc ---- */
-
-static int64_t number_at(const char *text)
-{
-	const bool is_negative = *text == '-';
-	int64_t number = 0;
-
-	for (text += is_negative; *text >= '0' && *text <= '9'; text++)
-		number = number * 10 + (*text - '0');
-	return is_negative ? -number : number;
-}
-
-static int64_t number_named(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-
-	if (!at)
-		return 0;
-	for (at += strlen(name); *at == ' ' || *at == '\t'; at++)
-		;
-	return number_at(at);
-}
-
-/* A number of /proc/self/stat, counted from 1 as proc(5) does; from 3 on. */
-static int64_t field(const char *stat, unsigned wanted)
-{
-	const char *at = strrchr(stat, ')'); /* the name's end, whatever is in it */
-
-	for (unsigned i = 2; at && i < wanted; i++) {
-		at = strchr(at, ' ');
-		at += at != NULL;
-	}
-	return at ? number_at(at) : 0;
-}
-
-static bool read_text(const char *path, char *text, size_t len)
-{
-	const long have = os_read_file(path, text, len - 1);
-
-	text[have > 0 ? have : 0] = 0;
-	return have > 0;
-}
-
-static uint64_t brk_start_now(void)
-{
-	char text[1024];
-
-	return read_text("/proc/thread-self/stat", text, sizeof(text)) ? (uint64_t)field(text, 47) : 0;
-}
-
-/* ---- Saving ---- */
-
-static void look_at_status(void)
-{
-	char text[4096];
-
-	if (!read_text("/proc/self/status", text, sizeof(text)))
-		return;
-	const uint64_t filters = (uint64_t)number_named(text, "Seccomp_filters:");
-	if (!before.is_known)
-		before.filters = filters;
-	struct line line = line_in(before.veto, sizeof(before.veto));
-	before.is_filtered = filters != before.filters;
-	const int64_t tracer = number_named(text, "TracerPid:");
-	if (tracer) {
-		line_add(&line, "it is traced by process ");
-		line_add_number(&line, (uint64_t)tracer, 10);
-	} else if (before.is_filtered) {
-		line_add(&line, "it has set a filter for its system calls (seccomp)");
-	}
-}
-
-static void look_at_root(void)
-{
-	struct line line = line_in(before.veto, sizeof(before.veto));
-	char root[2];
-
-	if (os_readlinkat(AT_FDCWD, "/proc/thread-self/root", root, sizeof(root)) != 1)
-		line_add(&line, "it has changed its root directory");
-}
-
-void settings_prepare(void)
-{
-	char text[1024];
-
-	look_at_status();
-	if (!before.veto[0])
-		look_at_root();
-	if (read_text("/proc/self/oom_score_adj", text, sizeof(text)))
-		before.oom_score_adj = (int32_t)number_at(text);
-	if (read_text("/proc/thread-self/stat", text, sizeof(text))) {
-		before.brk_start = (uint64_t)field(text, 47);
-		before.is_foreground = field(text, 5) > 0 && field(text, 5) == field(text, 8);
-	}
-	before.is_known = true;
-}
-
-bool settings_have_filter(void)
-{
-	return before.is_filtered;
-}
-
-bool settings_allow_stop(char why[192])
-{
-	struct line line = line_in(why, 192);
-
-	line_add(&line, before.veto);
-	return !before.veto[0];
-}
 
 static uint32_t flags_now(void)
 {
@@ -172,13 +56,14 @@ static uint32_t flags_now(void)
 	uint32_t flags = 0;
 
 	if (os_getpgid() == pid)
-		flags |= SETTINGS_LEADS_GROUP | (before.is_foreground ? SETTINGS_IS_FOREGROUND : 0);
+		flags |= SETTINGS_LEADS_GROUP | (settings_before.is_foreground ? SETTINGS_IS_FOREGROUND : 0);
 	if (os_getsid() == pid)
 		flags |= SETTINGS_LEADS_SESSION;
 	if (os_prctl(PR_GET_CHILD_SUBREAPER, (uintptr_t)&is_subreaper, 0) == 0 && is_subreaper)
 		flags |= SETTINGS_IS_SUBREAPER;
-	if (os_prctl(PR_GET_THP_DISABLE, 0, 0) == 1)
-		flags |= SETTINGS_HAS_NO_THP;
+	const int thp = os_prctl(PR_GET_THP_DISABLE, 0, 0);
+	if (thp > 0)
+		flags |= SETTINGS_HAS_NO_THP | (thp & THP_EXCEPT_ADVISED ? SETTINGS_HAS_ADVISED_THP : 0);
 	return flags;
 }
 
@@ -187,14 +72,15 @@ static void fill(struct settings_record *record)
 	const int registrations = os_membarrier_command(MEMBARRIER_GET_REGISTRATIONS);
 
 	record->brk = os_brk(0);
-	record->brk_start = before.brk_start;
+	record->brk_start = settings_before.brk_start;
 	for (int i = 0; i < LIMITS; i++)
 		os_getrlimit(i, &record->limits[i]);
 	record->umask = os_umask(077);
 	os_umask(record->umask);
 	record->flags = flags_now();
 	record->membarrier = registrations >= 0 ? (uint32_t)registrations : MEMBARRIER_REGISTER_ALL;
-	record->oom_score_adj = before.oom_score_adj;
+	record->oom_score_adj = settings_before.oom_score_adj;
+	record->core_filter = settings_before.core_filter;
 }
 
 void settings_save(struct ledger_writer *writer)
@@ -203,6 +89,8 @@ void settings_save(struct ledger_writer *writer)
 	const int group_count = threads_shared.group_count;
 	const int cwd_bytes = os_getcwd(cwd, sizeof(cwd));
 
+	if (settings_before.unkept)
+		ledger_veto(writer, settings_before.unkept, NULL);
 	if (group_count < 0)
 		ledger_veto(writer, "a membership in too many groups", NULL);
 	if (cwd_bytes < 0 || cwd[0] != '/') /* "(unreachable)..." */
@@ -254,11 +142,11 @@ int settings_check(const struct ledger_reader *state, struct refusal *ret_why)
 	if (os_stat(cwd, &st) != 0 || !S_ISDIR(st.st_mode))
 		return refuse(ret_why, STATUS_INCOMPATIBLE, cwd,
 			      "the program's working directory is gone; make it again");
-	if (brk_start_now() != record->brk_start)
+	if (settings_brk_start() != record->brk_start)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, "brk", "the heap began at %#llx and does at "
 			      "%#llx; address randomisation must be off, and the kernel the same",
 			      (unsigned long long)record->brk_start,
-			      (unsigned long long)brk_start_now());
+			      (unsigned long long)settings_brk_start());
 	for (int i = 0; i < LIMITS; i++) {
 		struct rlimit now;
 		if (os_getrlimit(i, &now) == 0 && record->limits[i].rlim_cur > now.rlim_max &&
@@ -364,16 +252,16 @@ static int join_groups(uint32_t flags, struct line *why)
 }
 
 /* What it may not have here (a lower score than its starter's) is not worth a refusal. */
-static void set_oom_score(int32_t score)
+static void write_number(const char *path, int64_t number)
 {
-	char text[16];
+	char text[24];
 	struct line line = line_in(text, sizeof(text));
-	const int fd = os_open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+	const int fd = os_open(path, O_WRONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
-	line_add(&line, score < 0 ? "-" : "");
-	line_add_number(&line, (uint64_t)(score < 0 ? -(int64_t)score : score), 10);
+	line_add(&line, number < 0 ? "-" : "");
+	line_add_number(&line, (uint64_t)(number < 0 ? -number : number), 10);
 	os_write(fd, line.text, line.len);
 	os_close(fd);
 }
@@ -403,7 +291,10 @@ int settings_make(const struct ledger_reader *state, struct line *why)
 	if (record->flags & SETTINGS_IS_SUBREAPER)
 		os_prctl(PR_SET_CHILD_SUBREAPER, 1, 0);
 	if (record->flags & SETTINGS_HAS_NO_THP)
-		os_prctl(PR_SET_THP_DISABLE, 1, 0);
-	set_oom_score(record->oom_score_adj);
+		os_prctl(PR_SET_THP_DISABLE, 1, record->flags & SETTINGS_HAS_ADVISED_THP ?
+						  THP_EXCEPT_ADVISED : 0);
+	write_number("/proc/self/oom_score_adj", record->oom_score_adj);
+	if (record->core_filter != SETTINGS_NOT_KNOWN)
+		write_number("/proc/self/coredump_filter", record->core_filter);
 	return join_groups(record->flags, why);
 }

@@ -16,6 +16,18 @@
 #include "say.h"
 #include "ledger.h"
 
+/* What was read before the cut. Room-private. */
+struct settings_before {
+	uint64_t brk_start;
+	int32_t oom_score_adj;
+	uint32_t core_filter; /* what is dumped; NOT_KNOWN: the kernel dumps nothing */
+	uint32_t is_foreground;
+	const char *unkept;   /* a constant text; NULL: nothing */
+};
+#define SETTINGS_NOT_KNOWN UINT32_MAX
+extern struct settings_before settings_before;
+uint64_t settings_brk_start(void); /* of this process, now */
+
 void settings_prepare(void);
 /* settings_allow_stop() - false: signals are not to be sent (a filter of system calls would kill
  * whoever handles one), and why */

@@ -120,7 +120,7 @@ static void fail_as(const struct thread_record *record, int error)
 
 	line_add(&line, "heapsake: thread ");
 	line_add_number(&line, record->tid, 10);
-	line_add(&line, ": it cannot have its user and group ids again: errno ");
+	line_add(&line, ": it cannot have its ids and rights again: errno ");
 	line_add_number(&line, (unsigned)-error, 10);
 	line_add(&line, "\n");
 	os_write(2, line.text, line.len);
@@ -137,10 +137,13 @@ static void become_who_it_was(const struct thread_record *record)
 	os_get_credentials(&now);
 	os_set_groups(groups, group_count); /* refused: then they are as they were given to us */
 	if (memcmp(&now, &record->credentials, sizeof(now)) != 0) {
-		const int error = os_set_credentials(&record->credentials);
-		if (error)
-			fail_as(record, error);
+		const int refused = os_set_credentials(&record->credentials);
+		if (refused)
+			fail_as(record, refused);
 	}
+	const int error = told_make_rights(&record->told, &record->capabilities);
+	if (error)
+		fail_as(record, error);
 	if (os_get_capabilities(&able) == 0 &&
 	    memcmp(&able, &record->capabilities, sizeof(able)) != 0)
 		os_set_capabilities(&record->capabilities);
@@ -165,6 +168,7 @@ static void tell_kernel(const struct thread_record *record)
 		os_set_affinity(0, record->affinity, sizeof(record->affinity));
 	if (record->flags & THREAD_HAS_SCHEDULING)
 		os_set_scheduling(0, &record->scheduling);
+	told_make(&record->told);
 	for (int signal = 1; signal <= 64; signal++)
 		if (record->pending & UINT64_C(1) << (signal - 1))
 			os_tgkill(os_gettid(), signal);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "frame-x86_64.h"
+#include "policy.h"
 #include "threads.h"
 #include "task.h"
 
@@ -23,6 +24,18 @@ enum thread_flags {
 	THREAD_HAS_SCHEDULING = 8,
 	THREAD_HAS_NO_NEW_PRIVILEGES = 16,
 	THREAD_IS_DUMPABLE = 32, /* of the process, to the kernel; told of the main thread */
+};
+
+/* What threads-told.c knows of a thread. All zeros: nobody has told anything. */
+#define TOLD_MAX 16
+struct told_record {
+	uint64_t bounding, ambient; /* capabilities */
+	uint32_t secure_bits;
+	uint32_t has_rights;        /* 0: those above are not known */
+	uint32_t known;             /* which of the values are, by place in the table */
+	int32_t values[TOLD_MAX];
+	uint32_t has_policy;
+	struct policy policy;
 };
 
 /* LEDGER_THREAD: all of a thread that is not in its memory and not in the frame of its handler
@@ -45,6 +58,7 @@ struct thread_record {
 	char name[THREAD_NAME_BYTES];
 	uint64_t affinity[THREAD_CPU_WORDS];
 	struct os_scheduling scheduling;
+	struct told_record told;
 };
 
 /* A place for a thread. Its record is written by the thread in its handler, before it says that it
@@ -54,6 +68,7 @@ struct thread {
 	uint32_t birth;  /* given once to each thread: what ours_self.noted is compared with */
 	uint32_t stands; /* the generation it stands in */
 	uint32_t old_tid; /* at a resume: what the image calls it */
+	uint32_t told;   /* how old what was told was when it was looked at */
 };
 
 /*
@@ -100,6 +115,19 @@ struct threads_calls {
 	uint32_t ids_begun, ids_ended;
 };
 extern struct threads_calls threads_calls;
+
+/* Told by any thread, ever: what of it is to be asked for (enum process_told), and an age that
+ * grows with each time. Of the image. */
+struct threads_told {
+	uint32_t what, age;
+};
+extern struct threads_told threads_told;
+
+/* told_note() - on the thread itself, as the two that make it so again
+ * told_make_rights() - to be called with all rights there are; -errno: some cannot be given up */
+void told_note(struct told_record *record, bool is_main);
+void told_make(const struct told_record *record);
+int told_make_rights(const struct told_record *record, const struct os_capabilities *wanted);
 
 /* threads_arm() - the stop signal comes to us; libc installs its own when the first thread is made,
  * and makes some for itself. Before each stop. */

@@ -83,6 +83,8 @@ static void note_rare(struct thread_record *record)
 	note_rseq(record);
 	note_affinity(record);
 	note_scheduling(record);
+	if (threads_told.what)
+		told_note(&record->told, record->flags & THREAD_IS_MAIN);
 }
 
 /* A resume must never run with rights that were given up before the cut. */
@@ -103,9 +105,11 @@ static void note(struct thread *self, uint32_t generation)
 		record->fs = frame_fs();
 		record->gs = frame_gs();
 	}
-	if (ours_self.noted != self->birth || is_somebody_else || generation % RARELY == 0)
+	if (ours_self.noted != self->birth || is_somebody_else || generation % RARELY == 0 ||
+	    self->told != threads_told.age)
 		note_rare(record);
 	ours_self.noted = self->birth;
+	self->told = threads_told.age;
 	record->pending = os_sigpending();
 	if (record->flags & THREAD_IS_MAIN)
 		threads_shared.group_count = os_get_groups(threads_shared.groups, THREADS_GROUPS_MAX);

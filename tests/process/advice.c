@@ -1,8 +1,10 @@
 /*
  * What a program has said of its memory holds in its next lives: what a child inherits, what is
- * dumped, what is locked, where pages are huge, where a touch is an error, what grows.
+ * dumped, what is locked, where pages are huge, where a touch is an error, what grows, where pages
+ * are to lie, what nobody may change.
  */
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #define PAGE 4096ul
 #define HUGE (2ul << 20)
 #define LIVES 3
+#define SYS_MSEAL 462
 #define GUARD_INSTALL 102
 #define GUARD_REMOVE 103
 
@@ -91,7 +94,8 @@ static char *map(size_t len, int flags)
 }
 
 static char *many, *moved, *shut, *locked, *asked, *guarded, *grows, *huge, *of_heap, *stale, *named;
-static bool has_guards, has_names;
+static char *sealed, *bound;
+static bool has_guards, has_names, has_seals, has_nodes;
 
 static void set_many(void)
 {
@@ -243,6 +247,36 @@ static void set_special(void)
 	has_names = prctl(53, 0, named, PAGE, "a name") == 0; /* PR_SET_VMA_ANON_NAME */
 }
 
+/* What says where pages lie, and what nobody may change, is said by number. */
+static void set_last(void)
+{
+	sealed = map(3 * PAGE, 0);
+	has_seals = syscall(SYS_MSEAL, sealed + PAGE, PAGE, 0) == 0;
+	bound = map(4 * PAGE, 0);
+	has_nodes = syscall(SYS_mbind, bound + PAGE, 2 * PAGE, MPOL_BIND, (unsigned long[]){1}, 64, 0) == 0;
+	if (has_nodes)
+		MUST(syscall(SYS_mbind, bound + 2 * PAGE, PAGE, MPOL_DEFAULT, NULL, 0, 0) == 0);
+}
+
+static int policy_at(const char *at)
+{
+	int mode = -1;
+
+	MUST(syscall(SYS_get_mempolicy, &mode, NULL, 0, at, MPOL_F_ADDR) == 0);
+	return mode;
+}
+
+static void check_last(void)
+{
+	if (has_seals)
+		MUST(mprotect(sealed + PAGE, PAGE, PROT_READ) == -1 && errno == EPERM);
+	MUST(mprotect(sealed, PAGE, PROT_READ) == 0 && mprotect(sealed, PAGE, PROT_READ | PROT_WRITE) == 0);
+	if (has_nodes)
+		MUST(policy_at(bound + PAGE) == MPOL_BIND && policy_at(bound) == MPOL_DEFAULT &&
+		     policy_at(bound + 2 * PAGE) == MPOL_DEFAULT);
+	MUST(sealed[PAGE] == 7 && bound[PAGE] == 7);
+}
+
 static bool has_line(const char *wanted)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -299,6 +333,7 @@ static void check(void)
 	check_moved();
 	check_locked();
 	check_special();
+	check_last();
 }
 
 int main(void)
@@ -307,6 +342,7 @@ int main(void)
 	set_moved();
 	set_locked();
 	set_special();
+	set_last();
 	check();
 	for (int life = 2; life <= LIVES; life++) {
 		die();

@@ -7,14 +7,14 @@ set -u
 export LC_ALL=C
 exported="_Exit _Fork __libc_start_main __longjmp_chk __poll_chk __ppoll_chk __pread64_chk __pread_chk
 __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp _setjmp accept
-accept4 aligned_alloc brk bsd_signal calloc cfree clock_nanosleep clone cnd_broadcast
+accept4 aligned_alloc arch_prctl brk bsd_signal calloc cfree clock_nanosleep clone cnd_broadcast
 cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2 epoll_wait
 execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64 fdatasync fexecve
 flock fork free fsync getpid hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
 hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin
-hsk_tx_end hsk_unwind initgroups lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
+hsk_tx_end hsk_unwind initgroups ioperm iopl lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
 malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mlock mlock2 mlockall mmap mmap64 mprotect
-mremap msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep pause
+modify_ldt mremap mseal msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep pause personality
 pkey_mprotect poll posix_memalign ppoll prctl pread pread64 preadv preadv64 pselect
 pthread_barrier_wait pthread_cancel pthread_clockjoin_np pthread_cond_broadcast
 pthread_cond_clockwait pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
@@ -26,9 +26,9 @@ pthread_rwlock_unlock pthread_rwlock_wrlock pthread_sigqueue pthread_spin_lock
 pthread_spin_trylock pthread_spin_unlock pthread_testcancel pthread_timedjoin_np pvalloc pwrite pwrite64
 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk select
 sem_clockwait sem_timedwait sem_wait semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
-sendto setegid seteuid setgid setgroups setjmp setregid setresgid setresuid setreuid setuid
+sendto setegid seteuid setgid setgroups setjmp setns setregid setresgid setresuid setreuid setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
-ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep usleep valloc vfork wait wait3 wait4
+ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep unshare usleep valloc vfork wait wait3 wait4
 waitid waitpid write writev"
 status=0
 

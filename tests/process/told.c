@@ -1,0 +1,215 @@
+/*
+ * What a program, and each of its threads, has told the kernel of itself holds in its next lives.
+ */
+#include <asm/prctl.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/mempolicy.h>
+#include <linux/securebits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LIVES 3
+#define PAGE 4096ul
+#define SET_MDWE 65
+#define GET_MDWE 66
+#define SET_MEMORY_MERGE 67
+#define GET_MEMORY_MERGE 68
+#define IDLE (3 << 13) /* ioprio: IOPRIO_CLASS_IDLE */
+#define LOW (2 << 13 | 7)
+
+static int failures;
+
+static void must(bool is_so, const char *what, int line)
+{
+	if (is_so)
+		return;
+	printf("line %d: not so: %s (%s)\n", line, what, strerror(errno));
+	failures++;
+}
+#define MUST(so) must(so, #so, __LINE__)
+
+static void die(void)
+{
+	char line[64];
+
+	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
+		_exit(2);
+}
+
+/* ---- What is each thread's own ---- */
+
+static bool has_cpuid_fault, has_no_bypass, has_policies;
+
+static int ioprio(void)
+{
+	return (int)syscall(SYS_ioprio_get, 1, 0);
+}
+
+static int policy(void)
+{
+	int mode = -1;
+	unsigned long nodes[2];
+
+	return syscall(SYS_get_mempolicy, &mode, nodes, 128, NULL, 0) == 0 ? mode : -1;
+}
+
+static void tell_thread(void)
+{
+	MUST(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0);
+	MUST(syscall(SYS_ioprio_set, 1, 0, LOW) == 0);
+	MUST(personality(PER_LINUX | ADDR_NO_RANDOMIZE | UNAME26) >= 0);
+	has_no_bypass = prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0) == 0;
+	has_cpuid_fault = syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) == 0;
+	has_policies = syscall(SYS_set_mempolicy, MPOL_PREFERRED, (unsigned long[]){1}, 64) == 0;
+	MUST(prctl(PR_SET_TIMERSLACK, 4711) == 0);
+}
+
+static void check_thread(void)
+{
+	MUST(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY);
+	MUST(ioprio() == LOW);
+	MUST(personality(0xffffffff) == (PER_LINUX | ADDR_NO_RANDOMIZE | UNAME26));
+	MUST(!has_no_bypass || prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0) &
+				       PR_SPEC_DISABLE);
+	MUST(!has_cpuid_fault || syscall(SYS_arch_prctl, ARCH_GET_CPUID) == 0);
+	MUST(!has_policies || policy() == MPOL_PREFERRED);
+	MUST(prctl(PR_GET_TIMERSLACK) == 4711);
+}
+
+static void check_other(void)
+{
+	MUST(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_DEFAULT);
+	MUST(ioprio() == IDLE);
+	MUST(personality(0xffffffff) == (PER_LINUX | ADDR_NO_RANDOMIZE));
+	MUST(!has_policies || policy() == MPOL_DEFAULT);
+}
+
+static pthread_barrier_t turn;
+
+static void *be_other(void *unused)
+{
+	MUST(syscall(SYS_ioprio_set, 1, 0, IDLE) == 0);
+	for (int life = 1; life <= LIVES; life++) {
+		check_other();
+		pthread_barrier_wait(&turn);
+		pthread_barrier_wait(&turn);
+	}
+	check_other();
+	return unused;
+}
+
+/* ---- What is the process's ---- */
+
+static bool merges, refuses_gain;
+static char code[PAGE] __attribute__((aligned(4096)));
+
+static bool is_core_filter(const char *wanted)
+{
+	FILE *file = fopen("/proc/self/coredump_filter", "r");
+	char text[32] = "";
+	const bool is_read = file && fgets(text, sizeof(text), file);
+
+	if (file)
+		fclose(file);
+	return is_read && strcmp(text, wanted) == 0;
+}
+
+static void tell_process(void)
+{
+	FILE *file = fopen("/proc/self/coredump_filter", "w");
+
+	MUST(file && fputs("0x7b", file) > 0 && fclose(file) == 0);
+	merges = prctl(SET_MEMORY_MERGE, 1, 0, 0, 0) == 0;
+	refuses_gain = prctl(SET_MDWE, 1, 0, 0, 0) == 0;
+}
+
+static void check_process(void)
+{
+	MUST(is_core_filter("0000007b\n"));
+	MUST(!merges || prctl(GET_MEMORY_MERGE, 0, 0, 0, 0) == 1);
+	MUST(!refuses_gain || prctl(GET_MDWE, 0, 0, 0, 0) == 1);
+	MUST(!refuses_gain || mprotect(code, PAGE, PROT_READ | PROT_EXEC) == -1);
+}
+
+/* ---- Rights ---- */
+
+#define INHERITED CAP_CHOWN
+
+static bool has_rights;
+
+static bool is_able(unsigned capability, unsigned which)
+{
+	struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[2];
+
+	if (syscall(SYS_capget, &self, sets) != 0)
+		return false;
+	const unsigned masks[] = {sets[0].effective, sets[0].permitted, sets[0].inheritable};
+	return masks[which] >> capability & 1;
+}
+
+static void give_up(void)
+{
+	struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[2];
+
+	if (geteuid() != 0 || prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT, 0, 0, 0) != 0)
+		return;
+	has_rights = true;
+	MUST(syscall(SYS_capget, &self, sets) == 0);
+	sets[0].inheritable |= 1u << INHERITED;
+	MUST(syscall(SYS_capset, &self, sets) == 0);
+	MUST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, INHERITED, 0, 0) == 0);
+	MUST(prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED) == 0);
+	sets[0].effective &= ~(1u << CAP_SETPCAP);
+	sets[0].permitted &= ~(1u << CAP_SETPCAP);
+	MUST(syscall(SYS_capset, &self, sets) == 0);
+}
+
+static void check_rights(void)
+{
+	if (!has_rights)
+		return;
+	MUST(prctl(PR_CAPBSET_READ, CAP_SYS_BOOT) == 0 && prctl(PR_CAPBSET_READ, CAP_CHOWN) == 1);
+	MUST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, INHERITED, 0, 0) == 1);
+	MUST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0) == 0);
+	MUST(prctl(PR_GET_SECUREBITS) == (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED));
+	MUST(!is_able(CAP_SETPCAP, 0) && !is_able(CAP_SETPCAP, 1) && is_able(INHERITED, 2));
+}
+
+int main(void)
+{
+	pthread_t other;
+
+	MUST(pthread_barrier_init(&turn, NULL, 2) == 0);
+	MUST(pthread_create(&other, NULL, be_other, NULL) == 0);
+	tell_thread();
+	for (int life = 1; life <= LIVES; life++) {
+		check_thread();
+		pthread_barrier_wait(&turn);
+		if (life == 2)
+			tell_process();
+		if (life == 3)
+			give_up();
+		die();
+		if (life >= 2)
+			check_process();
+		if (life >= 3)
+			check_rights();
+		pthread_barrier_wait(&turn);
+	}
+	check_thread();
+	MUST(pthread_join(other, NULL) == 0);
+	printf("%d failures%s%s%s%s%s%s\n", failures, has_no_bypass ? ", bypass" : "",
+	       has_cpuid_fault ? ", cpuid" : "", has_policies ? ", policies" : "",
+	       merges ? ", merging" : "", refuses_gain ? ", mdwe" : "", has_rights ? ", rights" : "");
+	return failures != 0;
+}
