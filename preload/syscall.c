@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 typedef long raw_function(long number, long a, long b, long c, long d, long e, long f);
@@ -88,6 +89,8 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 	}
 	if (unlikely(process_is_kept) && advice_is_call(number))
 		return advice_call(number, a, b, c, d, e, f);
+	if (unlikely(process_is_kept) && number == SYS_setsockopt)
+		return setsockopt((int)a, (int)b, (int)c, (const void *)d, (socklen_t)e); /* NOLINT */
 	if (unlikely(process_is_kept) && filters_is_call(number, a, b, c))
 		filters_give_up();
 	if (unlikely(process_is_kept) && told_is_call(number))

@@ -23,6 +23,7 @@
 #include "os.h"
 #include "ours.h"
 #include "process.h"
+#include "socket-said.h"
 
 #define ARENA_BYTES (UINT64_C(64) << 20)
 #define TABLE_MAX (1 << 20) /* numbers above are not kept; the kernel's own limit, mostly */
@@ -279,8 +280,17 @@ static void drop(int index)
 	share_forget();
 }
 
+static bool has_inode(uint64_t ino)
+{
+	for (int i = 0; i < self.count; i++)
+		if (self.table[self.present[i]].record->ino == ino)
+			return true;
+	return false;
+}
+
 void files_prepare(void)
 {
+	said_begin_look();
 	if (!memory_is_there() || !enumerate())
 		return;
 	if (self.arena_used > ARENA_BYTES / 2)
@@ -298,6 +308,7 @@ void files_prepare(void)
 			drop(i--);
 	}
 	share_find(self.present, self.count, record_of);
+	said_prune(has_inode);
 }
 
 static bool refresh_all(void)

@@ -77,6 +77,8 @@ void process_note_sealed(const void *start, size_t len);
 /* what mbind() was told; count as it counts them */
 void process_note_policy(const void *start, size_t len, int mode, const void *nodes,
 			 uint64_t count);
+/* process_note_option() - setsockopt() has been told so, in the same section of ours */
+void process_note_option(int fd, int level, int name, const void *value, uint32_t len);
 /* Nothing that was said of memory there holds any more; but what mmap()'s flags say does; but what
  * was said of where it has come from does (and there, too, if it has not left it) */
 void process_note_unmapped(const void *start, size_t len);

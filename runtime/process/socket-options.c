@@ -15,6 +15,9 @@
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
 #define SNDBUF_LOCK 1
 #define RCVBUF_LOCK 2
 
@@ -62,9 +65,35 @@ static const struct {
 	{INET6, IPPROTO_IPV6, IPV6_RECVPKTINFO},
 	{INET6, IPPROTO_IPV6, IPV6_RECVERR},
 	{INET6, IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+	{ANY, SOL_SOCKET, SO_TIMESTAMPNS},
+	{ANY, SOL_SOCKET, SO_PASSSEC},
+	{TCP, IPPROTO_TCP, TCP_CONGESTION},
+	{TCP, IPPROTO_TCP, TCP_SYNCNT},
+	{TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{INET4, IPPROTO_IP, IP_TRANSPARENT},
+	{INET4, IPPROTO_IP, IP_MTU_DISCOVER},
+	{INET4, IPPROTO_IP, IP_RECVTOS},
+	{INET4, IPPROTO_IP, IP_RECVTTL},
+	{INET6, IPPROTO_IPV6, IPV6_TRANSPARENT},
+	{INET6, IPPROTO_IPV6, IPV6_FREEBIND},
+	{INET6, IPPROTO_IPV6, IPV6_TCLASS},
+	{INET6, IPPROTO_IPV6, IPV6_RECVTCLASS},
+	{INET6, IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+	{INET6, IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	{INET6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+	{INET6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+	{INET6, IPPROTO_IPV6, IPV6_MULTICAST_IF},
 };
 #define OPTIONS (sizeof(options) / sizeof(*options))
 _Static_assert(OPTIONS <= SOCKET_OPTION_MAX, "options on media");
+
+bool socket_options_have(int level, int name)
+{
+	for (unsigned i = 0; i < OPTIONS; i++)
+		if (options[i].level == level && options[i].name == name)
+			return true;
+	return false;
+}
 
 static int applies(unsigned i, int family, int type)
 {

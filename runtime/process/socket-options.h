@@ -3,9 +3,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define SOCKET_OPTION_MAX 40
+#define SOCKET_OPTION_MAX 64
 
 struct socket_option_value {
 	uint8_t len; /* 0: not to be had */
@@ -15,6 +16,7 @@ struct socket_options {
 	struct socket_option_value values[SOCKET_OPTION_MAX];
 };
 
+bool socket_options_have(int level, int name); /* it is one of those */
 void socket_options_read(int fd, int family, int type, struct socket_options *ret_options);
 /* Those that differ from what a fresh socket has; what is refused is left. */
 void socket_options_write(int fd, int family, int type, const struct socket_options *options);
