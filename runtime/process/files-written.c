@@ -72,6 +72,8 @@ static int open_that(const struct due *file)
 	const int number = (int)file->record->fd, how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	int fd = -ENOENT;
 
+	if (process_may_hold_locks && os_fcntl(number, F_GETLEASE, NULL) != F_UNLCK)
+		return -EAGAIN; /* to open it is to take a lease away */
 	for (int i = 0; i < 4; i++) {
 		const int access = how | (i % 2 ? O_WRONLY : O_RDONLY);
 		fd = i < 2 ? file_reopen(number, access) : os_open(file->path, access, 0);

@@ -86,6 +86,8 @@ static inline void make_and_go_on(void)
 	if (both->status)
 		return;
 	const int error = files_make(&state, &why);
+
+	files_give_owners(&state);
 	if (error)
 		fprintf(stderr, "files_make: %d: %s\n", error, text);
 	EXPECT(error == 0);
