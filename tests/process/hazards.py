@@ -72,7 +72,7 @@ class Damaged(Lasting):
             return
         output, whole = read(place.path("out")), place.pool + ".whole"
         copy(place.pool, whole)
-        for _ in range(kills):
+        for _ in range(place.share(kills)):
             copy(whole, place.pool)
             with open(place.path("out"), "r+b") as file:
                 file.truncate(0)
@@ -124,7 +124,7 @@ class Replaced(Lasting):
                 raise Failure(f"another binary: status {status}\n{life.tail()}")
             place.refusals += 1
             os.rename(place.path("right"), place.path("program"))
-            if place.kills >= kills:
+            if place.kills >= place.share(kills):
                 break
             is_killed = self.live(place)
         life = place.start(self.line(place))

@@ -17,6 +17,7 @@ import time
 
 LIMIT_S = 240
 WITHIN_S = 0.4
+KILLS_A_ROUND = 10
 INTERVALS = ("5ms", "20ms", "100ms")
 STARTED = re.compile(rb"^heapsake: .*(?:keep process;|resumed .* at epoch (\d+))", re.M)
 REFUSED = re.compile(rb"^heapsake: refused: .*", re.M)
@@ -145,7 +146,7 @@ class Place:
         self.options, self.directory, self.user, self.dice = options, directory, user, dice
         self.pool = os.path.join(directory, "zoo.pool")
         self.interval = dice.choice(INTERVALS)
-        self.haste, self.within_s = haste, WITHIN_S / haste
+        self.haste, self.within_s, self.length_s = haste, WITHIN_S / haste, 0
         self.lives = []
         self.kills = self.resumes = self.epochs = self.refusals = 0
         self.newest = self.starts = 0
@@ -188,6 +189,12 @@ class Place:
     def expect_length(self, length_s):
         """Of a run, when nobody kills it."""
         self.within_s = min(WITHIN_S, length_s) / self.haste
+        self.length_s = length_s
+
+    def share(self, kills):
+        """How many of these are for this round: as many as its lives can come to, at most; when it
+        is left alone, a long run shall not have its greater part before it."""
+        return min(kills, max(KILLS_A_ROUND, int(self.length_s / (WITHIN_S / 2))))
 
     def let_live(self, life):
         """For a while, or to its end."""

@@ -8,7 +8,7 @@ import time
 
 from lives import LIMIT_S, Failure, WrongOutput, read, wait_until
 
-LOAD_S = 0.4
+LOAD_S = 0.2
 QUIT_S = 60
 
 
@@ -32,7 +32,7 @@ class Server:
         self.needs = (self.name,)
 
     def storm(self, place, kills):
-        state = self.begin(place)
+        state, kills = self.begin(place), place.share(kills)
         life = place.start(self.line(place))
         while True:
             life.wait_start()

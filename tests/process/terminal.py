@@ -62,7 +62,7 @@ class Typed:
         place.env["TERM"] = "xterm"
         for name, text in self.files.items():
             place.write(name, text)
-        self.lines = []
+        self.lines, kills = [], place.share(kills)
         while True:
             terminal = Terminal(place.dice)
             life = place.start(self.argv, terminal=terminal.slave)

@@ -55,7 +55,7 @@ class Program:
             place.write(name, text() if callable(text) else text)
         wanted = self.undisturbed(place)
         try:
-            self.live(place, kills)
+            self.live(place, place.share(kills))
         except Restarted as restart:
             place.end()
             has_begun = place.resumes or restart.life.said_before
