@@ -221,7 +221,7 @@ enum hsk_state {
 	HSK_STATE_NONE = 0,     /* no pool that keeps anything */
 	HSK_STATE_OK = 1,
 	HSK_STATE_DEGRADED = 2, /* the last epoch stands, new ones fail: see error */
-	HSK_STATE_VETOED = 3,   /* the last epoch stands, there is what cannot be kept: `heapsake info` */
+	HSK_STATE_VETOED = 3,   /* the last epoch stands, no new one can be taken: `heapsake info` */
 };
 
 enum hsk_durability {

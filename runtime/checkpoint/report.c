@@ -112,6 +112,27 @@ static void set_why(struct report *report, const char *why)
 	line_add(&line, why);
 }
 
+/* As long as nobody who holds it off lets go, there is no epoch: that is not OK. */
+static void give_up(struct report *report, const char *culprit)
+{
+	report->status.counters.given_up++;
+	if (report->status.state == CONTROL_OK && culprit[0]) {
+		report->status.state = CONTROL_VETOED;
+		report->is_given_up = true;
+	}
+	if (report->is_given_up && culprit[0])
+		set_why(report, culprit);
+}
+
+static void go_on(struct report *report)
+{
+	if (report->is_given_up && report->status.state == CONTROL_VETOED)
+		report->status.state = CONTROL_OK;
+	report->is_given_up = false;
+	if (report->status.state == CONTROL_OK)
+		set_why(report, "");
+}
+
 void report_cut(struct report *report, const struct cut_report *cut, int status)
 {
 	if (report->status.lifelong_locks != cut->lifelong) {
@@ -126,13 +147,10 @@ void report_cut(struct report *report, const struct cut_report *cut, int status)
 			    "put what belongs together into HSK_TX or under a lock", "");
 	}
 	if (status == 0) {
-		if (report->status.state == CONTROL_OK)
-			set_why(report, "");
+		go_on(report);
 		return;
 	}
-	report->status.counters.given_up++;
-	if (report->status.state == CONTROL_OK)
-		set_why(report, cut->culprit);
+	give_up(report, cut->culprit);
 	if (report->status.dirty_unix_ns == 0)
 		report->status.dirty_unix_ns = os_clock_ns(CLOCK_REALTIME);
 	if (!report->told_given_up && cut->culprit[0]) {

@@ -29,6 +29,7 @@ struct report {
 	struct histogram pause, commit;
 	uint64_t cut_unix_ns; /* of the newest cut */
 	bool told_forced, told_given_up, told_veto;
+	bool is_given_up; /* VETOED because the last cut was given up */
 	uint64_t veto_since_ns; /* 0: there is none */
 };
 
