@@ -20,6 +20,7 @@
 #define DUE_MAX 256      /* of one epoch; for more of them everything is synced */
 #define SYNCED_SLOTS 256 /* of which one is another's now and then: it is synced once too often */
 #define PIECE_BYTES (UINT64_C(16) << 20)
+#define PIECES_MAX 1024 /* of a file with nothing much in it that ends far away */
 #define SAME_TIME_NS UINT64_C(20000000) /* two writes may have the same time, within a tick */
 
 /* How a file looked when it was synced. */
@@ -102,13 +103,17 @@ static int sync_opened(const struct due *file)
 {
 	const struct synced *old = slot_of(file->looks.ino);
 	const bool is_known = old->dev == file->looks.dev && old->ino == file->looks.ino;
+	const uint64_t size = file->looks.size, from = is_known ? old->size : 0;
+	const uint64_t len = size > from ? size - from : 0;
+	const uint64_t piece = len / PIECES_MAX > PIECE_BYTES ? len / PIECES_MAX : PIECE_BYTES;
 
-	for (uint64_t at = is_known ? old->size : 0; at < file->looks.size; at += PIECE_BYTES) {
+	for (uint64_t at = 0; at < len; at += piece) {
 		if (process_self.has_ended)
 			return -ECANCELED;
-		os_sync_piece(opened, at, PIECE_BYTES);
+		os_sync_piece(opened, from + at, piece);
 	}
-	return process_self.has_ended ? -ECANCELED : os_fsync(opened);
+	const int error = process_self.has_ended ? -ECANCELED : os_fsync(opened);
+	return error == -EINVAL ? 0 : error; /* it has no media */
 }
 
 static int sync_file(const struct due *file)
@@ -150,7 +155,7 @@ void files_sync(void)
 			break;
 		if (error)
 			say_error(&due[i], error);
-		else if (due[i].looks.mtime_ns + SAME_TIME_NS < now_ns)
+		else if (now_ns - due[i].looks.mtime_ns + SAME_TIME_NS > 2 * SAME_TIME_NS) /* or ahead */
 			*slot_of(due[i].looks.ino) = due[i].looks;
 	}
 	due_count = 0;
