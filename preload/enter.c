@@ -213,6 +213,18 @@ static int attach_heap(const struct config *config, struct refusal *ret_why)
 	return status;
 }
 
+/* A pool can be made larger at any time, its heap only so far. */
+static void tell_room(const struct config *config)
+{
+	const struct window *window = &preload.window;
+
+	if (config->has_size && heap_limit() < window->size_bytes)
+		say(SAY_WARN, preload.pool.path, "has %llu MiB now, of which its heap, made when it had "
+		    "less, can use %llu; for more go on in a new pool",
+		    (unsigned long long)window->size_bytes >> 20,
+		    (unsigned long long)heap_limit() >> 20);
+}
+
 int enter_pool(const struct config *config, struct refusal *ret_why)
 {
 	preload.keep = config->keep == KEEP_UNSET ? KEEP_HEAP : config->keep;
@@ -224,5 +236,7 @@ int enter_pool(const struct config *config, struct refusal *ret_why)
 		status = preload.keep == KEEP_NONE	? attach_none(config, ret_why) :
 			 preload.keep == KEEP_PROCESS	? enter_process(config, ret_why) :
 							  attach_heap(config, ret_why);
+	if (!status)
+		tell_room(config);
 	return status;
 }

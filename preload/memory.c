@@ -74,6 +74,10 @@ void memory_warn_full(size_t size)
 		say(SAY_WARN, preload.pool.path,
 		    "cannot be grown: %s; malloc returns NULL until there is room",
 		    strerrordesc_np(-grow_error));
+	else if (heap_limit() < preload.window.size_bytes)
+		say(SAY_WARN, preload.pool.path,
+		    "full: %zu more bytes do not fit into the %zu MiB that its heap was laid out for; "
+		    "go on in a new pool, made larger", size, heap_limit() >> 20);
 	else
 		say(SAY_WARN, preload.pool.path,
 		    "full: %zu more bytes do not fit into its %zu MiB; set a larger HEAPSAKE_SIZE",

@@ -357,6 +357,11 @@ int heap_attach(const struct heap_memory *memory, void *base, size_t size, size_
 	return 0;
 }
 
+size_t heap_limit(void)
+{
+	return state.limit;
+}
+
 void heap_destroy(void)
 {
 	heap_range = (struct heap_range){NULL, 0};

@@ -49,6 +49,7 @@ struct heap_finding {
 #define HEAP_E_DAMAGED 1
 int heap_attach(const struct heap_memory *memory, void *base, size_t size, size_t limit,
 		struct heap_finding *ret_why);
+size_t heap_limit(void); /* how far it reaches at most, in this run */
 void heap_destroy(void); /* forget the heap; its bytes stay. Tests. */
 
 /* The malloc family. NULL: no memory; errno is not touched by any of them, the caller sets it.

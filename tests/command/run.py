@@ -132,6 +132,13 @@ class Program(Run):
         self.assert_one_line(result.err)
         self.assertEqual(self.json("info", "--json", "pool")["size_bytes"], 64 << 20)
 
+    def test_how_far_a_kept_heap_can_grow_is_said(self):
+        rooted = os.path.join(PROGRAMS, "command-rooted")
+        self.expect(0, "run", "-qp", "pool", "-s", "16M", rooted, err="")
+        self.expect(0, "run", "-qp", "pool", "-s", "128M", rooted, err="")
+        result = self.expect(0, "run", "-qp", "pool", "-s", "1G", rooted)
+        self.assertRegex(result.err, r"\Aheapsake: .*/pool: has 1024 MiB now, of which its heap, made "
+                                     r"when it had less, can use 128; for more go on in a new pool\n\Z")
 
     def test_without_a_keep_programs_of_ours_keep_their_heap_and_others_all(self):
         for program, keep in [("true", "process"), (os.path.join(PROGRAMS, "command-linked"), "heap"),
