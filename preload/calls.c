@@ -280,9 +280,20 @@ INTERPOSE ssize_t msgrcv(int queue, void *message, size_t len, long type, int fl
 	return PARKED(UNDISTURBED(REAL(msgrcv)(queue, message, len, type, flags)));
 }
 
+/* What the kernel undoes at our end is noted. */
+#define UNDONE(set, operations, count, call)                                                       \
+	({                                                                                         \
+		const bool is_undone = process_sem_undo_begin(operations, count);                      \
+		const int undone_result = call;                                                    \
+		if (unlikely(is_undone))                                                           \
+			process_sem_undo_end(set, operations, count, undone_result == 0);              \
+		undone_result;                                                                     \
+	})
+
 INTERPOSE int semop(int set, struct sembuf *operations, size_t count)
 {
-	return PARKED(UNDISTURBED(REAL(semop)(set, operations, count)));
+	return UNDONE(set, operations, count,
+		      PARKED(UNDISTURBED(REAL(semop)(set, operations, count))));
 }
 
 INTERPOSE int semtimedop(int set, struct sembuf *operations, size_t count,
@@ -290,8 +301,22 @@ INTERPOSE int semtimedop(int set, struct sembuf *operations, size_t count,
 {
 	struct timeout left = timeout_of_time(timeout);
 
-	return PARKED(UNDISTURBED_TIMED(&left,
-		REAL(semtimedop)(set, operations, count, TIME_LEFT(&left, timeout))));
+	return UNDONE(set, operations, count, PARKED(UNDISTURBED_TIMED(&left,
+		REAL(semtimedop)(set, operations, count, TIME_LEFT(&left, timeout)))));
+}
+
+INTERPOSE int semctl(int set, int number, int command, ...)
+{
+	va_list rest;
+	va_start(rest, command);
+	void *argument = va_arg(rest, void *);
+	va_end(rest);
+
+	const int result = REAL(semctl)(set, number, command, argument);
+	if (unlikely(process_is_kept) && result == 0 &&
+	    (command == IPC_RMID || command == SETALL || command == SETVAL))
+		process_sem_undo_forget(set, command == SETVAL ? number : -1);
+	return result;
 }
 
 INTERPOSE int lockf64(int fd, int command, off64_t len)

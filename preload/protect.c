@@ -51,5 +51,10 @@ INTERPOSE int mprotect(void *addr, size_t len, int prot)
 INTERPOSE int pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
 	committer_note_unreadable(addr, len); /* which rights a key gives is a thread's affair */
-	return protect(addr, len, prot, key);
+	ours_enter();
+	const int result = protect(addr, len, prot, key);
+	if (result == 0 && key > 0)
+		process_note_unkept("a protection key for memory (pkey_mprotect)");
+	ours_leave();
+	return result;
 }

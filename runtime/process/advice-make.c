@@ -26,6 +26,11 @@ bool advice_grows_down(const struct mapping *mapping)
 	return bits_at(mapping->end - 1) & ADVICE_GROWS_DOWN;
 }
 
+bool advice_is_synced(const struct mapping *mapping)
+{
+	return bits_at(mapping->start) & ADVICE_SYNC;
+}
+
 /* Holes in the range are no error of ours, and what is only good for speed need not be had. */
 static int advise(const struct advice_range *range, int advice, uint64_t bit)
 {

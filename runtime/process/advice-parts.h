@@ -23,15 +23,16 @@ enum advice_bits {
 	ADVICE_LOCKED_ON_FAULT = 1024,
 	ADVICE_GROWS_DOWN = 2048,
 	ADVICE_SEALED = 4096,
+	ADVICE_SYNC = 8192, /* MAP_SYNC: stores to a file are on media without a call */
 	ADVICE_POLICY = 0xff0000, /* its number; 0: none of its own */
-	ADVICE_ALL = 0xff1fff,
+	ADVICE_ALL = 0xff3fff,
 };
 #define ADVICE_POLICY_SHIFT 16
 #define ADVICE_LOCKS (ADVICE_LOCKED | ADVICE_LOCKED_ON_FAULT)
 /* The rest is only for speed. */
 #define ADVICE_MATTERS                                                                             \
 	(ADVICE_DONTFORK | ADVICE_WIPEONFORK | ADVICE_DONTDUMP | ADVICE_GUARD | ADVICE_LOCKS |     \
-	 ADVICE_GROWS_DOWN | ADVICE_SEALED)
+	 ADVICE_GROWS_DOWN | ADVICE_SEALED | ADVICE_SYNC)
 
 /* What madvise() is told, and what it makes of what it was told before. */
 struct advice_meaning {

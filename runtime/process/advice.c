@@ -168,11 +168,17 @@ void process_note_locked_all(int flags)
 	lock_release(&self.lock);
 }
 
+static bool is_synced(int flags)
+{
+	return (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && flags & MAP_SYNC;
+}
+
 void process_note_mapped(const void *start, size_t len, int flags)
 {
 	const uint64_t locked = flags & MAP_LOCKED ? ADVICE_LOCKED : lock_bits(self.future);
 
-	change_locked(start, len, ADVICE_ALL, locked | (flags & MAP_GROWSDOWN ? ADVICE_GROWS_DOWN : 0));
+	change_locked(start, len, ADVICE_ALL, locked | (flags & MAP_GROWSDOWN ? ADVICE_GROWS_DOWN : 0) |
+						      (is_synced(flags) ? ADVICE_SYNC : 0));
 }
 
 void process_note_unmapped(const void *start, size_t len)

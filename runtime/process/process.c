@@ -24,6 +24,7 @@
 #include "settings.h"
 #include "space.h"
 #include "threads-parts.h"
+#include "sem-undo.h"
 
 #define PATIENCE_NS UINT64_C(2000000000)
 #define STATE_BYTES (CHECKPOINT_STATE_PAGES * (uint64_t)LAYOUT_BLOCK_BYTES)
@@ -64,6 +65,7 @@ static struct launched_record *write_ledger(struct ledger_writer *writer)
 	signals_save(writer);
 	timers_save(writer);
 	settings_save(writer);
+	sem_undo_save(writer);
 	children_save(writer, process_self.plan.note->has_exact_tids);
 	files_save(writer);
 	return launched;

@@ -103,6 +103,14 @@ void process_ids_end(void);
 enum process_told { PROCESS_TOLD_SOME = 1, PROCESS_TOLD_RIGHTS = 2 };
 void process_note_told(enum process_told what);
 void process_note_unkept(const char *what);
+/* Around semop() and its like, if it says true; a lock taken with SEM_UNDO is given back by the
+ * kernel when the process is killed. process_sem_undo_forget() - semctl() has set this one (-1: all of
+ * the set), or removed them */
+struct sembuf;
+bool process_sem_undo_begin(const struct sembuf *operations, size_t count);
+void process_sem_undo_end(int set, const struct sembuf *operations, size_t count,
+			  bool is_done);
+void process_sem_undo_forget(int set, int number);
 /* process_fork_begin(), process_fork_end() - around a fork: a section of ours */
 void process_fork_begin(void);
 void process_fork_end(void);

@@ -307,7 +307,7 @@ static void make_mapping(const struct mapping *mapping)
 		fd = os_open(mapping->path, (mapping->is_shared && (mapping->protection & MAPPING_WRITE)
 						     ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
 		require(fd < 0 ? fd : 0, mapping->path);
-		flags = sharing;
+		flags = !advice_is_synced(mapping) ? sharing : MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED;
 	}
 	const void *made = os_mmap((void *)(uintptr_t)mapping->start, mapping->end - mapping->start,
 				   protection, flags, fd, mapping->offset);

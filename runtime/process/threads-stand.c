@@ -44,7 +44,7 @@ static void note_scheduling(struct thread_record *record)
 	struct os_scheduling *at = &record->scheduling;
 
 	memset(at, 0, sizeof(*at));
-	if (os_get_scheduling(0, at) == 0 && (at->policy != 0 || at->nice != 0))
+	if (os_get_scheduling(0, at) == 0 && (at->policy || at->nice || at->flags))
 		record->flags |= THREAD_HAS_SCHEDULING;
 	else
 		memset(at, 0, sizeof(*at));

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -256,18 +257,38 @@ static void check_options(void)
 	MUST(getsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &size, &len) == 0 && size == 777);
 }
 
+/* ---- Semaphores that are given back ---- */
+
+static int semaphores;
+
+/* What has been taken and given back, or is no more, is no reason not to be kept. */
+static void use_semaphores(void)
+{
+	struct sembuf give = {0, 1, 0}, take = {0, -1, SEM_UNDO}, back = {0, 1, SEM_UNDO};
+	const int removed = semget(IPC_PRIVATE, 1, 0600);
+
+	semaphores = semaphores ? semaphores : semget(IPC_PRIVATE, 1, 0600);
+	MUST(semop(semaphores, &give, 1) == 0 && semop(semaphores, &take, 1) == 0);
+	MUST(semop(semaphores, &back, 1) == 0);
+	MUST(semop(removed, &give, 1) == 0 && semop(removed, &take, 1) == 0);
+	MUST(semctl(removed, 0, IPC_RMID) == 0);
+}
+
 int main(void)
 {
 	set_leases();
 	set_entries();
 	set_options();
 	check_options();
+	use_semaphores();
 	for (int life = 2; life <= LIVES; life++) {
 		die();
 		check_leases(life == LIVES);
 		check_entries(life == LIVES);
 		check_options();
 	}
+	use_semaphores();
+	MUST(semctl(semaphores, 0, GETVAL) == 2 && semctl(semaphores, 0, IPC_RMID) == 0);
 	printf("%d failures\n", failures);
 	return failures != 0;
 }

@@ -7,6 +7,7 @@
 #include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <mqueue.h>
@@ -20,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@
 #define DISPATCH_ON 1
 
 static char selector;
+static int semaphores = -1;
 
 UNDER_TEST(landlock)
 {
@@ -105,12 +108,11 @@ UNDER_TEST(queue)
 
 UNDER_TEST(undo)
 {
-	const int set = semget(IPC_PRIVATE, 1, 0600);
 	struct sembuf give = {0, 2, 0}, take = {0, -1, SEM_UNDO}, back = {0, 1, SEM_UNDO};
-	const bool is_done = set >= 0 && semop(set, &give, 1) == 0 && semop(set, &take, 1) == 0 &&
-			     semop(set, &back, 1) == 0 && semop(set, &take, 1) == 0;
 
-	return is_done; /* who removes it? Whoever has started us: it is printed */
+	semaphores = semget(IPC_PRIVATE, 1, 0600);
+	return semaphores >= 0 && semop(semaphores, &give, 1) == 0 && semop(semaphores, &take, 1) == 0 &&
+	       semop(semaphores, &back, 1) == 0 && semop(semaphores, &take, 1) == 0;
 }
 
 UNDER_TEST(secret)
@@ -129,6 +131,35 @@ UNDER_TEST(device)
 	return is_done;
 }
 
+UNDER_TEST(aio)
+{
+	unsigned long context = 0;
+
+	return syscall(SYS_io_setup, 4, &context) == 0;
+}
+
+UNDER_TEST(filter)
+{
+	struct sock_filter all[] = {BPF_STMT(BPF_RET | BPF_K, 0xffff)};
+	const struct sock_fprog program = {1, all};
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
+}
+
+UNDER_TEST(root)
+{
+	return chroot("/usr") == 0;
+}
+
+UNDER_TEST(protected)
+{
+	const int key = pkey_alloc(0, 0);
+	char *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return key > 0 && pkey_mprotect(at, 4096, PROT_READ, key) == 0;
+}
+
 UNDER_TEST(huge)
 {
 	char *at = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
@@ -144,7 +175,8 @@ static const struct {
 	{"landlock", landlock}, {"namespace", namespace}, {"network", network},
 	{"directories", directories}, {"keyring", keyring}, {"key", key}, {"ports", ports},
 	{"segments", segments}, {"dispatch", dispatch}, {"directory", directory}, {"queue", queue},
-	{"undo", undo}, {"secret", secret}, {"device", device}, {"huge", huge},
+	{"undo", undo}, {"aio", aio}, {"filter", filter}, {"root", root}, {"protected", protected},
+	 {"secret", secret}, {"device", device}, {"huge", huge},
 };
 
 int main(int argc, char **argv)
@@ -158,7 +190,9 @@ int main(int argc, char **argv)
 			return printf("%s: %s\n", argv[1], strerror(errno)), 77;
 		puts("done");
 		fflush(stdout);
-		return fgets(line, sizeof(line), stdin) ? 0 : 1;
+		const int status = fgets(line, sizeof(line), stdin) ? 0 : 1;
+		semctl(semaphores, 0, IPC_RMID);
+		return status;
 	}
 	return 2;
 }
