@@ -80,6 +80,23 @@ static uint32_t file_mode_of(const struct socket_part *part)
 	return path && os_stat(path, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_mode : 0;
 }
 
+/* Its state, its name and its peer's. */
+static void describe_ends(struct socket_part *part, int fd, uint64_t ino)
+{
+	memset(part->peer, 0, sizeof(part->peer));
+	memset(part->name, 0, sizeof(part->name));
+	part->peer_len = sizeof(part->peer);
+	part->name_len = sizeof(part->name) - 1; /* a zero behind a path */
+	const bool has_peer = os_getpeername(fd, part->peer, &part->peer_len) >= 0;
+	part->state = state_of(part, fd, ino, has_peer);
+	if (!has_peer || part->state != SOCKET_LOOSE) {
+		part->peer_len = 0;
+		memset(part->peer, 0, sizeof(part->peer));
+	}
+	if (os_getsockname(fd, part->name, &part->name_len) < 0)
+		part->name_len = 0;
+}
+
 static size_t describe(const struct file_look *look, struct file_record *record)
 {
 	struct socket_part *part = socket_part_of(record);
@@ -93,34 +110,36 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 	if (part->family == AF_UNIX)
 		unix_ask(look->st.st_ino, &answer);
 	part->peer_ino = answer.peer_ino;
-	part->peer_len = sizeof(part->peer);
-	const bool has_peer = os_getpeername(fd, part->peer, &part->peer_len) >= 0;
-	part->state = state_of(part, fd, look->st.st_ino, has_peer);
-	if (!has_peer || part->state != SOCKET_LOOSE) {
-		part->peer_len = 0;
-		memset(part->peer, 0, sizeof(part->peer));
-	}
+	describe_ends(part, fd, look->st.st_ino);
 	if (part->state == SOCKET_DEAD || part->state == SOCKET_UNKNOWN) /* no more is needed */
 		return offsetof(struct socket_part, name);
-	part->name_len = sizeof(part->name) - 1; /* a zero behind a path */
-	if (os_getsockname(fd, part->name, &part->name_len) < 0)
-		part->name_len = 0;
 	part->file_mode = file_mode_of(part);
 	if (part->state == SOCKET_LISTENING)
 		part->backlog = backlog_of(part, fd, answer.backlog);
 	part->is_shut = part->state == SOCKET_PAIRED && has_ended(fd);
+	part->options_age = said_age();
 	socket_options_read(fd, part->family, part->type, &part->options);
 	return sizeof(*part);
 }
 
+/* What it is bound to or sends to may change in other ways than its options. */
+static bool refresh_datagrams(struct socket_part *part, int fd, uint64_t ino)
+{
+	if (part->options_age != said_age() || (part->family != AF_INET && part->family != AF_INET6))
+		return false;
+	describe_ends(part, fd, ino);
+	return part->state == SOCKET_LOOSE;
+}
+
 /* A connection is dead at a resume, whatever becomes of it until then; of two that hang together
- * only what is in them changes, and that they end; who listens is done with being set up. All
- * others are few, and are described again. */
+ * only what is in them changes, and that they end; who listens is done with being set up. The rest
+ * are few, and are described again, but not all their options. */
 static bool refresh(struct file_record *record, const struct stat *st)
 {
 	struct socket_part *part = socket_part_of(record);
 
-	(void)st;
+	if (part->state == SOCKET_LOOSE)
+		return refresh_datagrams(part, (int)record->fd, st->st_ino);
 	if (part->state == SOCKET_LISTENING)
 		return socket_option((int)record->fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
 	if (part->state == SOCKET_PAIRED)

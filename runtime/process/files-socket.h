@@ -31,6 +31,8 @@ struct socket_part {
 	uint32_t peer_len; /* 0: none, or of no use */
 	uint32_t peer_ino; /* PAIRED */
 	uint32_t is_shut;  /* PAIRED: nothing more will come */
+	uint32_t options_age; /* said_age() when they were read */
+	uint32_t reserved;
 	char name[sizeof(struct sockaddr_storage)];
 	char peer[sizeof(struct sockaddr_storage)];
 	struct socket_options options;

@@ -104,8 +104,8 @@ enum process_told { PROCESS_TOLD_SOME = 1, PROCESS_TOLD_RIGHTS = 2 };
 void process_note_told(enum process_told what);
 void process_note_unkept(const char *what);
 /* Around semop() and its like, if it says true; a lock taken with SEM_UNDO is given back by the
- * kernel when the process is killed. process_sem_undo_forget() - semctl() has set this one (-1: all of
- * the set), or removed them */
+ * kernel when the process is killed. process_sem_undo_forget() - semctl() has set this one (-1: all
+ * of the set), or removed them */
 struct sembuf;
 bool process_sem_undo_begin(const struct sembuf *operations, size_t count);
 void process_sem_undo_end(int set, const struct sembuf *operations, size_t count,

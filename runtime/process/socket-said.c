@@ -42,7 +42,7 @@ struct said {
 static struct {
 	struct lock lock;
 	struct said *list;
-	uint32_t count, round;
+	uint32_t count, round, age;
 	bool is_full;
 } self OURS;
 
@@ -171,6 +171,7 @@ void process_note_option(int fd, int level, int name, const void *value, uint32_
 {
 	struct stat st;
 
+	__atomic_add_fetch(&self.age, 1, __ATOMIC_SEQ_CST);
 	if (is_of_no_use(level, name) || is_connected(fd) || os_fstat(fd, &st) != 0)
 		return;
 	lock_acquire(&self.lock);
@@ -183,6 +184,11 @@ void process_note_option(int fd, int level, int name, const void *value, uint32_
 void said_begin_look(void)
 {
 	__atomic_add_fetch(&self.round, 1, __ATOMIC_SEQ_CST);
+}
+
+uint32_t said_age(void)
+{
+	return __atomic_load_n(&self.age, __ATOMIC_SEQ_CST);
 }
 
 void said_prune(bool (*has)(uint64_t ino))

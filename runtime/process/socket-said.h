@@ -13,6 +13,7 @@
  * for, said_prune() - after it: where there is much, sockets for which has() is false are gone.
  * said_save() - what was said of this one, which is descriptor fd */
 void said_begin_look(void);
+uint32_t said_age(void); /* another one if setsockopt() has been called since */
 void said_prune(bool (*has)(uint64_t ino));
 void said_save(uint64_t ino, uint32_t fd, struct ledger_writer *writer);
 
