@@ -2,6 +2,8 @@
  * Calls that say something of memory: that its contents are not wanted any more (under keep=process
  * they must not come back), or how the kernel is to treat it, which nobody could ask it for later
  * (process/advice.c). Call and note are one section of ours: no cut falls between them.
+ *
+ * Under every keep, pages of the heap that are given back are the heap's business (memory.c).
  */
 #include "advice-calls.h"
 
@@ -29,8 +31,15 @@ static bool is_forgetful(int advice)
 	       advice == 102 /* MADV_GUARD_INSTALL */;
 }
 
+static bool is_forgotten(void *addr, size_t len, int advice)
+{
+	return (advice == MADV_DONTNEED || advice == 24) && memory_forget(addr, len);
+}
+
 INTERPOSE int madvise(void *addr, size_t len, int advice)
 {
+	if (unlikely(is_forgotten(addr, len, advice)))
+		return 0;
 	if (likely(!process_is_kept))
 		return REAL(madvise)(addr, len, advice);
 	ours_enter();

@@ -83,3 +83,23 @@ void memory_warn_full(size_t size)
 		    "full: %zu more bytes do not fit into its %zu MiB; set a larger HEAPSAKE_SIZE",
 		    size, preload.window.size_bytes >> 20);
 }
+
+/* What lies behind them may be the file, whose bytes would be seen again; and zeros that nobody has
+ * stored would be missing in the next epoch. Where the file is the heap its blocks stay: to have
+ * none is SIGBUS on a full disk. */
+bool memory_forget(void *start, size_t len)
+{
+	char *const from = start;
+	const size_t whole = (len + OS_PAGE_BYTES - 1) & ~(size_t)(OS_PAGE_BYTES - 1);
+	const struct window *window = &preload.window;
+
+	if (!malloc_is_active || !whole || (uintptr_t)from % OS_PAGE_BYTES || !heap_has(from) ||
+	    !heap_has(from + whole - 1))
+		return false;
+	if ((window->kind == WINDOW_PRIVATE || window->is_frozen) && heap_forget(from, whole) == 0)
+		return true;
+	if (os_populate(from, whole) != 0)
+		return false;
+	memset(from, 0, whole);
+	return true;
+}

@@ -43,6 +43,9 @@ extern bool malloc_is_active;
 /* memory.c: the window, as the heap wants it. */
 extern const struct heap_memory memory_of_window;
 void memory_warn_full(size_t size);
+/* memory_forget() - madvise(MADV_DONTNEED): whole pages of the heap are zeros; false: they are not
+ * the heap's, or cannot be stored to */
+bool memory_forget(void *start, size_t len);
 
 /* foreign.c: pointers that are not in our heap. */
 void foreign_init(void);

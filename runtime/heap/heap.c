@@ -291,6 +291,16 @@ bool heap_trim(void)
 	return any;
 }
 
+int heap_forget(void *start, size_t len)
+{
+	inside_enter();
+	lock_acquire(&state.page_lock);
+	const int error = state.memory.purge(state.memory.context, heap_offset(start), len);
+	lock_release(&state.page_lock);
+	inside_leave();
+	return error;
+}
+
 void heap_thread_exit(void)
 {
 	inside_enter();

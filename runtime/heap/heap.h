@@ -77,6 +77,8 @@ static inline bool heap_has(const void *p)
 }
 
 bool heap_trim(void);         /* give all unused pages back; true if there were any */
+/* heap_forget() - the program gives these pages of its blocks back: they are zeros. 0 or -errno */
+int heap_forget(void *start, size_t len);
 void heap_thread_exit(void);  /* give this thread's cache back; later calls go uncached */
 
 /*
