@@ -31,6 +31,7 @@ void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 		.seed = sum_seed(anchor->sb.uuid, 0, LAYOUT_LINES),
 	};
 	sum_lines(zeros, ret_home->seed, ret_home->zero_lines);
+	sumblock_forget(&ret_home->sumblock);
 }
 
 static uint64_t place_of(const struct home *home, uint64_t key, bool is_sum)
@@ -258,6 +259,16 @@ int home_write(struct home *home, uint64_t key, unsigned count, const void *page
 	else if (sums[0] == 0)
 		error = medium_punch(home->medium, place, count * LAYOUT_BLOCK_BYTES);
 	if (!error)
-		error = medium_write(home->medium, sums, count * sizeof(sums[0]), sum_place);
+		error = sumblock_put(&home->sumblock, home->medium, sum_place, count, sums);
 	return error;
+}
+
+int home_settle(struct home *home)
+{
+	return sumblock_flush(&home->sumblock, home->medium);
+}
+
+void home_abandon(struct home *home)
+{
+	sumblock_forget(&home->sumblock);
 }

@@ -7,6 +7,7 @@
 #include "annals.h"
 #include "log.h"
 #include "roster.h"
+#include "sumblock.h"
 
 #define HOME_E_DAMAGED 1 /* what is on media is not what was written; home->fault says where */
 
@@ -28,6 +29,7 @@ struct home {
 	 * log what was read before; of home all, once the program uses it in the same way. */
 	bool is_log_viewed;
 	bool is_viewed;
+	struct sumblock sumblock; /* of pages written and not settled */
 	struct home_fault fault;
 };
 
@@ -56,6 +58,9 @@ bool home_run(const struct home *home, uint64_t key, unsigned count);
 int home_draft(struct home *home, uint64_t key, unsigned count, const void *pages);
 
 /* home_write() - a run of pages and their checksums; NULL: they are there already, or, if their
- * checksums are 0, zeros. Durable after the next sync */
+ * checksums are 0, zeros. home_settle() - of all of them the checksums, too, are written: durable
+ * after the next sync. home_abandon(): some may never be */
 int home_write(struct home *home, uint64_t key, unsigned count, const void *pages,
 	       const uint64_t *sums);
+int home_settle(struct home *home);
+void home_abandon(struct home *home);

@@ -2,10 +2,10 @@
  * The problem: the log must become free again, and home is written in place, without order and
  * without hurry, while the power may go and commits want their turn. The trick: pages, whole, the
  * newest state up to the target only (many epochs cost one write a page), in the order of the file,
- * neighbours in one write; then one sync; then the trim, in both superblocks; and only then the log
- * is free. Between any two runs of pages commits may pass: their entries hold over whatever mixture
- * of older states home has. The guarantee: as long as a page in home may be torn, the entries that
- * mend it are in the log.
+ * neighbours in one write, and checksums by the block; then one sync; then the trim, in both
+ * superblocks; and only then the log is free. Between any two steps commits may pass: their entries
+ * hold over whatever mixture of older states home has. The guarantee: as long as a page in home may
+ * be torn, the entries that mend it are in the log.
  *
  * A failed write or sync is not repeated in part: the pages the kernel gave up look clean to it
  * and to us, so the trim stays and the next merge writes all of them again.
@@ -144,9 +144,13 @@ int merge_step(struct merge *merge, struct home *home, struct log *log, struct m
 	}
 	if (!error)
 		error = write_run(merge, home);
+	if (!error) /* between two steps, and for the sync, home has the checksums of all it has */
+		error = home_settle(home);
 	if (!error && merge->phase == MERGE_WRITE && !merge->harvest.queue.count)
 		error = finish(merge, home, log);
-	if (error)
+	if (error) {
 		merge_abandon(merge);
+		home_abandon(home);
+	}
 	return error;
 }

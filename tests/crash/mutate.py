@@ -145,8 +145,16 @@ MUTANTS = {
         '\tif (is_still(checkpoint))\n\t\treturn carry_goes_on(checkpoint, limit);\n',
         '\t(void)carry_goes_on;\n'),
     # The checksums of home stay behind.
-    'sums-not-written': ('checkpoint/home.c',
-        'error = medium_write(home->medium, sums, count * sizeof(sums[0]), sum_place);',
+    'sums-not-written': ('checkpoint/sumblock.c',
+        'return place ? medium_write(',
+        'return 0 ? medium_write('),
+    # Or the last of them, when the merge is called done.
+    'sums-not-settled': ('checkpoint/merge.c',
+        'error = home_settle(home);',
+        'error = 0;'),
+    # Those of neighbours become whatever was in the buffer.
+    'sums-not-read': ('checkpoint/sumblock.c',
+        'error = medium_read(medium, block->sums, sizeof(block->sums), place);',
         'error = 0;'),
 }
 

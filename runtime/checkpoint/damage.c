@@ -1,0 +1,68 @@
+/*
+ * The problem: a page that rots is found while its program runs on, and the program may have the
+ * right bytes in memory, or have been given the wrong ones, for an attached heap shows home as it
+ * is. The trick: what the page must be is known by its checksum. If memory still has that, the
+ * next epoch logs it, whole, and a merge puts it where it was; if memory has what was found in
+ * home, that is not made an epoch's. The guarantee: it is called healed only when the log has the
+ * very page that was lost; a page that has been stored to since remains in doubt, as long as the
+ * round that found it counts.
+ *
+ * A disk that dies damages more pages than anybody needs to know: of those beyond the first few
+ * there is the number.
+ */
+#include "damage.h"
+
+const struct damaged_page *damage_find(const struct damage *damage, uint64_t key)
+{
+	for (unsigned i = 0; i < damage->count; i++)
+		if (damage->pages[i].key == key)
+			return &damage->pages[i];
+	return NULL;
+}
+
+bool damage_note(struct damage *damage, uint64_t key, int error, const struct home_fault *fault)
+{
+	struct damaged_page *page = (struct damaged_page *)damage_find(damage, key);
+
+	if (!page && damage->count == DAMAGE_MAX) {
+		damage->more_seen++;
+		return false;
+	}
+	if (!page)
+		page = &damage->pages[damage->count++];
+	*page = (struct damaged_page){key, *fault, error, true};
+	return true;
+}
+
+/* Those that stay, in their order. */
+static void keep(struct damage *damage, unsigned *count, const struct damaged_page *page)
+{
+	damage->pages[(*count)++] = *page;
+}
+
+void damage_settle(struct damage *damage, const struct annals *annals)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < damage->count; i++) {
+		const struct damaged_page *page = &damage->pages[i];
+		const uint64_t number = annals_find(annals, page->key, ANNALS_NEWEST);
+		if (number == ANNALS_NONE || annals_at(annals, number)->sum != page->fault.expected)
+			keep(damage, &count, page);
+	}
+	damage->count = count;
+}
+
+void damage_turn(struct damage *damage)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < damage->count; i++)
+		if (damage->pages[i].is_seen)
+			keep(damage, &count, &damage->pages[i]);
+	for (unsigned i = 0; i < count; i++)
+		damage->pages[i].is_seen = false;
+	damage->count = count;
+	damage->more = damage->more_seen;
+	damage->more_seen = 0;
+}
