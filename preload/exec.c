@@ -11,7 +11,8 @@
  * note that it has become another, begins an image of its own, and that is what a resume starts.
  * Killed between the two, the first program of the chain starts afresh. One that cannot be kept
  * (successor.c) gets nothing of ours but the pool's lock, and info says why; a resume goes on from
- * just before it.
+ * just before it. So does what a program becomes that is not kept any more (told-calls.c: `unshare
+ * -n PROG`).
  *
  * Nothing is allocated: the entries were saved in static memory, and the new environment is an
  * array on the stack.
@@ -159,7 +160,7 @@ static bool is_owner(void)
 /* Not where children inherit (HEAPSAKE_CHILDREN): there the environment has it all. */
 static bool gives_pool(void)
 {
-	return saved_count && is_owner() && !is_unkept;
+	return saved_count && is_owner() && !is_unkept && !process_is_given_up;
 }
 
 /* The new program was given a pool, or told to do without, by whoever calls. */
@@ -298,6 +299,8 @@ static bool hold_committer(int program)
 		committer_hold();
 	if (is_held && is_unkept)
 		leave_behind(&successor);
+	else if (is_owner() && process_is_given_up) /* info has said why */
+		os_fcntl(preload.pool.fd, F_SETFD, NULL);
 	errno = errno_before;
 	return is_held;
 }
@@ -307,10 +310,10 @@ static int go_on(bool is_held, int result)
 {
 	const int errno_before = errno;
 
-	if (is_held && is_unkept) {
+	if (is_owner() && (is_unkept || process_is_given_up))
 		os_fcntl(preload.pool.fd, F_SETFD, (void *)FD_CLOEXEC);
+	if (is_held && is_unkept)
 		committer_veto(NULL);
-	}
 	is_unkept = false;
 	if (is_held) {
 		if (keeper_entry[0])

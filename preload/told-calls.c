@@ -218,6 +218,8 @@ static const char *reason_to_leave(long number, long a)
 	const long namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
 				CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | 0x80 /* ..._NEWTIME */;
 
+	if (number == SYS_chroot || number == SYS_pivot_root)
+		return "it has another root directory (chroot)";
 	if (number == SYS_setns || a & namespaces)
 		return "it has entered another namespace (unshare, setns)";
 	return a & (CLONE_FS | CLONE_FILES | CLONE_SYSVSEM) ?
@@ -253,6 +255,11 @@ INTERPOSE int setns(int fd, int kind)
 	return (int)leave(SYS_setns, fd, kind);
 }
 
+INTERPOSE int chroot(const char *path)
+{
+	return (int)leave(SYS_chroot, (long)path, 0);
+}
+
 /* ---- By number ---- */
 
 bool told_is_about_self(long number)
@@ -272,14 +279,21 @@ bool told_is_call(long number)
 	case SYS_modify_ldt:
 	case SYS_unshare:
 	case SYS_setns:
+	case SYS_chroot:
+	case SYS_pivot_root:
 		return true;
 	default:
 		return told_is_about_self(number);
 	}
 }
 
+static bool is_leaving(long number)
+{
+	return number == SYS_unshare || number == SYS_setns || number == SYS_chroot ||
+	       number == SYS_pivot_root;
+}
+
 long told_call(long number, long a, long b, long c, long d, long e)
 {
-	return number == SYS_unshare || number == SYS_setns ? leave(number, a, b) :
-							      tell(number, a, b, c, d, e);
+	return is_leaving(number) ? leave(number, a, b) : tell(number, a, b, c, d, e);
 }

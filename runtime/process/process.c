@@ -32,6 +32,7 @@
 #define FORK_AGAIN_NS 50000
 
 bool process_is_kept OURS;
+bool process_is_given_up OURS;
 struct process_self process_self OURS;
 
 /* ---- The ledger ---- */
@@ -279,6 +280,7 @@ void process_give_up(const char *why)
 {
 	committer_end(END_MS, why);
 	process_is_kept = false;
+	process_is_given_up = true;
 }
 
 /* ---- Calls a cut may fall into ---- */

@@ -119,6 +119,7 @@ int process_find_child(void);
 /* process_give_up() - after a last epoch none is made, for that reason; and nothing of ours makes a
  * system call any more, but getpid(), and in calls of the program's */
 void process_give_up(const char *why);
+extern bool process_is_given_up; /* of this process, or of the one it was forked from */
 /* process_ended() - the last thing it does: the next run starts afresh. Waits for the epoch that
  * says so. */
 void process_ended(int status);

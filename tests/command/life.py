@@ -43,6 +43,25 @@ class Life(Case):
             time.sleep(0.005)
 
 
+class Unkept(Life):
+    """Who is started in a namespace or a root of its own would come back outside."""
+
+    def expect_veto(self, why, *words):
+        if subprocess.run([*words, "true"], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest(f"not allowed here: {words}")
+        process = self.start(*words, "sh", "-c", "read x; exit 7", stdin=subprocess.PIPE)
+        self.until(why, lambda: f"VETOED, {why}" in self.do("info", "pool").out)
+        self.expect(3, "run", "-qk", "process", "-p", "pool", "true")
+        process.stdin.close()
+        self.assertEqual(process.wait(PATIENCE_S), 7)
+
+    def test_a_network_of_its_own(self):
+        self.expect_veto("it has entered another namespace", "unshare", "-n")
+
+    def test_another_root(self):
+        self.expect_veto("it has another root directory", "perl", "-e", "chroot '/' or exit 1; exec @ARGV")
+
+
 class Statuses(Life):
     def test_status_is_the_programs_own(self):
         for status in [0, 1, 2, 3, 77, 125, 255]:

@@ -7,7 +7,7 @@ set -u
 export LC_ALL=C
 exported="_Exit _Fork __libc_start_main __longjmp_chk __poll_chk __ppoll_chk __pread64_chk __pread_chk
 __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp _setjmp accept
-accept4 aligned_alloc arch_prctl brk bsd_signal calloc cfree clock_nanosleep clone cnd_broadcast
+accept4 aligned_alloc arch_prctl brk bsd_signal calloc cfree chroot clock_nanosleep clone cnd_broadcast
 cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2 epoll_wait
 execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64 fdatasync fexecve
 flock fork free fsync getpid hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
