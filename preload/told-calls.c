@@ -12,12 +12,14 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/io.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "filters.h"
@@ -105,7 +107,7 @@ static const char *unkept_by(long number, long a, long b, long c, long e)
 static int told_by(long number, long a)
 {
 	if (number != SYS_prctl)
-		return PROCESS_TOLD_SOME;
+		return number == SYS_sched_setattr ? PROCESS_TOLD_USUAL : PROCESS_TOLD_SOME;
 	switch (a) {
 	case PR_SET_NAME:
 	case PR_SET_TIMERSLACK:
@@ -208,6 +210,62 @@ INTERPOSE int modify_ldt(int function, void *entry, unsigned long bytes)
 	return (int)tell(SYS_modify_ldt, function, (long)entry, (long)bytes, 0, 0);
 }
 
+/* What every cut could ask for, but does only now and then. */
+#define USUAL(call)                                                                                \
+	({                                                                                         \
+		ours_enter();                                                                      \
+		const int result = call;                                                           \
+		if (unlikely(process_is_kept))                                                     \
+			process_note_told(PROCESS_TOLD_USUAL);                                     \
+		ours_leave();                                                                      \
+		result;                                                                            \
+	})
+
+INTERPOSE int nice(int more)
+{
+	return USUAL(REAL(nice)(more));
+}
+
+INTERPOSE int setpriority(__priority_which_t which, id_t whose, int priority)
+{
+	return USUAL(REAL(setpriority)(which, whose, priority));
+}
+
+INTERPOSE int sched_setaffinity(pid_t tid, size_t len, const cpu_set_t *set)
+{
+	return USUAL(REAL(sched_setaffinity)(tid, len, set));
+}
+
+INTERPOSE int sched_setscheduler(pid_t tid, int policy, const struct sched_param *param)
+{
+	return USUAL(REAL(sched_setscheduler)(tid, policy, param));
+}
+
+INTERPOSE int sched_setparam(pid_t tid, const struct sched_param *param)
+{
+	return USUAL(REAL(sched_setparam)(tid, param));
+}
+
+INTERPOSE int pthread_setaffinity_np(pthread_t thread, size_t len, const cpu_set_t *set)
+{
+	return USUAL(REAL(pthread_setaffinity_np)(thread, len, set));
+}
+
+INTERPOSE int pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *param)
+{
+	return USUAL(REAL(pthread_setschedparam)(thread, policy, param));
+}
+
+INTERPOSE int pthread_setschedprio(pthread_t thread, int priority)
+{
+	return USUAL(REAL(pthread_setschedprio)(thread, priority));
+}
+
+INTERPOSE int pthread_setname_np(pthread_t thread, const char *name)
+{
+	return USUAL(REAL(pthread_setname_np)(thread, name));
+}
+
 /* ---- What is left with our thread ---- */
 
 #define TRIES 50
@@ -265,7 +323,8 @@ INTERPOSE int chroot(const char *path)
 bool told_is_about_self(long number)
 {
 	return number == SYS_prctl || number == SYS_arch_prctl || number == SYS_personality ||
-	       number == SYS_ioprio_set || number == SYS_set_mempolicy;
+	       number == SYS_ioprio_set || number == SYS_set_mempolicy ||
+	       number == SYS_sched_setattr;
 }
 
 bool told_is_call(long number)

@@ -97,10 +97,11 @@ void process_signal_end(void);
 void process_ids_begin(void);
 void process_ids_end(void);
 /* process_note_told() - the calling thread has told the kernel something of itself (0: that is
- * always asked for): the next cut looks. process_note_unkept() - it has done what no next process
+ * always asked for; PROCESS_TOLD_USUAL: likewise, but of another thread, perhaps): the next cut
+ * looks. process_note_unkept() - it has done what no next process
  * can be given (a constant text): from then on there is no epoch. Both with the call in one section
  * of ours. */
-enum process_told { PROCESS_TOLD_SOME = 1, PROCESS_TOLD_RIGHTS = 2 };
+enum process_told { PROCESS_TOLD_SOME = 1, PROCESS_TOLD_RIGHTS = 2, PROCESS_TOLD_USUAL = 4 };
 void process_note_told(enum process_told what);
 void process_note_unkept(const char *what);
 /* Around semop() and its like, if it says true; a lock taken with SEM_UNDO is given back by the

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 
 #include "ours.h"
+#include "process.h"
 
 #define RARELY 16 /* stops between two looks at what rarely changes */
 
@@ -83,7 +84,7 @@ static void note_rare(struct thread_record *record)
 	note_rseq(record);
 	note_affinity(record);
 	note_scheduling(record);
-	if (threads_told.what)
+	if (threads_told.what & ~(uint32_t)PROCESS_TOLD_USUAL)
 		told_note(&record->told, record->flags & THREAD_IS_MAIN);
 }
 

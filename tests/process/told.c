@@ -7,12 +7,14 @@
 #include <linux/mempolicy.h>
 #include <linux/securebits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -63,17 +65,18 @@ static int policy(void)
 
 static void tell_thread(void)
 {
+	MUST(prctl(PR_SET_TIMERSLACK, 4711) == 0);
 	MUST(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0);
 	MUST(syscall(SYS_ioprio_set, 1, 0, LOW) == 0);
 	MUST(personality(PER_LINUX | ADDR_NO_RANDOMIZE | UNAME26) >= 0);
 	has_no_bypass = prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0) == 0;
 	has_cpuid_fault = syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) == 0;
 	has_policies = syscall(SYS_set_mempolicy, MPOL_PREFERRED, (unsigned long[]){1}, 64) == 0;
-	MUST(prctl(PR_SET_TIMERSLACK, 4711) == 0);
 }
 
 static void check_thread(void)
 {
+	MUST(prctl(PR_GET_TIMERSLACK) == 4711);
 	MUST(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY);
 	MUST(ioprio() == LOW);
 	MUST(personality(0xffffffff) == (PER_LINUX | ADDR_NO_RANDOMIZE | UNAME26));
@@ -81,7 +84,6 @@ static void check_thread(void)
 				       PR_SPEC_DISABLE);
 	MUST(!has_cpuid_fault || syscall(SYS_arch_prctl, ARCH_GET_CPUID) == 0);
 	MUST(!has_policies || policy() == MPOL_PREFERRED);
-	MUST(prctl(PR_GET_TIMERSLACK) == 4711);
 }
 
 static void check_other(void)
@@ -104,6 +106,31 @@ static void *be_other(void *unused)
 	}
 	check_other();
 	return unused;
+}
+
+/* ---- What cuts ask for now and then: a change is not to wait for that ---- */
+
+static void change(int life)
+{
+	const struct sched_param none = {0};
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	MUST(setpriority(PRIO_PROCESS, (id_t)gettid(), life) == 0);
+	if (life == 2)
+		MUST(sched_setaffinity(0, sizeof(first), &first) == 0);
+	if (life == 3)
+		MUST(pthread_setschedparam(pthread_self(), SCHED_BATCH, &none) == 0);
+}
+
+static void check_changed(int life)
+{
+	cpu_set_t now;
+
+	MUST(getpriority(PRIO_PROCESS, (id_t)gettid()) == life);
+	MUST(sched_getaffinity(0, sizeof(now), &now) == 0 && (life < 2 || CPU_COUNT(&now) == 1));
+	MUST(sched_getscheduler(0) == (life < 3 ? SCHED_OTHER : SCHED_BATCH));
 }
 
 /* ---- What is the process's ---- */
@@ -185,10 +212,12 @@ static void check_rights(void)
 	MUST(!is_able(CAP_SETPCAP, 0) && !is_able(CAP_SETPCAP, 1) && is_able(INHERITED, 2));
 }
 
-int main(void)
+/* With an argument: epochs are rare, and one is to pass before each change. */
+int main(int argc, char **argv)
 {
 	pthread_t other;
 
+	(void)argv;
 	MUST(pthread_barrier_init(&turn, NULL, 2) == 0);
 	MUST(pthread_create(&other, NULL, be_other, NULL) == 0);
 	tell_thread();
@@ -199,7 +228,10 @@ int main(void)
 			tell_process();
 		if (life == 3)
 			give_up();
+		usleep(argc > 1 ? 1500000 : 0);
+		change(life);
 		die();
+		check_changed(life);
 		if (life >= 2)
 			check_process();
 		if (life >= 3)

@@ -14,7 +14,7 @@ flock fork free fsync getpid hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_excl
 hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin
 hsk_tx_end hsk_unwind initgroups ioperm iopl lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
 malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mlock mlock2 mlockall mmap mmap64 mprotect
-modify_ldt mremap mseal msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep pause personality
+modify_ldt mremap mseal msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep nice pause personality
 pkey_mprotect poll posix_memalign ppoll prctl pread pread64 preadv preadv64 pselect
 pthread_barrier_wait pthread_cancel pthread_clockjoin_np pthread_cond_broadcast
 pthread_cond_clockwait pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
@@ -22,11 +22,13 @@ pthread_exit pthread_join pthread_kill pthread_mutex_clocklock pthread_mutex_loc
 pthread_mutex_trylock pthread_mutex_unlock pthread_rwlock_clockrdlock
 pthread_rwlock_clockwrlock pthread_rwlock_rdlock pthread_rwlock_timedrdlock
 pthread_rwlock_timedwrlock pthread_rwlock_tryrdlock pthread_rwlock_trywrlock
-pthread_rwlock_unlock pthread_rwlock_wrlock pthread_sigqueue pthread_spin_lock
+pthread_rwlock_unlock pthread_rwlock_wrlock pthread_setaffinity_np pthread_setname_np
+pthread_setschedparam pthread_setschedprio pthread_sigqueue pthread_spin_lock
 pthread_spin_trylock pthread_spin_unlock pthread_testcancel pthread_timedjoin_np pvalloc pwrite pwrite64
-quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk select
+quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk
+sched_setaffinity sched_setparam sched_setscheduler select
 sem_clockwait sem_timedwait sem_wait semctl semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
-sendto setegid seteuid setgid setgroups setjmp setns setregid setresgid setresuid setreuid setsockopt setuid
+sendto setegid seteuid setgid setgroups setjmp setns setpriority setregid setresgid setresuid setreuid setsockopt setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
 ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep unshare usleep valloc vfork wait wait3 wait4
 waitid waitpid write writev"
