@@ -10,6 +10,8 @@
 #include "preload.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -231,4 +233,22 @@ INTERPOSE void *mremap(void *from, size_t from_len, size_t len, int flags, ...)
 	ours_leave();
 	return mapped == MAP_FAILED && errno == EFAULT && is_kind
 		       ? remap_held(from, from_len, len, flags, to) : mapped;
+}
+
+/* ---- Memory of libc's ---- */
+
+/* A new one is a file with a name of the moment, opened, mapped and given its own name: the file is
+ * lost to an image of anything in between. What it is on return, is a veto (mappings.c). */
+INTERPOSE sem_t *sem_open(const char *name, int flags, ...)
+{
+	va_list args;
+
+	va_start(args, flags);
+	const mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+	const unsigned value = flags & O_CREAT ? va_arg(args, unsigned) : 0;
+	va_end(args);
+	ours_enter();
+	sem_t *semaphore = REAL(sem_open)(name, flags, mode, value);
+	ours_leave();
+	return semaphore;
 }

@@ -111,6 +111,9 @@ static enum mapping_kind kind_of(const struct mapping *mapping)
 		return MAPPING_ANONYMOUS;
 	if (mapping->path[0] != '/' || ends_with(mapping->path, len, " (deleted)"))
 		return MAPPING_LOST;
+	/* A semaphore with a name is for others, too, and most often loses that name at once. */
+	if (mapping->is_shared && strncmp(mapping->path, "/dev/shm/sem.", 13) == 0)
+		return MAPPING_LOST;
 	return MAPPING_FILE;
 }
 

@@ -310,6 +310,7 @@ def programs():
         built("team"),
         built("pi"),
         built("breaks"),
+        built("semaphores"),
         Program("sqlite3", ["sqlite3", ":memory:"], {"script": SQL}, stdin="script"),
         Program("sqlite3-init", ["sqlite3", "-init", "script", ":memory:", ".quit"], {"script": SQL}),
         script("python3", ["/usr/bin/python3"], PYTHON),

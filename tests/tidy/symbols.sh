@@ -27,7 +27,7 @@ pthread_setschedparam pthread_setschedprio pthread_sigqueue pthread_spin_lock
 pthread_spin_trylock pthread_spin_unlock pthread_testcancel pthread_timedjoin_np pvalloc pwrite pwrite64
 quick_exit read readv realloc reallocarray recv recvfrom recvmmsg recvmsg sbrk
 sched_setaffinity sched_setparam sched_setscheduler select
-sem_clockwait sem_timedwait sem_wait semctl semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
+sem_clockwait sem_open sem_timedwait sem_wait semctl semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
 sendto setegid seteuid setgid setgroups setjmp setns setpriority setregid setresgid setresuid setreuid setsockopt setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
 ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep unshare usleep valloc vfork wait wait3 wait4
