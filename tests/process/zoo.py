@@ -57,12 +57,15 @@ class Program:
         try:
             self.live(place, place.share(kills))
         except Restarted as restart:
-            place.end()
-            has_begun = place.resumes or restart.life.said_before
-            if has_begun and not read(place.path("out")).startswith(wanted["out"]):
-                raise WrongOutput(f"{restart}\n{place.lives[-1].tail()}") from None
+            self.expect_had_ended(place, restart, wanted)
         else:
             self.compare(place, wanted)
+
+    def expect_had_ended(self, place, restart, wanted):
+        place.end()
+        has_begun = place.resumes or restart.life.said_before
+        if has_begun and not read(place.path("out")).startswith(wanted["out"]):
+            raise WrongOutput(f"{restart}\n{place.lives[-1].tail()}") from None
 
     def live(self, place, kills):
         life = place.start(self.line(place), self.open_stdin(place))
