@@ -49,6 +49,25 @@ static int wait_on(int timeout_ms)
 	return error;
 }
 
+/* Whatever is wrong with a pool that is DEGRADED: hsk_info.error is more exact. */
+static int of_the_pool(int error)
+{
+	switch (error) {
+	case 0:
+	case -EDEADLK:
+	case -ETIMEDOUT:
+	case -ESHUTDOWN:
+	case -ENODEV:
+		return error;
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EFBIG:
+		return -ENOSPC;
+	default:
+		return -EIO;
+	}
+}
+
 HSK_API int hsk_checkpoint(int timeout_ms)
 {
 	if (!committer_is_open())
@@ -57,7 +76,7 @@ HSK_API int hsk_checkpoint(int timeout_ms)
 		return -ESHUTDOWN;
 	if (tx_is_open())
 		return -EDEADLK;
-	return wait_on(timeout_ms);
+	return of_the_pool(wait_on(timeout_ms));
 }
 
 HSK_API uint64_t hsk_epoch(void)

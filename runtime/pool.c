@@ -334,6 +334,14 @@ int pool_grow(struct pool *pool, uint64_t size_bytes, struct refusal *ret_why)
 	return error ? refuse_write(pool, error, ret_why) : 0;
 }
 
+bool pool_is_removed(struct pool *pool)
+{
+	struct stat st;
+	const int fd = pool_fd(pool);
+
+	return fd >= 0 && os_fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* First the superblock: from then on the pool is empty, whatever is punched when we die. */
 int pool_reset(struct pool *pool, struct refusal *ret_why)
 {

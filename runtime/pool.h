@@ -103,6 +103,9 @@ int pool_refuse_views(struct pool *pool, struct refusal *ret_why);
  * replaced ours; -errno if it cannot be had */
 int pool_fd(struct pool *pool);
 
+/* pool_is_removed() - the file has no name any more: it ends with whoever has it open */
+bool pool_is_removed(struct pool *pool);
+
 /* pool_reopen() - one more descriptor of this very file, without the lock, or -errno; the caller
  * closes it. All mappings are made from such: a mapping keeps its description's lock, and a child
  * that inherits it would own the pool after our death. */

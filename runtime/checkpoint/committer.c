@@ -88,7 +88,8 @@ static int commit(void)
 	if (count && self.plan.memory && self.plan.durability == DURABILITY_MEDIA)
 		self.plan.memory->sync();
 	hold_again();
-	const int error = checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
+	const int error = pool_is_removed(self.plan.pool) ? -ENOENT :
+			  checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
 
 	if (!error)
 		atomic_store_explicit(&self.epoch, epoch, memory_order_release);

@@ -226,6 +226,7 @@ static const char *error_text(int error)
 	return error == -ENOSPC || error == -EDQUOT ? "no space left" :
 	       error == -EIO			    ? "input/output error" :
 	       error == -ENOMEM			    ? "no memory" :
+	       error == -ENOENT			    ? "its file has been removed" :
 	       error == CHECKPOINT_E_DAMAGED	    ? "what is on media is damaged" :
 						      "the pool cannot be written";
 }
