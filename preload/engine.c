@@ -96,7 +96,7 @@ int engine_attach(struct refusal *ret_why)
 {
 	int error = checkpoint_attach(engine.checkpoint);
 
-	if (error == -ENOSPC || error == -EDQUOT)
+	if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG)
 		return refuse(ret_why, STATUS_NO_SPACE, preload.pool.path,
 			      "no space for its log: %s; make room", strerrordesc_np(-error));
 	if (error)

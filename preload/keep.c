@@ -171,7 +171,8 @@ static int refuse_region(const struct module *module, int error, const char *wha
 			      "expected %016llx, found %016llx; try an older epoch with --epoch=-1",
 			      module->name.text, (unsigned long long)fault->file_offset,
 			      (unsigned long long)fault->expected, (unsigned long long)fault->found);
-	return refuse(ret_why, error == -ENOSPC ? STATUS_NO_SPACE : STATUS_FAILED, preload.pool.path,
+	const bool is_full = error == -ENOSPC || error == -EFBIG;
+	return refuse(ret_why, is_full ? STATUS_NO_SPACE : STATUS_FAILED, preload.pool.path,
 		      "kept globals of %s %s: %s; make room, or look at the disk", module->name.text,
 		      what, strerrordesc_np(-error));
 }

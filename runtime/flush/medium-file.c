@@ -144,6 +144,15 @@ static int file_size(struct medium *medium, uint64_t *ret_bytes)
 	return error;
 }
 
+/* Beyond it ftruncate() is a signal that ends the program. */
+static bool is_within_limit(uint64_t file_bytes)
+{
+	struct rlimit limit;
+
+	return os_getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+	       file_bytes <= limit.rlim_cur;
+}
+
 static int file_extend(struct medium *medium, uint64_t file_bytes)
 {
 	uint64_t have;
@@ -151,6 +160,8 @@ static int file_extend(struct medium *medium, uint64_t file_bytes)
 
 	if (error || have >= file_bytes)
 		return error;
+	if (!is_within_limit(file_bytes))
+		return -EFBIG;
 	int fd = pool_fd(file_of(medium)->pool);
 	error = fd < 0 ? fd : os_ftruncate(fd, file_bytes);
 	return error ? error : os_fsync(fd); /* the size is what a superblock will promise */

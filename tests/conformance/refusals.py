@@ -178,6 +178,14 @@ class Refusals(unittest.TestCase):
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         self.assertFalse(os.path.exists(self.pool))
 
+    def test_a_file_limit_without_room_for_the_log(self):
+        limit = 67 << 20
+        status, out, err = self.run_program(
+            self.environment(**self.pool_variables(KEEP="heap")),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        self.assertEqual((status, out), (6, ""))
+        self.assertRegex(err, r"\Aheapsake: refused: .*: no space for its log: File too large; [^\n]*\n\Z")
+
     def test_started_without_stdio_the_pool_stays_whole(self):
         env = self.environment(**self.pool_variables(LOG="debug", STATS="1"))
 

@@ -2,6 +2,7 @@
 #include "crafted.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "flush/medium-file.h"
@@ -113,6 +114,17 @@ Test(medium, grows_the_file_and_never_shrinks_it)
 	cr_assert_eq(medium_extend(&file.medium, 4096), 0);
 	cr_assert_eq(medium_size(&file.medium, &after), 0);
 	cr_assert_eq(after, before + 4096);
+	close_medium();
+}
+
+Test(medium, a_file_size_limit_is_an_error_and_not_a_signal)
+{
+	struct rlimit limit = {0, RLIM_INFINITY};
+
+	open_medium();
+	cr_assert_eq(medium_size(&file.medium, &limit.rlim_cur), 0);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_assert_eq(medium_extend(&file.medium, limit.rlim_cur + 4096), -EFBIG);
 	close_medium();
 }
 
