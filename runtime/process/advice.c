@@ -178,6 +178,7 @@ void process_note_mapped(const void *start, size_t len, int flags)
 	const uint64_t locked = flags & MAP_LOCKED ? ADVICE_LOCKED : lock_bits(self.future);
 
 	change_locked(start, len, ADVICE_ALL, locked | (flags & MAP_GROWSDOWN ? ADVICE_GROWS_DOWN : 0) |
+						      (flags & MAP_STACK ? ADVICE_NO_HUGE : 0) |
 						      (is_synced(flags) ? ADVICE_SYNC : 0));
 }
 

@@ -103,9 +103,11 @@ static void forget(uint64_t start, uint64_t end)
 }
 
 /* What the kernel does not tell of (memory of a device, say) is a veto until it is gone. */
-static void follow(uint64_t start, uint64_t end)
+static void follow(struct mappings *list, const struct mappings *before, uint64_t start,
+		   uint64_t end)
 {
-	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 && !self.lost.end)
+	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 &&
+	    !mappings_drop(list, before, start) && !self.lost.end)
 		self.lost = (struct span){start, end};
 }
 
@@ -142,7 +144,7 @@ static void forget_gone(const struct mappings *before, const struct mappings *af
 	}
 }
 
-static void follow_new(const struct mappings *before, const struct mappings *after)
+static void follow_new(const struct mappings *before, struct mappings *after)
 {
 	bool is_same;
 
@@ -151,7 +153,7 @@ static void follow_new(const struct mappings *before, const struct mappings *aft
 		for (uint64_t at = mapping->start, end; mapping->is_kept && at < mapping->end; at = end) {
 			end = compare(mapping, at, before, &is_same);
 			if (!is_same)
-				follow(at, end);
+				follow(after, before, at, end);
 		}
 	}
 }
@@ -165,7 +167,7 @@ static void renew(const struct span *span)
 		const uint64_t start = mapping->start > span->start ? mapping->start : span->start;
 		const uint64_t end = mapping->end < span->end ? mapping->end : span->end;
 		if (mapping->is_kept && start < end)
-			follow(start, end);
+			follow(&self.lists[self.newest], NULL, start, end);
 	}
 }
 

@@ -17,6 +17,7 @@ enum mapping_kind {
 	MAPPING_STACK,  /* the main thread's: the kernel makes it */
 	MAPPING_FILE,
 	MAPPING_LOST,   /* of a file that is gone, or of something that is no file */
+	MAPPING_DROPPABLE, /* the kernel may empty it at any time, and a resume does */
 };
 
 #define MAPPING_READ 1u
@@ -63,6 +64,11 @@ void mappings_look_into(uint64_t start, uint64_t end);
 
 /* mappings_find() - the one that holds the address, or the next one behind it; NULL: none */
 const struct mapping *mappings_find(const struct mappings *mappings, uint64_t address);
+
+/* mappings_drop() - the one that begins there cannot be followed: if it is droppable, which takes
+ * time to find out if it was not before (NULL: who knows), it is not kept from now on. False: it is
+ * something else */
+bool mappings_drop(struct mappings *mappings, const struct mappings *before, uint64_t start);
 
 /* mapping_is_same() - of the same bytes, where both are */
 bool mapping_is_same(const struct mapping *one, const struct mapping *other);

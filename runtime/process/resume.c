@@ -32,6 +32,9 @@
 #include "space.h"
 #include "threads.h"
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 8
+#endif
 #define STACK_BYTES (UINT64_C(256) << 10)
 #define LIST_BYTES (UINT64_C(8) << 20)
 
@@ -298,7 +301,8 @@ static void name_mapping(const struct mapping *mapping)
 
 static void make_mapping(const struct mapping *mapping)
 {
-	const int sharing = (mapping->is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
+	const int sharing = MAP_FIXED | (mapping->is_shared ? MAP_SHARED :
+					 mapping->kind == MAPPING_DROPPABLE ? MAP_DROPPABLE : MAP_PRIVATE);
 	const int protection = protection_of(mapping) | (mapping->is_kept ? PROT_WRITE : 0);
 	int fd = -1, flags = sharing | MAP_ANONYMOUS | MAP_NORESERVE |
 			     (advice_grows_down(mapping) ? MAP_GROWSDOWN : 0);

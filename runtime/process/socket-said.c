@@ -156,15 +156,15 @@ static void note(uint64_t ino, int level, int name, const void *value, uint32_t 
 	add(ino, level, name, value, len);
 }
 
-/* A connection does not come back. */
+/* A connection does not come back, but of a pair. */
 static bool is_connected(int fd)
 {
-	char peer[128];
+	struct sockaddr_storage peer = {0};
 	uint32_t len = sizeof(peer), type_len = sizeof(int);
 	int type = 0;
 
 	return os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) >= 0 && type == SOCK_STREAM &&
-	       os_getpeername(fd, peer, &len) >= 0;
+	       os_getpeername(fd, &peer, &len) >= 0 && peer.ss_family != AF_UNIX;
 }
 
 void process_note_option(int fd, int level, int name, const void *value, uint32_t len)

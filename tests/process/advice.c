@@ -20,6 +20,7 @@
 #define HUGE (2ul << 20)
 #define LIVES 3
 #define SYS_MSEAL 462
+#define DROPPABLE 8
 #define GUARD_INSTALL 102
 #define GUARD_REMOVE 103
 
@@ -94,7 +95,7 @@ static char *map(size_t len, int flags)
 }
 
 static char *many, *moved, *shut, *locked, *asked, *guarded, *grows, *huge, *of_heap, *stale, *named;
-static char *sealed, *bound;
+static char *sealed, *bound, *emptied;
 static bool has_guards, has_names, has_seals, has_nodes;
 
 static void set_many(void)
@@ -258,6 +259,25 @@ static void set_last(void)
 		MUST(syscall(SYS_mbind, bound + 2 * PAGE, PAGE, MPOL_DEFAULT, NULL, 0, 0) == 0);
 }
 
+/* What the kernel may empty at any time comes back empty, and is no reason not to be kept. */
+static void set_emptied(void)
+{
+	emptied = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, DROPPABLE | MAP_ANONYMOUS, -1, 0);
+	if (emptied == MAP_FAILED)
+		emptied = NULL;
+	else
+		memset(emptied, 7, 2 * PAGE);
+}
+
+static void check_emptied(void)
+{
+	if (!emptied)
+		return;
+	MUST_BE(emptied, "wfdd");
+	MUST(emptied[0] == 0 && emptied[2 * PAGE - 1] == 0);
+	emptied[PAGE] = 8;
+}
+
 static int policy_at(const char *at)
 {
 	int mode = -1;
@@ -344,9 +364,11 @@ int main(void)
 	set_special();
 	set_last();
 	check();
+	set_emptied();
 	for (int life = 2; life <= LIVES; life++) {
 		die();
 		check();
+		check_emptied();
 	}
 	lock_all();
 	if (future) {

@@ -160,7 +160,7 @@ static void check_entries(bool is_last)
 
 /* ---- Options ---- */
 
-static int many, single, sixth, links, listener;
+static int pair[2], many, single, sixth, links, listener;
 static const unsigned loopback = 1;
 static unsigned short port;
 
@@ -188,6 +188,8 @@ static void set_options(void)
 		inet_pton(AF_INET6, "ff02::1234", &group6.ipv6mr_multiaddr);
 		MUST(setsockopt(sixth, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &group6, sizeof(group6)) == 0);
 	}
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	MUST(setsockopt(pair[1], SOL_SOCKET, SO_PEEK_OFF, &(int){3}, sizeof(int)) == 0);
 	links = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	MUST(setsockopt(links, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &route, sizeof(route)) == 0);
 	listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -243,13 +245,17 @@ static bool has_group6(void)
 static void check_options(void)
 {
 	char congestion[16] = "";
-	socklen_t len = sizeof(congestion);
+	socklen_t len;
 
 	MUST(hears("239.1.2.3") && !hears("239.1.2.4"));
 	MUST(is_on(many, SOL_SOCKET, SO_RXQ_OVFL) && is_on(many, IPPROTO_IP, IP_RECVTTL));
 	MUST(!is_on(many, IPPROTO_IP, IP_RECVTOS));
 	MUST(sixth < 0 || has_group6());
+	int offset = 0;
+	len = sizeof(offset);
+	MUST(getsockopt(pair[1], SOL_SOCKET, SO_PEEK_OFF, &offset, &len) == 0 && offset == 3);
 	MUST(is_member_of(RTNLGRP_LINK) && !is_member_of(RTNLGRP_NEIGH));
+	len = sizeof(congestion);
 	MUST(getsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion, &len) == 0);
 	MUST(strcmp(congestion, "reno") == 0);
 	int size = 0;
