@@ -13,9 +13,9 @@
  * named, and not only those that differ from home as it is read now.
  *
  * What the trim names is then no longer what home holds; but that epoch cannot be had either, for
- * the newest ones all stand behind it. A merge goes on from there when home is let go. One that a
- * branch sends to an epoch before the whole entries finds checksums that are not right, and changes
- * nothing that counts; the next goes further.
+ * the newest ones all stand behind it, and what the run began with, before it. A merge goes on from
+ * there when home is let go. One that a branch sends to an epoch before the whole entries finds
+ * checksums that are not right, and changes nothing that counts; the next goes further.
  *
  * The disk may be full. Records are small enough for the segment in use or the one that is ready,
  * which commits have found there as well; if no other can be had, nothing is carried.
@@ -28,13 +28,17 @@
 #include "os.h"
 #include "stage.h"
 
-#define PATIENCE 2u /* times as long as wanted, or as it was: then it is worth while */
+#define PATIENCE 2u /* times what is wanted, or what is carried: then it is worth while */
 #define RETRY_EPOCHS 16u
 
 void carry_abandon(struct carry *carry)
 {
 	harvest_deinit(&carry->harvest);
-	*carry = (struct carry){.retry_epochs = carry->retry_epochs, .pages_seen = carry->pages_seen};
+	*carry = (struct carry){
+		.whole_bytes = carry->whole_bytes,
+		.retry_epochs = carry->retry_epochs,
+		.pages_seen = carry->pages_seen,
+	};
 }
 
 void carry_rollback(struct carry *carry, uint64_t durable)
@@ -45,15 +49,15 @@ void carry_rollback(struct carry *carry, uint64_t durable)
 
 static uint64_t least_bytes(const struct checkpoint *checkpoint)
 {
-	const uint64_t wanted = checkpoint->plan.log_bytes, kept = checkpoint->carry.kept_bytes;
+	const uint64_t wanted = checkpoint->plan.log_bytes, whole = checkpoint->carry.whole_bytes;
 
-	return PATIENCE * (kept > wanted ? kept : wanted);
+	return PATIENCE * (whole > wanted ? whole : wanted);
 }
 
 bool carry_is_pressed(const struct checkpoint *checkpoint)
 {
 	return checkpoint->hold & CHECKPOINT_STILL &&
-	       log_live_bytes(&checkpoint->log) >= 2 * least_bytes(checkpoint);
+	       log_live_bytes(&checkpoint->log) >= least_bytes(checkpoint) / 2 * 3;
 }
 
 bool carry_begin(struct checkpoint *checkpoint)
@@ -143,8 +147,10 @@ static int write_record(struct checkpoint *checkpoint, struct merge_limit limit)
 	carry->pages_seen = checkpoint->info.pages;
 	epoch_begin(checkpoint);
 	int error = carry_pages(checkpoint, limit);
+	const uint64_t before = checkpoint->info.record_bytes;
 	if (!error)
 		error = stage_append(checkpoint, 0);
+	carry->bytes += checkpoint->info.record_bytes - before;
 	if (error)
 		stage_drop(checkpoint);
 	else
@@ -198,8 +204,8 @@ int carry_trim(struct checkpoint *checkpoint)
 		return error;
 	log_trim(&checkpoint->log);
 	annals_trim(&checkpoint->annals, next.trim.seq);
+	checkpoint->carry.whole_bytes = checkpoint->carry.bytes;
 	carry_abandon(&checkpoint->carry);
-	checkpoint->carry.kept_bytes = log_live_bytes(&checkpoint->log);
 	checkpoint->info.carried_rounds++;
 	return 0;
 }

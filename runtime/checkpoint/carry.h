@@ -15,7 +15,8 @@ struct carry {
 	enum carry_phase phase;
 	struct harvest harvest;   /* pages with entries up to its target, not yet logged anew */
 	uint64_t epoch;           /* WAIT: the last one with an entry of ours */
-	uint64_t kept_bytes;      /* what the last one left of the log */
+	uint64_t bytes;           /* of the records with our entries, so far */
+	uint64_t whole_bytes;     /* of all of them, the last time */
 	uint64_t retry_epochs;    /* after a failure: not before so many have been committed */
 	uint64_t pages_seen;      /* the program's, when an epoch was begun with our entries */
 };

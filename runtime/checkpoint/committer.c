@@ -226,19 +226,22 @@ static void sleep_until(uint64_t due_ns)
 	}
 }
 
-/* Housekeeping in pieces, as long as nobody waits and nothing is due; one in any case if there
- * never is time for it. */
+static bool is_calm(uint64_t until_ns)
+{
+	return !is_asked() && os_clock_ns(CLOCK_MONOTONIC) < until_ns;
+}
+
+/* Housekeeping in pieces, as long as nobody waits and nothing is due; unless there never is time
+ * for it, and the disk would be full in the end. */
 static void tend(uint64_t until_ns)
 {
-	bool may_go_on = checkpoint_is_pressed(self.plan.checkpoint);
 	int status = CHECKPOINT_MORE;
 
 	while (status == CHECKPOINT_MORE &&
-	       (may_go_on || (!is_asked() && os_clock_ns(CLOCK_MONOTONIC) < until_ns))) {
+	       (is_calm(until_ns) || checkpoint_is_pressed(self.plan.checkpoint))) {
 		lock_acquire(&self.lock);
 		status = checkpoint_tend(self.plan.checkpoint);
 		lock_release(&self.lock);
-		may_go_on = false;
 	}
 }
 

@@ -39,18 +39,6 @@ static bool is_still(const struct checkpoint *checkpoint)
 	return checkpoint->hold & CHECKPOINT_STILL;
 }
 
-/* The trim is about to pass records, because home has all up to this epoch, or what was carried. */
-static int prepare_trim(struct checkpoint *checkpoint, uint64_t epoch)
-{
-	/* What the trim will call the chain's start must be on media. */
-	int error = log_adopt(&checkpoint->log);
-
-	/* No superblock says any more that what the run began with can be had. */
-	if (!error && epoch >= checkpoint->anchor.sb.attached)
-		error = anchor_attach(&checkpoint->anchor, 0);
-	return error;
-}
-
 /* ---- Merging ---- */
 
 /* Is there something to merge? */
@@ -66,8 +54,12 @@ static bool merge_starts(struct checkpoint *checkpoint)
 
 static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit)
 {
-	int error = prepare_trim(checkpoint, checkpoint->merge.harvest.target.epoch);
+	/* What the trim will call the chain's start must be on media. */
+	int error = log_adopt(&checkpoint->log);
 
+	/* Home is about to pass it. */
+	if (!error && checkpoint->merge.harvest.target.epoch >= checkpoint->anchor.sb.attached)
+		error = anchor_attach(&checkpoint->anchor, 0);
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
 	if (!error && checkpoint->merge.phase == MERGE_IDLE) {
@@ -92,7 +84,7 @@ static int trim_carried(struct checkpoint *checkpoint)
 	if (checkpoint->carry.phase != CARRY_WAIT || !oldest ||
 	    oldest->epoch < checkpoint->carry.epoch)
 		return 0;
-	int error = prepare_trim(checkpoint, checkpoint->carry.epoch);
+	int error = log_adopt(&checkpoint->log); /* as in a merge */
 	if (!error)
 		error = carry_trim(checkpoint);
 	if (!error) /* what it was about to write is carried */

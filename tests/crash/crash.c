@@ -27,6 +27,7 @@ static bool is_verbose;
 #define FIVE(steps) steps steps steps steps steps
 #define LONG(steps) FIVE(FIVE(steps)) FIVE(steps)
 
+/* A 1 in front: all fresh pages but one go home at once. */
 static const char *const scripts[] = {
 	"scscscscscscmscsc",       /* merge with retention */
 	/* lines that change and change back while a merge has got somewhere */
@@ -44,23 +45,27 @@ static const char *const scripts[] = {
 	"SSSScSSSScSSScmSSSSc",    /* epochs of several records */
 	"scscnscscSchscSc",        /* a full disk */
 	"scrscscfrscrscmyrkrscm",  /* regions are added */
+	"w" LONG("SSSSctttsctttsctt") "o" FIVE("sctttm"), /* home is held: see below */
 	"SSSSSctctctctsctsctsctctStctSctSctStctctctcttttctct", /* merging in steps */
 	"scsctscsctstctsctftscfttsccthtsctsytctcttctt",
 	"SsSdsdcSSSdckSSdcscscscmscsckbSSdc", /* pages go home before their epoch */
 	"SSSdfcSSdcSSdfckSSdcSSdyckSSSdcmm", /* and it fails */
 	"SSSSSSSSSSSSSSSdpcSSSSSSSdpcSSSSSSSdpcSSSSSSSdpcSSSSSSSdc", /* again and again */
+	"SSSSSSSSSSSSSSSSczczcscw" LONG("SScttztctttsctt") "bw" FIVE("ScttSctttt") "bo" FIVE("Sctttm"),
 	"SSSSSSSSdfcekSSSSSSdfcekSSSSdfceekSSSSdcecekSSdzcek", /* and ends cleanly, as far as it can */
 	"SSSSSSSSSSSSdyrckSSSSSSSSdyrckSSSSSSSSdyrckh", /* somebody else's sync fails for them */
 	"SSSSSSSSSSSSSSdkSSSSSSSSSSSSSSdkSSSSSSSSSSSSSSSdk", /* they are of no epoch */
 	"SSSSSSSdczsdczscbSSdcbScbSScscscscmbScscm", /* and is branched away from */
 	"scscscscsfcscsfcscbscsfcscfcbscsc", /* a branch behind an append that failed */
-	/* Home is held until the log has been carried forward in it and trimmed, more than once; and is
-	 * let go, and merged. */
-	"w" LONG("SSSSctttsctttsctt") "o" FIVE("sctttm"),
-	"SSSSSSSSSSSSdcscscmw" LONG("SSSSSczctttsctttsctt") "kw" FIVE("SSctttsctttsctt") "omscscscscm",
-	"SSSSSSSSSSSSSSSSczczcscw" LONG("SScttztctttsctt") "bw" FIVE("ScttSctttt") "bo" FIVE("Sctttm"),
+	/* Pages of an append that failed, and may be found, are written to home again. */
+	"1" FIVE("scSSSSSSSSSSdxcSSSSSSSSSSdc"),
+	"1" FIVE(FIVE("SSSSSSSSSSdk")), /* leftovers, again and again */
+	/* Home is held until the log has been carried forward in it and trimmed, more than once; then it
+	 * is let go, and merged. */
+	"SSSSSSSSSSSSdcSctSctSctSctSctSctSctw" LONG("SSSSSczctttsctttsctt") "kw" FIVE("SSctttsctttsctt") "omscscscscm",
 	"SSScscw" FIVE(FIVE("SSSScttscttt") "fcttpcttt" FIVE("sctt") "nSScttScttth") "omscm",
-	"SSSSSSSSSSSSw" FIVE(FIVE("SScttSctt") "pctSctt" FIVE("sctt") "tpcsctt") "omscm",
+	FIVE("o" FIVE("SSctSct") "w" FIVE(FIVE("SSScttt"))), /* in the midst of a merge */
+	"SSSSSSSSSSSSw" FIVE(FIVE("SScttSctt") "xctSctt" FIVE("sctt") "SctSxctSctSxct") "omscm",
 };
 
 /* Random ones: mostly stores and commits, sometimes the rest; and such as are held for long. */
@@ -275,10 +280,11 @@ int crash_main(int argc, char **argv)
 	static const struct option options[] = {
 		{"seed", required_argument, NULL, 's'}, {"states", required_argument, NULL, 'n'},
 		{"histories", required_argument, NULL, 'i'}, {"expect-violation", no_argument, NULL, 'x'},
-		{"verbose", no_argument, NULL, 'v'},
+		{"verbose", no_argument, NULL, 'v'}, {"script", required_argument, NULL, 'c'},
 		{NULL, 0, NULL, 0}};
 	const unsigned script_count = sizeof(scripts) / sizeof(scripts[0]);
 	uint64_t wanted = 200000, histories_wanted = UINT64_MAX, count = 0;
+	const char *only = NULL;
 	int option;
 
 	run_seed = 1;
@@ -293,6 +299,8 @@ int crash_main(int argc, char **argv)
 			expects_violation = true;
 		else if (option == 'v')
 			is_verbose = true;
+		else if (option == 'c')
+			only = scripts[strtoul(optarg, NULL, 0) % script_count];
 		else
 			return 2;
 	}
@@ -302,11 +310,14 @@ int crash_main(int argc, char **argv)
 		history_init(&histories[i], &disks[i]);
 	}
 	for (; states < wanted && count < histories_wanted; run_seed++, count++) {
-		const char *script = run_seed % 2 ? NULL : scripts[run_seed / 2 % script_count];
-		const bool is_held = run_seed % 32 == 17;
+		const char *script = only ? only : run_seed % 2 ? NULL
+						  : scripts[run_seed / 2 % script_count];
+		const bool is_held = !script && run_seed % 32 == 17;
 		history_begin(&histories[0], run_seed);
 		if (is_held || (script && strchr(script, 'w'))) /* or it takes hundreds of epochs */
 			histories[0].plan.log_bytes = 2 * histories[0].plan.segment_bytes;
+		if (script && *script == '1')
+			histories[0].plan.bulk_pages = 1;
 		run(&histories[0], is_held, script, script ? 1000 : is_held ? 300 : 60);
 	}
 	printf("crash: %llu states at %llu points of %llu histories, %llu of them gone on from, "

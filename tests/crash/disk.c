@@ -102,9 +102,9 @@ static int fault(struct disk *disk)
 {
 	const uint64_t call = disk->calls++;
 
-	if (disk->fault == DISK_FAULT_NONE || disk->fault == DISK_FAULT_SYNC || call < disk->fault_from || call >= disk->fault_until)
+	if (call < disk->fault_from || call >= disk->fault_until)
 		return 0;
-	return disk->fault == DISK_FAULT_EIO ? -EIO : -ENOSPC;
+	return disk->fault == DISK_FAULT_EIO ? -EIO : disk->fault == DISK_FAULT_NO_SPACE ? -ENOSPC : 0;
 }
 
 static bool refuses_writing(struct disk *disk)
@@ -192,6 +192,10 @@ static int disk_append(struct medium *medium, const void *buffer, size_t len, ui
 		return -EROFS;
 	if (offset > disk->view_bytes || len > disk->view_bytes - offset)
 		return -EFBIG;
+	if (disk->fault == DISK_FAULT_APPEND) {
+		disk->fault = DISK_FAULT_NONE;
+		error = -EIO;
+	}
 	if (error) { /* a piece of it got to the disk, and whether that lasts is open */
 		len = random_below(&disk->random, 2) ? len
 						     : random_below(&disk->random, (uint32_t)len / 512 + 1) * 512;

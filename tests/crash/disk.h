@@ -26,7 +26,9 @@ struct disk_version {
 	uint8_t bytes[SECTOR_BYTES];
 };
 
-enum disk_fault { DISK_FAULT_NONE, DISK_FAULT_EIO, DISK_FAULT_NO_SPACE, DISK_FAULT_SYNC };
+/* SYNC and APPEND: the next one. */
+enum disk_fault { DISK_FAULT_NONE, DISK_FAULT_EIO, DISK_FAULT_NO_SPACE, DISK_FAULT_SYNC,
+		  DISK_FAULT_APPEND };
 
 struct disk {
 	struct medium medium;

@@ -445,6 +445,9 @@ void history_step(struct history *history, char action)
 	case 'y':
 		history->disk->fault = DISK_FAULT_SYNC;
 		break;
+	case 'x':
+		history->disk->fault = DISK_FAULT_APPEND;
+		break;
 	case 'n':
 		fail_calls(history, DISK_FAULT_NO_SPACE, 10);
 		break;

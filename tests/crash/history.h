@@ -54,7 +54,7 @@ uint64_t history_carried(void);
 /* history_step() - one action, by its letter:
  *   s store a line   S store a page   z zero a page   c commit   a commit, compared   t tend
  *   e finish   d draft some pages   l hold or let go   w hold still   o let go   r add a region   m merge   k kill and restart   b kill and restart from an older epoch
- *   p one of the next four calls fails   f one call fails with EIO   F many do   y the next sync does   n the disk is full for a while   h all is well again */
+ *   p one of the next four calls fails   f one call fails with EIO   F many do   y the next sync does   x the next append does   n the disk is full for a while   h all is well again */
 void history_step(struct history *history, char action);
 
 /* history_verify() - what a restart finds must be a cut that may be found; returns its epoch */
