@@ -210,60 +210,66 @@ INTERPOSE int modify_ldt(int function, void *entry, unsigned long bytes)
 	return (int)tell(SYS_modify_ldt, function, (long)entry, (long)bytes, 0, 0);
 }
 
-/* What every cut could ask for, but does only now and then. */
-#define USUAL(call)                                                                                \
+/* What every cut could ask for, but does only now and then: of the calling thread alone, or of all
+ * of them, for who knows which. */
+#define USUAL(is_own, call)                                                                        \
 	({                                                                                         \
 		ours_enter();                                                                      \
 		const int result = call;                                                           \
 		if (unlikely(process_is_kept))                                                     \
-			process_note_told(PROCESS_TOLD_USUAL);                                     \
+			process_note_told((is_own) ? 0 : PROCESS_TOLD_USUAL);                      \
 		ours_leave();                                                                      \
 		result;                                                                            \
 	})
 
 INTERPOSE int nice(int more)
 {
-	return USUAL(REAL(nice)(more));
+	return USUAL(true, REAL(nice)(more));
 }
 
 INTERPOSE int setpriority(__priority_which_t which, id_t whose, int priority)
 {
-	return USUAL(REAL(setpriority)(which, whose, priority));
+	return USUAL(which == PRIO_PROCESS && whose == 0,
+		     REAL(setpriority)(which, whose, priority));
 }
 
 INTERPOSE int sched_setaffinity(pid_t tid, size_t len, const cpu_set_t *set)
 {
-	return USUAL(REAL(sched_setaffinity)(tid, len, set));
+	return USUAL(tid == 0, REAL(sched_setaffinity)(tid, len, set));
 }
 
 INTERPOSE int sched_setscheduler(pid_t tid, int policy, const struct sched_param *param)
 {
-	return USUAL(REAL(sched_setscheduler)(tid, policy, param));
+	return USUAL(tid == 0, REAL(sched_setscheduler)(tid, policy, param));
 }
 
 INTERPOSE int sched_setparam(pid_t tid, const struct sched_param *param)
 {
-	return USUAL(REAL(sched_setparam)(tid, param));
+	return USUAL(tid == 0, REAL(sched_setparam)(tid, param));
 }
 
 INTERPOSE int pthread_setaffinity_np(pthread_t thread, size_t len, const cpu_set_t *set)
 {
-	return USUAL(REAL(pthread_setaffinity_np)(thread, len, set));
+	return USUAL(thread == pthread_self(),
+		     REAL(pthread_setaffinity_np)(thread, len, set));
 }
 
 INTERPOSE int pthread_setschedparam(pthread_t thread, int policy, const struct sched_param *param)
 {
-	return USUAL(REAL(pthread_setschedparam)(thread, policy, param));
+	return USUAL(thread == pthread_self(),
+		     REAL(pthread_setschedparam)(thread, policy, param));
 }
 
 INTERPOSE int pthread_setschedprio(pthread_t thread, int priority)
 {
-	return USUAL(REAL(pthread_setschedprio)(thread, priority));
+	return USUAL(thread == pthread_self(),
+		     REAL(pthread_setschedprio)(thread, priority));
 }
 
 INTERPOSE int pthread_setname_np(pthread_t thread, const char *name)
 {
-	return USUAL(REAL(pthread_setname_np)(thread, name));
+	return USUAL(thread == pthread_self(),
+		     REAL(pthread_setname_np)(thread, name));
 }
 
 /* ---- What is left with our thread ---- */
