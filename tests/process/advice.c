@@ -375,8 +375,8 @@ int main(void)
 		check_all_locked();
 		die();
 		check_all_locked();
-		munlockall();
 	}
+	munlockall();
 	die();
 	MUST_BE(many, "");
 	MUST_BE(locked, "");
