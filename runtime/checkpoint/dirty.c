@@ -221,11 +221,22 @@ static void stage_soon(const char *start, unsigned steps)
 		__builtin_prefetch(start + i, 0, 2);
 }
 
+/* What of [start, end) is not the heap's: a program may have memory right before or behind it. */
+static void stage_beside_heap(char *start, char *end)
+{
+	const struct region *heap = &self.regions[0];
+	char *const heap_end = heap->address + region_bytes(heap);
+
+	if (start < heap->address)
+		stage_memory(start, (size_t)((end < heap->address ? end : heap->address) - start));
+	if (end > heap_end)
+		stage_memory(start > heap_end ? start : heap_end,
+			     (size_t)(end - (start > heap_end ? start : heap_end)));
+}
+
 /* A run of the tracker's pages may touch several regions. */
 static void stage_run(void *context, char *start, size_t len)
 {
-	bool is_region = false;
-
 	for (size_t i = 0; i < self.region_count; i++) {
 		const struct region *region = &self.regions[i];
 		if (!region->address || start >= region->address + region_bytes(region) ||
@@ -233,15 +244,14 @@ static void stage_run(void *context, char *start, size_t len)
 			continue;
 		uint64_t first;
 		const uint64_t count = region_pages_at(region, start, len, &first);
-		is_region = true;
 		for (uint64_t page = first; page < first + count; page++) {
 			for (unsigned steps = 1; steps <= 3 && page + steps < first + count; steps++)
 				stage_soon(region->address + (page + steps) * LAYOUT_BLOCK_BYTES, steps);
 			stage_page(region, page);
 		}
 	}
-	if (!is_region && self.plan.memory)
-		stage_memory(start, len);
+	if (self.plan.memory)
+		stage_beside_heap(start, start + len);
 }
 
 /* What is nowhere any more is kept as zeros, which gives its place in the pool back. */

@@ -340,6 +340,14 @@ static void sort_ranges(struct track *track)
 	}
 }
 
+/* What is right beside the lasting range is not. */
+static bool can_join(const struct track *track, const struct track_range *last,
+		     const struct track_range *range)
+{
+	return last->start + last->len == range->start && last->is_new == range->is_new &&
+	       last->start != track->lasting && range->start != track->lasting;
+}
+
 void track_join(struct track *track)
 {
 	unsigned kept = 0;
@@ -350,8 +358,7 @@ void track_join(struct track *track)
 		struct track_range *last = kept ? &track->ranges[kept - 1] : NULL;
 		if (range->len == 0)
 			continue;
-		if (last && last->start + last->len == range->start &&
-		    last->is_new == range->is_new)
+		if (last && can_join(track, last, range))
 			last->len += range->len;
 		else
 			track->ranges[kept++] = *range;

@@ -62,6 +62,16 @@ uint64_t mapped_end_of_ours(uint64_t start)
 	return start >= left_out.start && start < left_out.end ? left_out.end : 0;
 }
 
+uint64_t mapped_end_of_side(uint64_t start, uint64_t end)
+{
+	const uint64_t walls[] = {OURS_ZONE_START, OURS_ZONE_END, left_out.start, left_out.end};
+
+	for (unsigned i = 0; i < sizeof(walls) / sizeof(*walls); i++)
+		if (start < walls[i] && walls[i] < end)
+			end = walls[i];
+	return end;
+}
+
 /* Goes through all mappings until hear() has enough; false: that, or the kernel does not say. */
 static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *ret_count)
 {
@@ -77,9 +87,12 @@ static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *r
 			error = os_ioctl(fd, QUERY, &query);
 		if (error)
 			break;
+		if (query.found.start < at)
+			query.found.start = at;
 		at = mapped_end_of_ours(query.found.start);
 		if (at) /* they come and go with every epoch */
 			continue;
+		query.found.end = mapped_end_of_side(query.found.start, query.found.end);
 		if (!hear(count, &query.found))
 			break;
 		at = query.found.end;

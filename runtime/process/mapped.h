@@ -14,6 +14,9 @@
  * program's */
 void mapped_leave_out(uint64_t start, uint64_t end);
 uint64_t mapped_end_of_ours(uint64_t start);
+/* mapped_end_of_side() - to the kernel, what the program maps right beside ours may be one mapping
+ * with it: to where what begins here is all ours or all not */
+uint64_t mapped_end_of_side(uint64_t start, uint64_t end);
 
 /* mapped_note() - remember what is mapped now; mapped_forget() - nothing is noted any more */
 void mapped_note(void);

@@ -20,6 +20,7 @@
 #include "ours.h"
 
 #define TEXT_STEP (UINT64_C(256) << 10)
+#define PARTS_MAX 6 /* of a mapping: see end_of_part() */
 #define NAMES_HOLD_NS UINT64_C(1000000000)
 #define ZERO_DEVICE makedev(1, 5)
 
@@ -156,11 +157,6 @@ static bool is_kernels(const struct mapping *mapping)
 	       strncmp(mapping->path, "[vsyscall", 9) == 0 || strncmp(mapping->path, "[uprobes", 8) == 0;
 }
 
-static bool is_left_out(const struct mapping *mapping)
-{
-	return is_kernels(mapping) || mapped_end_of_ours(mapping->start);
-}
-
 /* ---- What costs time ---- */
 
 /* Does the process have pages of its own in a mapping it cannot write? */
@@ -257,17 +253,29 @@ static void mark_ours(struct mappings *now)
 			now->list[i].is_ours = true;
 }
 
-/* To the kernel, what the program maps right behind our .bss is one mapping with it; but no next
- * process begins with that. Returns how many it is. */
-static unsigned split_behind_ours(struct mapping *mapping)
+/* To the kernel, what the program maps right behind our .bss, or beside its heap's window or our
+ * zone, is one mapping with that; but no next process begins with it. To where it is one to us. */
+static uint64_t end_of_part(const struct mapping *mapping)
 {
-	const uint64_t end = own_end();
+	const uint64_t end = mapped_end_of_side(mapping->start, mapping->end), own = own_end();
+	const bool is_behind_ours = mapping->kind == MAPPING_ANONYMOUS && mapping->start < own &&
+				    own < end;
 
-	if (mapping->kind != MAPPING_ANONYMOUS || mapping->start >= end || mapping->end <= end)
-		return 1;
-	mapping[1] = mapping[0];
-	mapping[0].end = mapping[1].start = end;
-	return 2;
+	return is_behind_ours ? own : end;
+}
+
+/* Its parts but for those that are ours; the list has room. */
+static void take_parts(struct mappings *now, struct mapping rest, const struct mappings *before)
+{
+	for (uint64_t end; rest.start < rest.end; rest.start = end) {
+		end = end_of_part(&rest);
+		if (mapped_end_of_ours(rest.start))
+			continue;
+		struct mapping *part = &now->list[now->count++];
+		*part = rest;
+		part->end = end;
+		take_over(part, before);
+	}
 }
 
 /* Nothing is mapped otherwise, and names were looked at not long ago. */
@@ -310,17 +318,15 @@ int mappings_read(struct mappings *ret_now, const struct mappings *before, bool 
 	now->parsed[now->text_len] = 0;
 	now->count = 0;
 	for (char *at = now->parsed, *end = at + now->text_len; at < end;) {
-		if (now->count + 1 >= now->capacity / sizeof(struct mapping))
+		struct mapping mapping;
+		if (now->count + PARTS_MAX >= now->capacity / sizeof(struct mapping))
 			error = grow((void **)&now->list, &now->capacity,
 				     now->capacity + TEXT_STEP, now->capacity);
 		if (error)
 			return error;
-		struct mapping *mapping = &now->list[now->count];
-		at = parse_line(at, mapping);
-		if (is_left_out(mapping))
-			continue;
-		for (unsigned parts = split_behind_ours(mapping); parts > 0; parts--)
-			take_over(&now->list[now->count++], before);
+		at = parse_line(at, &mapping);
+		if (!is_kernels(&mapping))
+			take_parts(now, mapping, before);
 	}
 	mark_ours(now);
 	mappings_look_into(0, 0);
