@@ -125,6 +125,7 @@ static void fill_from_status(struct hsk_info *info, const struct control_snapsho
 	info->log_bytes = status->log_bytes;
 	info->state = status->state == CONTROL_OK	? HSK_STATE_OK :
 		      status->state == CONTROL_VETOED	? HSK_STATE_VETOED :
+		      status->state == CONTROL_CORRUPT	? HSK_STATE_CORRUPT :
 							  HSK_STATE_DEGRADED;
 	info->error = status->error;
 	info->durability = status->durability == DURABILITY_MEDIA ? HSK_DURABILITY_MEDIA :

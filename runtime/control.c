@@ -232,7 +232,7 @@ static bool is_sane(const struct control *page)
 {
 	return page->pid > 0 && memchr(page->program, 0, sizeof(page->program)) &&
 	       memchr(page->why, 0, sizeof(page->why)) &&
-	       memchr(page->lifelong, 0, sizeof(page->lifelong)) && page->state <= CONTROL_VETOED &&
+	       memchr(page->lifelong, 0, sizeof(page->lifelong)) && page->state <= CONTROL_CORRUPT &&
 	       page->durability <= DURABILITY_CACHE && page->keep <= KEEP_PROCESS;
 }
 

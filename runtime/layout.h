@@ -241,7 +241,12 @@ static_assert(offsetof(struct layout_superblock, checksum) == 4088, "on media, f
  *    904     8  when it ended, ns since 1970, by itself or its keeper; 0: nobody has seen it
  *    912  3184  reserved
  */
-enum control_state { CONTROL_OK = 0, CONTROL_DEGRADED = 1, CONTROL_VETOED = 2 };
+enum control_state {
+	CONTROL_OK = 0,
+	CONTROL_DEGRADED = 1,
+	CONTROL_VETOED = 2,
+	CONTROL_CORRUPT = 3, /* home has a page that is damaged; epochs go on */
+};
 
 struct control_counters {
 	uint64_t epochs;

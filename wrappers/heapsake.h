@@ -222,6 +222,7 @@ enum hsk_state {
 	HSK_STATE_OK = 1,
 	HSK_STATE_DEGRADED = 2, /* the last epoch stands, new ones fail: see error */
 	HSK_STATE_VETOED = 3,   /* the last epoch stands, no new one can be taken: `heapsake info` */
+	HSK_STATE_CORRUPT = 4,  /* epochs go on, but a part of what is kept was found damaged on media */
 };
 
 enum hsk_durability {

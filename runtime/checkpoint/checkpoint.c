@@ -101,6 +101,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
 	bulk_deinit(&checkpoint->bulk);
 	merge_abandon(&checkpoint->merge);
 	carry_abandon(&checkpoint->carry);
+	patrol_deinit(&checkpoint->patrol);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
 		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);
@@ -256,4 +257,7 @@ void checkpoint_info(const struct checkpoint *checkpoint, struct checkpoint_info
 	ret_info->home_pages = checkpoint->merge.pages;
 	ret_info->home_bytes = checkpoint->merge.pages * LAYOUT_BLOCK_BYTES;
 	ret_info->log_bytes = log_live_bytes(&checkpoint->log);
+	ret_info->damaged_pages = checkpoint->damage.count + checkpoint->damage.more;
+	ret_info->damage_error = checkpoint->damage.pages[0].error;
+	ret_info->damage = checkpoint->damage.pages[0].fault;
 }

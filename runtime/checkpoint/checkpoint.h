@@ -85,6 +85,9 @@ struct checkpoint_info {
 	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */
 	uint64_t carried_pages;  /* logged anew while home was held still */
 	uint64_t carried_rounds; /* how often the log was trimmed for it */
+	uint64_t damaged_pages; /* of home: as they are now, as far as is known */
+	int damage_error;       /* of the first of them: -errno, it cannot be read; 0: it is this */
+	struct home_fault damage;
 };
 
 /* checkpoint_open() - find the history of the pool on this medium; verifies all of the log that
@@ -186,6 +189,13 @@ bool checkpoint_is_pressed(const struct checkpoint *checkpoint);
 /* checkpoint_finish() - a clean end, after the last epoch: what the next attach would have to look
  * for is known not to be there. May fail: then it looks */
 void checkpoint_finish(struct checkpoint *checkpoint);
+/* checkpoint_patrol() - a piece of a round through home, some hundreds of KiB of it, while nobody
+ * waits: pages that no entry of the log tells of are compared with their checksums, as they are on
+ * media. found() is told of each that is damaged: if it is committed, changed or not, and memory
+ * still has what was lost, it is right again. CHECKPOINT_MORE: the round goes on with the next
+ * call; 0: it is over, the next call begins another; -errno */
+typedef void checkpoint_found(uint32_t region, uint64_t index);
+int checkpoint_patrol(struct checkpoint *checkpoint, checkpoint_found *found);
 /* checkpoint_merge() - merge all that retention allows, now; while held still: trim what has been
  * carried */
 int checkpoint_merge(struct checkpoint *checkpoint);

@@ -29,6 +29,10 @@
 #define RETAIN_NS UINT64_C(10000000000)
 #define SKIPS_MAX 2
 #define LAST_TEND_NS 200000000
+#define PATROL_PACE_NS UINT64_C(20000000) /* a MiB each time: 50 MiB/s at most */
+#define PATROL_STEPS 4
+#define PATROL_FIRST_NS UINT64_C(1000000000) /* who has just started has other things to read */
+#define PATROL_AGAIN_NS (UINT64_C(24) * 3600 * 1000000000)
 #define END_LOOK_NS 100000000
 #define COMPARED_RUNS 50 /* times as long as it stands, where every page is copied meanwhile */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
@@ -46,6 +50,7 @@ static struct {
 	uint64_t pause_ns[2]; /* the last two */
 	unsigned skips; /* in a row */
 	uint32_t lends; /* of the pool, before it was asked for views */
+	uint64_t patrol_due_ns;
 	uint32_t alive; /* the thread: os_thread_start() */
 } self OURS;
 
@@ -213,6 +218,29 @@ static void make_epoch(void)
 
 /* ---- The thread ---- */
 
+/* A little of what is at rest is compared with what was committed. */
+static void patrol(void)
+{
+	struct checkpoint_info before, after;
+	int status = CHECKPOINT_MORE;
+
+	lock_acquire(&self.lock);
+	checkpoint_info(self.plan.checkpoint, &before);
+	for (unsigned i = 0; status == CHECKPOINT_MORE && i < PATROL_STEPS && !is_asked(); i++)
+		status = checkpoint_patrol(self.plan.checkpoint, dirty_mend);
+	checkpoint_info(self.plan.checkpoint, &after);
+	if (before.damaged_pages != after.damaged_pages)
+		report_publish(&self.report, self.plan.checkpoint);
+	lock_release(&self.lock);
+	self.patrol_due_ns = os_clock_ns(CLOCK_MONOTONIC) +
+			     (status == CHECKPOINT_MORE ? PATROL_PACE_NS : PATROL_AGAIN_NS);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Until the next epoch is due, somebody asks, or all is over. */
 static void sleep_until(uint64_t due_ns)
 {
@@ -221,8 +249,11 @@ static void sleep_until(uint64_t due_ns)
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
 		if (is_asked() || self.is_over || now_ns >= due_ns)
 			return;
-		control_sleep(self.plan.pool->control, rung,
-			      due_ns - now_ns < IDLE_NS ? due_ns - now_ns : IDLE_NS);
+		if (now_ns >= self.patrol_due_ns)
+			patrol();
+		else
+			control_sleep(self.plan.pool->control, rung,
+				      least(least(due_ns, self.patrol_due_ns) - now_ns, IDLE_NS));
 	}
 }
 
@@ -260,6 +291,7 @@ static void run(void *argument)
 	os_thread_set_name("heapsake");
 	os_timer_slack_ns(1);
 	self.began_ns = os_clock_ns(CLOCK_MONOTONIC);
+	self.patrol_due_ns = self.began_ns + PATROL_FIRST_NS;
 	uint64_t due_ns = self.began_ns;
 	while (!self.is_over) {
 		due_ns = self.plan.interval_ns ? due_ns + interval_now_ns() : UINT64_MAX;

@@ -12,7 +12,7 @@
  */
 #include "damage.h"
 
-const struct damaged_page *damage_find(const struct damage *damage, uint64_t key)
+static struct damaged_page *find(struct damage *damage, uint64_t key)
 {
 	for (unsigned i = 0; i < damage->count; i++)
 		if (damage->pages[i].key == key)
@@ -20,9 +20,16 @@ const struct damaged_page *damage_find(const struct damage *damage, uint64_t key
 	return NULL;
 }
 
+const struct damaged_page *damage_find(const struct damage *damage, uint64_t key)
+{
+	const struct damaged_page *page = find((struct damage *)damage, key);
+
+	return page && !page->is_past ? page : NULL;
+}
+
 bool damage_note(struct damage *damage, uint64_t key, int error, const struct home_fault *fault)
 {
-	struct damaged_page *page = (struct damaged_page *)damage_find(damage, key);
+	struct damaged_page *page = find(damage, key);
 
 	if (!page && damage->count == DAMAGE_MAX) {
 		damage->more_seen++;
@@ -30,7 +37,7 @@ bool damage_note(struct damage *damage, uint64_t key, int error, const struct ho
 	}
 	if (!page)
 		page = &damage->pages[damage->count++];
-	*page = (struct damaged_page){key, *fault, error, true};
+	*page = (struct damaged_page){.key = key, .fault = *fault, .error = error, .is_seen = true};
 	return true;
 }
 
@@ -45,10 +52,12 @@ void damage_settle(struct damage *damage, const struct annals *annals)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < damage->count; i++) {
-		const struct damaged_page *page = &damage->pages[i];
+		struct damaged_page *page = &damage->pages[i];
 		const uint64_t number = annals_find(annals, page->key, ANNALS_NEWEST);
-		if (number == ANNALS_NONE || annals_at(annals, number)->sum != page->fault.expected)
-			keep(damage, &count, page);
+		if (number != ANNALS_NONE && annals_at(annals, number)->sum == page->fault.expected)
+			continue;
+		page->is_past = page->is_past || number != ANNALS_NONE;
+		keep(damage, &count, page);
 	}
 	damage->count = count;
 }

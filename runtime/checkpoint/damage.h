@@ -13,6 +13,7 @@ struct damaged_page {
 	struct home_fault fault; /* found: if it could be read */
 	int error;               /* -errno: it could not */
 	bool is_seen;            /* in this round */
+	bool is_past;            /* the log has had another page there since: told, and that is all */
 };
 
 struct damage {
@@ -22,6 +23,7 @@ struct damage {
 	unsigned more_seen; /* of this one */
 };
 
+/* damage_find() - home has lost this page, and nothing has come in its place; NULL */
 const struct damaged_page *damage_find(const struct damage *damage, uint64_t key);
 
 /* damage_note() - it is; false: there is no room to remember it */

@@ -57,6 +57,14 @@ struct spot {
 	bool is_readable;
 };
 
+static struct region *find_region(uint32_t region_id)
+{
+	for (size_t i = 0; i < self.region_count; i++)
+		if (self.regions[i].id == region_id)
+			return &self.regions[i];
+	return NULL;
+}
+
 /* Pages of the heap and of the memory outside it have one number in the sets, others none. */
 #define NO_NUMBER UINT64_MAX
 static uint64_t number_of(uint32_t region_id, uint64_t page)
@@ -288,6 +296,24 @@ void dirty_again(uint64_t page, uint64_t page_count)
 	pageset_add(&self.again, number_of(CHECKPOINT_REGION_MEMORY, page), page_count);
 }
 
+/* Memory may show what the disk does not give: that would be the end of the program. */
+void dirty_mend(uint32_t region_id, uint64_t page)
+{
+	const struct region *region = find_region(region_id);
+	const char *address = NULL;
+
+	if (region && region->address)
+		address = region->address + page * LAYOUT_BLOCK_BYTES;
+	else if (region_id == CHECKPOINT_REGION_MEMORY && self.plan.memory)
+		address = self.plan.memory->address(page);
+	if (!address || !os_is_readable(address, LAYOUT_BLOCK_BYTES))
+		return;
+	if (number_of(region_id, page) == NO_NUMBER)
+		track_again(self.plan.track, address);
+	else
+		pageset_add(&self.again, number_of(region_id, page), 1);
+}
+
 /* One collection: first what no tracker tells, since it may have been stored to by now. */
 static int collect(size_t *ret_pages)
 {
@@ -426,14 +452,6 @@ int dirty_open(const struct dirty_plan *plan)
 	if (!error)
 		error = pageset_open(&self.drafted, pages);
 	return error ? error : pageset_open(&self.hot, pages);
-}
-
-static struct region *find_region(uint32_t region_id)
-{
-	for (size_t i = 0; i < self.region_count; i++)
-		if (self.regions[i].id == region_id)
-			return &self.regions[i];
-	return NULL;
 }
 
 int dirty_add_region(struct region *region)

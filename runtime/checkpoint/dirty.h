@@ -46,6 +46,8 @@ void dirty_settle(bool is_durable);
  * zeros. dirty_again() - pages of the memory outside the heap are to be looked at. */
 void dirty_stage(uint32_t region_id, uint64_t page, const char *bytes);
 void dirty_again(uint64_t page, uint64_t page_count);
+/* dirty_mend() - home has lost this page: if it is in memory, the next epoch is told of it */
+void dirty_mend(uint32_t region_id, uint64_t page);
 
 bool dirty_is_empty(void); /* is nothing staged or drafted? */
 

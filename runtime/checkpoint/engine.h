@@ -6,8 +6,10 @@
 #include "bulk.h"
 #include "carry.h"
 #include "checkpoint.h"
+#include "damage.h"
 #include "home.h"
 #include "merge.h"
+#include "patrol.h"
 
 struct checkpoint {
 	struct checkpoint_plan plan;
@@ -22,6 +24,8 @@ struct checkpoint {
 	int draft_error;       /* why it must fail */
 	struct merge merge;
 	struct carry carry;
+	struct patrol patrol;
+	struct damage damage;
 	unsigned hold;         /* enum checkpoint_hold */
 	uint64_t epoch;        /* newest durable */
 	uint64_t attempt;      /* newest number given */

@@ -76,6 +76,7 @@ static int epoch_end(struct checkpoint *checkpoint, int error, uint64_t *ret_epo
 	}
 	if (is_changed) {
 		annals_commit(&checkpoint->annals);
+		damage_settle(&checkpoint->damage, &checkpoint->annals);
 		checkpoint->epoch = checkpoint->attempt;
 		select_epoch(checkpoint, checkpoint->epoch);
 		checkpoint->info.epochs++;

@@ -269,6 +269,71 @@ void report_commit(struct report *report, int error, size_t pages, uint64_t comm
 	status->dirty_unix_ns = pages ? report->cut_unix_ns : 0; /* it goes on storing, we suppose */
 }
 
+/* ---- Damage at rest ---- */
+
+static void add_sum(struct line *line, uint64_t sum)
+{
+	char digits[17];
+
+	for (int i = 15; i >= 0; i--, sum /= 16)
+		digits[i] = "0123456789abcdef"[sum % 16];
+	digits[16] = 0;
+	line_add(line, digits);
+}
+
+static void add_damage(struct line *line, const struct checkpoint_info *info)
+{
+	line_add(line, "the page at offset ");
+	line_add_number(line, info->damage.file_offset, 10);
+	line_add(line, " of the file ");
+	if (info->damage_error) {
+		line_add(line, "cannot be read: error ");
+		line_add_number(line, (uint64_t)-info->damage_error, 10);
+	} else {
+		line_add(line, "is damaged: checksum expected ");
+		add_sum(line, info->damage.expected);
+		line_add(line, ", found ");
+		add_sum(line, info->damage.found);
+	}
+	if (info->damaged_pages > 1) {
+		line_add(line, ", and more like it: ");
+		line_add_number(line, info->damaged_pages - 1, 10);
+	}
+}
+
+/* Of many, one line: they are found one by one. `why` has their number. */
+static void tell_damage(struct report *report, const struct checkpoint_info *info, const char *text)
+{
+	const bool is_damaged = info->damaged_pages != 0;
+
+	if (is_damaged && !report->told_damage)
+		say_line_of(report, text, "; epochs go on, and it is logged again if memory still has it; "
+			    "look at the disk, and at 'heapsake info'");
+	else if (!is_damaged && report->told_damage)
+		say_line_of(report, "what was damaged in the file has been logged again, and is whole", "");
+	report->told_damage = is_damaged;
+}
+
+/* What keeps epochs off now is shown first. */
+static void publish(struct report *report, const struct checkpoint_info *info)
+{
+	struct control_status *status = &report->status;
+	char text[sizeof(status->why)];
+	struct line line = line_in(text, sizeof(text));
+
+	if (info->damaged_pages)
+		add_damage(&line, info);
+	tell_damage(report, info, text);
+	if (!info->damaged_pages || status->state != CONTROL_OK) {
+		control_publish(report->control, status);
+		return;
+	}
+	struct control_status shown = *status;
+	shown.state = CONTROL_CORRUPT;
+	memcpy(shown.why, text, sizeof(text));
+	control_publish(report->control, &shown);
+}
+
 void report_publish(struct report *report, const struct checkpoint *checkpoint)
 {
 	struct control_status *status = &report->status;
@@ -285,5 +350,5 @@ void report_publish(struct report *report, const struct checkpoint *checkpoint)
 	status->counters.home_bytes = info.home_bytes;
 	status->pause = times_of(&report->pause);
 	status->commit = times_of(&report->commit);
-	control_publish(report->control, status);
+	publish(report, &info);
 }

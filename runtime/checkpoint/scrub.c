@@ -1,22 +1,22 @@
 /*
  * The problem: what is damaged at rest is found by whoever needs it, years later. The trick: read
  * all of it now. A terabyte of hole has two gigabytes of checksums that are holes as well, so the
- * table is read in blocks and only pages that are something are looked at; of those that count as
- * zeros, because the table says nothing, the ones that are no hole. The guarantee: after it, every
- * page of the region has been compared with what was committed, or reported.
+ * table is read in blocks and only pages that are something are looked at, in long runs and past
+ * the page cache; of those that count as zeros, because the table says nothing, the ones that are
+ * no hole. The guarantee: after it, every page of the region has been compared with what was
+ * committed, or reported.
  */
-#include "engine.h"
+#include "scrub.h"
+
+#include <errno.h>
+
+#include "memory.h"
 #include "sum.h"
 
 #define SUMS_PER_BLOCK (LAYOUT_BLOCK_BYTES / sizeof(uint64_t))
+#define BUFFER_BYTES (SCRUB_PIECE_PAGES * LAYOUT_BLOCK_BYTES)
 
-struct scrub {
-	struct checkpoint *checkpoint;
-	const struct region *region;
-	checkpoint_hear *hear;
-	void *context;
-	uint64_t pages;
-};
+/* ---- Pages that the log tells of ---- */
 
 static int scrub_page(struct scrub *scrub, uint64_t page)
 {
@@ -32,6 +32,64 @@ static int scrub_page(struct scrub *scrub, uint64_t page)
 			.file_offset = region_home_place(scrub->region, &home->anchor->sb, page),
 		};
 	return scrub->hear(scrub->context, page, error, &home->fault);
+}
+
+/* ---- Pages at rest ---- */
+
+static int verify(struct scrub *scrub, uint64_t page, uint64_t place, uint64_t expected,
+		  const char *bytes)
+{
+	uint64_t lines[LAYOUT_LINES];
+
+	sum_lines(bytes, scrub->checkpoint->home.seed, lines);
+	const struct home_fault fault = {place, expected, sum_page(bytes, lines)};
+	return fault.found == expected ? 0 : scrub->hear(scrub->context, page, CHECKPOINT_E_DAMAGED,
+							 &fault);
+}
+
+static int verify_alone(struct scrub *scrub, uint64_t page, uint64_t place, uint64_t expected)
+{
+	const struct home_fault fault = {.file_offset = place, .expected = expected};
+	const int error = medium_fetch(scrub->checkpoint->home.medium, scrub->buffer,
+				       LAYOUT_BLOCK_BYTES, place);
+
+	return error ? scrub->hear(scrub->context, page, error, &fault)
+		     : verify(scrub, page, place, expected, scrub->buffer);
+}
+
+/* A run that cannot be read is read page by page: most of it can. */
+static int scrub_piece(struct scrub *scrub, uint64_t first, uint64_t count, uint64_t place,
+		       const uint64_t *sums)
+{
+	const bool is_read = medium_fetch(scrub->checkpoint->home.medium, scrub->buffer,
+					  count * LAYOUT_BLOCK_BYTES, place) == 0;
+	int error = 0;
+
+	scrub->pages += count;
+	for (uint64_t i = 0; !error && i < count; i++) {
+		const uint64_t at = i * LAYOUT_BLOCK_BYTES;
+		error = is_read ? verify(scrub, first + i, place + at, sums[i], scrub->buffer + at)
+				: verify_alone(scrub, first + i, place + at, sums[i]);
+	}
+	return error;
+}
+
+static int scrub_rest(struct scrub *scrub, uint64_t first, uint64_t count, const uint64_t *sums)
+{
+	const struct region *region = scrub->region;
+	int error = 0;
+
+	for (uint64_t i = 0, pages; !error && i < count; i += pages) {
+		uint64_t run;
+		const uint64_t place = space_run(&scrub->checkpoint->anchor.sb, region->home,
+						 region->home_offset + (first + i) * LAYOUT_BLOCK_BYTES,
+						 &run);
+		if (!place)
+			return -ERANGE;
+		pages = run / LAYOUT_BLOCK_BYTES < count - i ? run / LAYOUT_BLOCK_BYTES : count - i;
+		error = scrub_piece(scrub, first + i, pages, place, &sums[i]);
+	}
+	return error;
 }
 
 /* ---- Pages that count as zeros ---- */
@@ -54,6 +112,7 @@ static int scrub_nothing(struct scrub *scrub, uint64_t page, uint64_t place)
 	struct home *home = &scrub->checkpoint->home;
 	int error = medium_read(home->medium, bytes, sizeof(bytes), place);
 
+	scrub->pages++;
 	if (!error)
 		sum_lines(bytes, home->seed, lines);
 	const uint64_t found = error ? 0 : sum_page(bytes, lines);
@@ -93,10 +152,53 @@ static int scrub_nothings(struct scrub *scrub, uint64_t first, uint64_t count, c
 
 /* ---- All pages ---- */
 
-/* Pages whose checksums stand in one block of their space, which lies in one piece. */
-static int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
+static bool has_entry(const struct scrub *scrub, uint64_t page)
 {
-	uint64_t sums[SUMS_PER_BLOCK];
+	return annals_find(&scrub->checkpoint->annals, region_key(scrub->region->id, page),
+			   scrub->seq) != ANNALS_NONE;
+}
+
+/* From one page on: as many as are at rest, and not zeros. */
+static uint64_t rest_at(const struct scrub *scrub, uint64_t first, uint64_t count,
+			const uint64_t *sums)
+{
+	uint64_t i = 0;
+
+	while (i < count && i < SCRUB_PIECE_PAGES && sums[i] && !has_entry(scrub, first + i))
+		i++;
+	return i;
+}
+
+static int scrub_somethings(struct scrub *scrub, uint64_t first, uint64_t count,
+			    const uint64_t *sums)
+{
+	int error = 0;
+
+	for (uint64_t i = 0, pages; !error && i < count; i += pages) {
+		pages = rest_at(scrub, first + i, count - i, &sums[i]);
+		if (pages) {
+			error = scrub_rest(scrub, first + i, pages, &sums[i]);
+			continue;
+		}
+		pages = 1;
+		if (!scrub->is_at_rest_only && has_entry(scrub, first + i))
+			error = scrub_page(scrub, first + i);
+	}
+	return error;
+}
+
+uint64_t scrub_block_end(const struct region *region, uint64_t first)
+{
+	const uint64_t index = region->home_offset / LAYOUT_BLOCK_BYTES + first;
+	const uint64_t end = first + SUMS_PER_BLOCK - index % SUMS_PER_BLOCK;
+
+	return end < region->page_count ? end : region->page_count;
+}
+
+/* Their space lies in one piece as far as one block of it goes. */
+int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
+{
+	uint64_t sums[SUMS_PER_BLOCK] = {0};
 	struct checkpoint *checkpoint = scrub->checkpoint;
 	uint64_t place = region_sum_place(scrub->region, &checkpoint->anchor.sb, first);
 	int error = place ? medium_read(checkpoint->home.medium, sums, count * sizeof(sums[0]), place)
@@ -106,12 +208,7 @@ static int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
 		struct home_fault fault = {.file_offset = place};
 		return scrub->hear(scrub->context, first, error, &fault);
 	}
-	for (uint64_t i = 0; !error && i < count; i++) {
-		uint64_t key = region_key(scrub->region->id, first + i);
-		if ((place && sums[i]) ||
-		    annals_find(&checkpoint->annals, key, checkpoint->selected_seq) != ANNALS_NONE)
-			error = scrub_page(scrub, first + i);
-	}
+	error = scrub_somethings(scrub, first, count, sums);
 	return error || !place ? error : scrub_nothings(scrub, first, count, sums);
 }
 
@@ -121,23 +218,26 @@ int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region_id, uint64_t
 	struct scrub scrub = {
 		.checkpoint = checkpoint,
 		.region = roster_find(&checkpoint->roster, region_id),
+		.seq = checkpoint->selected_seq,
 		.hear = hear,
 		.context = context,
 	};
 	uint64_t end = first + count;
 	int error = 0;
 
-	if (scrub.region && checkpoint->selected_epoch)
-		end = end < scrub.region->page_count ? end : scrub.region->page_count;
-	else
-		end = first; /* nothing is kept */
-	while (!error && first < end) {
-		uint64_t index = scrub.region->home_offset / LAYOUT_BLOCK_BYTES + first;
-		uint64_t run = SUMS_PER_BLOCK - index % SUMS_PER_BLOCK;
-		run = run < end - first ? run : end - first;
-		error = scrub_block(&scrub, first, run);
-		first += run;
+	*ret_pages = 0;
+	if (!scrub.region || !checkpoint->selected_epoch)
+		return 0; /* nothing is kept */
+	scrub.buffer = memory_new(BUFFER_BYTES);
+	if (!scrub.buffer)
+		return -ENOMEM;
+	end = end < scrub.region->page_count ? end : scrub.region->page_count;
+	for (uint64_t next; !error && first < end; first = next) {
+		next = scrub_block_end(scrub.region, first);
+		next = next < end ? next : end;
+		error = scrub_block(&scrub, first, next - first);
 	}
+	memory_free(scrub.buffer, BUFFER_BYTES);
 	*ret_pages = scrub.pages;
 	return error;
 }

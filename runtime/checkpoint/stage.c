@@ -151,7 +151,10 @@ static int read_image(struct checkpoint *checkpoint, uint64_t key, struct base *
 	int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
 
 	ret_base->lines = error ? NULL : ret_base->room;
-	return error == HOME_E_DAMAGED ? 0 : error;
+	if (error != HOME_E_DAMAGED)
+		return error;
+	damage_note(&checkpoint->damage, key, 0, &checkpoint->home.fault);
+	return 0;
 }
 
 static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
@@ -171,7 +174,17 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 	ret_base->lines = last == ANNALS_NONE ? NULL : annals_sums(&checkpoint->annals, last);
 	if (ret_base->is_zero)
 		ret_base->lines = checkpoint->home.zero_lines;
-	return ret_base->lines ? 0 : read_image(checkpoint, key, ret_base);
+	if (ret_base->lines || (last == ANNALS_NONE && damage_find(&checkpoint->damage, key)))
+		return 0; /* what home has is not worth a look, and may not bear one */
+	return read_image(checkpoint, key, ret_base);
+}
+
+/* Whoever shows home as it is has been shown this. It must not become what was committed. */
+static bool is_damage(const struct checkpoint *checkpoint, const struct told_page *page)
+{
+	const struct damaged_page *damaged = damage_find(&checkpoint->damage, page->key);
+
+	return damaged && !damaged->error && damaged->fault.found == page->sum;
 }
 
 /* The entry that makes of the base this page; mask 0: none is needed, or zeros. */
@@ -204,6 +217,8 @@ static int stage_changed(struct checkpoint *checkpoint, const struct told_page *
 	if (base.is_fresh && goes_home(checkpoint))
 		return bulk_write(&checkpoint->bulk, &checkpoint->home, page->key, page->bytes,
 				  page->sum);
+	if (!base.lines && is_damage(checkpoint, page))
+		return 0;
 	const struct annals_entry entry = entry_of(page, &base);
 	if (entry.mask == 0 && (page->sum || base.is_zero))
 		return 0; /* as it is in home */

@@ -104,6 +104,15 @@ static int file_sync(struct medium *medium)
 	return fd < 0 ? fd : os_fdatasync(fd);
 }
 
+/* Whoever refuses to read so has been told at the opening: it is the way of appends. */
+static int file_fetch(struct medium *medium, void *buffer, size_t len, uint64_t offset)
+{
+	struct medium_file *file = file_of(medium);
+	const int fd = log_fd(file);
+
+	return fd < 0 ? fd : os_pread_all(fd, buffer, len, offset);
+}
+
 static int append_buffered(struct medium_file *file, const void *buffer, size_t len,
 			   uint64_t offset)
 {
@@ -243,6 +252,7 @@ const struct medium_table medium_file_table = {
 	.size = file_size,
 	.find_data = file_find_data,
 	.view = file_view,
+	.fetch = file_fetch,
 };
 
 int medium_file_open(struct medium_file *ret_file, struct pool *pool, enum durability durability)

@@ -72,6 +72,13 @@ const void *medium_view(struct medium *medium, size_t len, uint64_t offset)
 	return medium->table->view ? medium->table->view(medium, len, offset) : NULL;
 }
 
+int medium_fetch(struct medium *medium, void *buffer, size_t len, uint64_t offset)
+{
+	const struct medium_table *table = medium->table;
+
+	return (table->fetch ? table->fetch : table->read)(medium, buffer, len, offset);
+}
+
 int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end)
 {
 	return medium->table->find_data(medium, from, end);

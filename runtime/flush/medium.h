@@ -41,6 +41,7 @@ struct medium_table {
 	int (*size)(struct medium *medium, uint64_t *ret_bytes);
 	int (*find_data)(struct medium *medium, uint64_t *from, uint64_t *end);
 	const void *(*view)(struct medium *medium, size_t len, uint64_t offset);
+	int (*fetch)(struct medium *medium, void *buffer, size_t len, uint64_t offset);
 };
 
 struct medium {
@@ -62,6 +63,9 @@ int medium_size(struct medium *medium, uint64_t *ret_bytes);
 /* medium_view() - what medium_read() would give, where it lies, until the file grows; NULL: not to
  * be had here, read it. An error of the disk is a SIGBUS, as for whoever maps home. */
 const void *medium_view(struct medium *medium, size_t len, uint64_t offset);
+/* medium_fetch() - the same as medium_read(), past a cache where that can be done: what is on media
+ * now, and the cache stays as it is. All three are multiples of 4 KiB */
+int medium_fetch(struct medium *medium, void *buffer, size_t len, uint64_t offset);
 /* medium_find_data() - the first piece of [*from, *end) that may hold other bytes than zeros takes
  * their place; an empty one if there is none */
 int medium_find_data(struct medium *medium, uint64_t *from, uint64_t *end);

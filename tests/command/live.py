@@ -240,6 +240,100 @@ class Rooted(Case):
             self.expect(0, "check", "--deep", "pool", out="ok\n")
 
 
+class Resting(Case):
+    """Pages that home alone has, looked over while a program runs."""
+    RESTING = os.path.join(PROGRAMS, "command-resting")
+    HEAD_BYTES, BASE = 2 << 20, 0x200000000000
+
+    def fill(self):
+        """The place in the file of a byte in the midst of them."""
+        out = self.expect(0, "run", "-qp", "pool", "-s", "64M", self.RESTING, "fill").out
+        return self.HEAD_BYTES + int(out, 16) - self.BASE + (1 << 19) + 1000
+
+    def flip(self, place):
+        with open(self.path("pool"), "r+b") as file:
+            file.seek(place)
+            byte = file.read(1)
+            self.assertEqual(byte, b"r")
+            file.seek(place)
+            file.write(b"R")
+
+    def go(self, what):
+        with open(self.path("errors"), "wb") as errors:
+            process = subprocess.Popen([COMMAND, "run", "-p", "pool", self.RESTING, what], cwd=self.dir,
+                                       env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=errors)
+        process.stderr = open(self.path("errors"), encoding="utf-8")
+        self.started.append(process)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        return process
+
+    def wait_for_state(self, state):
+        for _ in range(600):
+            info = self.json("info", "--json", "pool")
+            if info["state"] == state:
+                return info
+            time.sleep(0.1)
+        self.fail(info)
+
+    def errors(self, process):
+        process.kill()
+        process.wait()
+        return process.stderr.read()
+
+    def test_what_rots_is_told_while_it_is_used(self):
+        place = self.fill()
+        self.flip(place)
+        finding, = self.json("check", "--deep", "--json", "pool", status=1)["findings"]
+        self.assertEqual(finding["offset"], place // 4096 * 4096)
+        process = self.go("hold")
+        info = self.wait_for_state("CORRUPT")
+        fact = (f"the page at offset {finding['offset']} of the file is damaged: checksum expected "
+                f"{finding['expected'][2:]}, found {finding['found'][2:]}")
+        self.assertEqual(info["why"], fact)
+        before = info["epoch"]
+        self.expect(0, "checkpoint", "--wait", "pool")
+        self.assertGreaterEqual(self.json("info", "--json", "pool")["epoch"], before)
+        time.sleep(0.5)
+        self.assertEqual(self.errors(process).count(f"/pool: {fact}; "), 1)
+
+    def test_what_has_not_is_not(self):
+        self.fill()
+        for what in "hold", "churn":
+            process = self.go(what)
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            time.sleep(2)
+            self.wait_for_state("OK")
+            self.assertNotIn("damaged", self.errors(process))
+        self.expect(0, "check", "--deep", "pool", out="ok\n")
+
+    def test_what_memory_still_has_is_logged_again(self):
+        place = self.fill()
+        for _ in range(10):
+            began = time.monotonic()
+            process = self.go("touch")
+            self.assertTrue(os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1]))
+            if time.monotonic() - began < 0.9: # else it may have been looked at already
+                break
+            self.errors(process)
+        else:
+            self.skipTest("the machine is too busy")
+        self.flip(place)
+        process.send_signal(signal.SIGCONT)
+        told = ""
+        for _ in range(600):
+            told += process.stderr.read()
+            if "is whole" in told:
+                break
+            time.sleep(0.1)
+        self.assertRegex(told, "is damaged: [^\n]*\n[^\n]* has been logged again, and is whole\n")
+        self.wait_for_state("OK")
+        process.kill()
+        process.wait()
+        self.expect(0, "check", "--deep", "pool", out="ok\n")
+
+
 class Keep(Case):
     """Who has not said what to keep."""
     LINKED = os.path.join(PROGRAMS, "command-linked")

@@ -417,6 +417,24 @@ static void verify_held(const struct history *history)
 		history_violation(history, "home has changed while it was held", 0, 0);
 }
 
+static void found(uint32_t region, uint64_t page)
+{
+}
+
+/* At any time, whatever has failed or is half done: a pool that nobody has damaged is not. */
+static void patrol(const struct history *history)
+{
+	struct checkpoint_info info;
+
+	if (!history->checkpoint)
+		return;
+	checkpoint_patrol(history->checkpoint, found);
+	checkpoint_info(history->checkpoint, &info);
+	if (info.damaged_pages)
+		history_violation(history, "a page at rest is called damaged", info.damage.file_offset,
+				  info.damage.found);
+}
+
 void history_step(struct history *history, char action)
 {
 	history->step++;
@@ -477,4 +495,5 @@ void history_step(struct history *history, char action)
 			store(history, action);
 	}
 	verify_held(history);
+	patrol(history);
 }

@@ -136,7 +136,7 @@ Test(control, a_program_without_end_or_a_pid_below_one_is_garbage)
 Test(control, states_that_do_not_exist_are_garbage)
 {
 	control_enter_owner(&page, &owner, KEEP_HEAP);
-	page.state = CONTROL_VETOED + 1;
+	page.state = CONTROL_CORRUPT + 1;
 	cr_assert_eq(control_read(&page, &snapshot), -EINVAL);
 	page.state = CONTROL_VETOED;
 	cr_assert_eq(control_read(&page, &snapshot), 0);

@@ -68,7 +68,8 @@ static uint64_t info_age_ms(uint64_t unix_ns)
 static void info_take_page(struct info *info)
 {
 	static const enum info_state states[] = {
-		[CONTROL_OK] = INFO_OK, [CONTROL_DEGRADED] = INFO_DEGRADED, [CONTROL_VETOED] = INFO_VETOED};
+		[CONTROL_OK] = INFO_OK, [CONTROL_DEGRADED] = INFO_DEGRADED, [CONTROL_VETOED] = INFO_VETOED,
+		[CONTROL_CORRUPT] = INFO_CORRUPT};
 	const struct control_snapshot *page = &info->owner.page;
 	const struct control_status *status = &page->status;
 	/* Before a run's first epoch all it has stored is at risk. */
