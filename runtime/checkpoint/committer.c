@@ -93,7 +93,7 @@ static int commit(void)
 	if (count && self.plan.memory && self.plan.durability == DURABILITY_MEDIA)
 		self.plan.memory->sync();
 	hold_again();
-	const int error = pool_is_removed(self.plan.pool) ? -ENOENT :
+	const int error = pool_is_removed(self.plan.pool) ? -ESTALE :
 			  checkpoint_commit(self.plan.checkpoint, pages, count, &epoch);
 
 	if (!error)
@@ -137,6 +137,8 @@ static int collect_all(bool may_point)
 
 	if (!error)
 		error = dirty_collect(may_point);
+	if (error < 0 && error != -EAGAIN && !memory) /* of a process it is tried again */
+		report_failed(&self.report, error);
 	if (error || !memory)
 		return error;
 	const bool is_fine = memory->describe(!dirty_is_empty(), why);

@@ -226,17 +226,17 @@ static const char *error_text(int error)
 	return error == -ENOSPC || error == -EDQUOT ? "no space left" :
 	       error == -EIO			    ? "input/output error" :
 	       error == -ENOMEM			    ? "no memory" :
-	       error == -ENOENT			    ? "its file has been removed" :
+	       error == -ESTALE			    ? "its file has been removed" :
 	       error == CHECKPOINT_E_DAMAGED	    ? "what is on media is damaged" :
 						      "the pool cannot be written";
 }
 
-static void degrade(struct report *report, int error)
+static void degrade(struct report *report, int error, const char *what)
 {
 	char text[192];
 	struct line line = line_in(text, sizeof(text));
 
-	line_add(&line, error_text(error));
+	line_add(&line, what);
 	line_add(&line, " (error ");
 	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
 	line_add(&line, "); the last epoch stands");
@@ -247,12 +247,19 @@ static void degrade(struct report *report, int error)
 	set_why(report, text);
 }
 
+void report_failed(struct report *report, int error)
+{
+	degrade(report, error, "what has changed in memory cannot be found");
+	if (report->status.dirty_unix_ns == 0)
+		report->status.dirty_unix_ns = report->cut_unix_ns;
+}
+
 void report_commit(struct report *report, int error, size_t pages, uint64_t commit_ns)
 {
 	struct control_status *status = &report->status;
 
 	if (error) {
-		degrade(report, error);
+		degrade(report, error, error_text(error));
 		if (status->dirty_unix_ns == 0)
 			status->dirty_unix_ns = report->cut_unix_ns;
 		return;

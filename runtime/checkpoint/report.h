@@ -42,6 +42,8 @@ void report_veto(struct report *report, const char *why);
 void report_skipped(struct report *report);
 void report_instant(struct report *report, uint64_t unix_ns); /* everybody stands */
 void report_pause(struct report *report, uint64_t pause_ns);
+/* Everybody stood, and there is no image all the same. */
+void report_failed(struct report *report, int error);
 /* After a commit of that many pages, of the newest instant. */
 void report_commit(struct report *report, int error, size_t pages, uint64_t commit_ns);
 /* report_publish() - into the control page */

@@ -5,7 +5,7 @@
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: run
- * says: heapsake: .*: its file has been removed \(error 2\); the last epoch stands
+ * says: heapsake: .*: its file has been removed \(error 116\); the last epoch stands
  * says: heapsake: exit: the last epoch could not be made durable: .*
  * inert: run
  */
@@ -43,6 +43,6 @@ int main(int argc, char **argv)
 	MUST(hsk_checkpoint(-1) == -EIO);
 	HSK_TX_DURABLE { count++; }
 	MUST(hsk_status() == -EIO);
-	MUST(hsk_info(&info) == 0 && info.state == HSK_STATE_DEGRADED && info.error == ENOENT);
+	MUST(hsk_info(&info) == 0 && info.state == HSK_STATE_DEGRADED && info.error == ESTALE);
 	return 0;
 }
