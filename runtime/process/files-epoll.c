@@ -64,6 +64,16 @@ static int make(const struct file_record *record, const struct ledger_reader *st
 	return os_epoll_create(O_CLOEXEC);
 }
 
+/* Both ends of a pipe are the same file. */
+static bool fits(const struct file_record *file, const struct epoll_record *entry)
+{
+	const uint32_t access = file->status & O_ACCMODE;
+
+	return file->ino == entry->ino && (file->mode & S_IFMT) &&
+	       !(access == O_WRONLY && entry->events & EPOLLIN) &&
+	       !(access == O_RDONLY && entry->events & EPOLLOUT);
+}
+
 /* The descriptor under which what was entered is to be found now; -1: it is gone, and with it the
  * entry. */
 static int target_of(const struct epoll_record *entry, const struct ledger_reader *state)
@@ -74,11 +84,9 @@ static int target_of(const struct epoll_record *entry, const struct ledger_reade
 	size_t len;
 
 	while ((file = ledger_next(&reader, LEDGER_FILE, &len))) {
-		if (file->ino != entry->ino)
-			continue;
-		if (file->fd == entry->fd)
+		if (file->fd == entry->fd && file->ino == entry->ino)
 			return (int)file->fd;
-		if (other < 0 && (file->mode & S_IFMT))
+		if (other < 0 && fits(file, entry))
 			other = (int)file->fd;
 	}
 	return other;

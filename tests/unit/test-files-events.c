@@ -27,10 +27,11 @@ static void has_events(void)
 	both->fd[3] = signalfd(-1, &mask, SFD_NONBLOCK);
 	both->fd[4] = epoll_create1(EPOLL_CLOEXEC);
 	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, both->fd[0], &event) == 0);
-	/* entered by a number that is closed since, of an open pipe */
+	/* entered by a number that is closed since, of an open pipe whose other end has a lower one */
 	int ends[2];
 	EXPECT(pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
-	const int by = dup(ends[0]);
+	const int by = ends[0];
+	ends[0] = dup(by);
 	event.data.u64 = 99;
 	EXPECT(epoll_ctl(both->fd[4], EPOLL_CTL_ADD, by, &event) == 0);
 	close(by);
