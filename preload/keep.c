@@ -133,6 +133,18 @@ static int check_same(const struct section *section, const struct module *module
 	return 0;
 }
 
+/* Else the next run could not tell that it is the same: all that this one keeps would be lost. */
+static int check_recognisable(const struct section *section, const struct module *module,
+			      struct refusal *ret_why)
+{
+	if (module->build_id_len ||
+	    module_symbols_sum(module, section->start, section->start + section->len))
+		return 0;
+	return refuse(ret_why, STATUS_INCOMPATIBLE, module->name.text,
+		      "has kept globals, but no build-id, and no symbols by which to know it again; link "
+		      "it with -Wl,--build-id, or do not strip it");
+}
+
 static int check_not_copied(const struct section *section, const struct module *module,
 			    struct refusal *ret_why)
 {
@@ -269,8 +281,10 @@ static int attach_section(struct section *section, struct refusal *ret_why)
 	int status = check_not_copied(section, &module, ret_why);
 	if (!status)
 		status = check_alone(&module, entry, ret_why);
-	if (!status && entry && (entry->flags & LAYOUT_REGION_COUNTS))
-		status = check_same(section, &module, entry, ret_why);
+	if (!status)
+		status = entry && (entry->flags & LAYOUT_REGION_COUNTS) ?
+				 check_same(section, &module, entry, ret_why) :
+				 check_recognisable(section, &module, ret_why);
 	if (status)
 		return status;
 	if (entry && entry->bytes != section->len) {

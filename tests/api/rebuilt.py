@@ -241,6 +241,9 @@ def rebuilds(scratch):
     scratch.look("stripped", "11 12 kept\n")
     scratch.compile("stripped", [PROGRAM % ONE], "-s")
     scratch.refused("stripped", r"stripped: is another build than the pool's, and without symbols .*")
+    scratch.new_pool()
+    scratch.compile("nameless", [PROGRAM % ONE], "-s", "-Wl,--build-id=none")
+    scratch.refused("nameless", r"nameless: has kept globals, but no build-id, and no symbols .*")
     print("rebuilt: taken over if the same, refused if not")
 
 
