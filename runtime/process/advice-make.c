@@ -21,6 +21,16 @@ static uint64_t bits_at(uint64_t address)
 	return 0;
 }
 
+bool advice_is_undumped(const struct mapping *mapping)
+{
+	if (!self.now)
+		return false;
+	lock_acquire(&self.lock);
+	const uint64_t bits = bits_at(mapping->start);
+	lock_release(&self.lock);
+	return bits & ADVICE_DONTDUMP;
+}
+
 bool advice_grows_down(const struct mapping *mapping)
 {
 	return bits_at(mapping->end - 1) & ADVICE_GROWS_DOWN;

@@ -19,6 +19,9 @@ int advice_open(void); /* 0 or -ENOMEM */
 /* advice_save() - into the ledger; some of it cannot be said of the heap, and is a veto */
 void advice_save(struct ledger_writer *writer, const struct window *heap);
 
+/* advice_is_undumped() - it was said not to dump this one; on the committer's thread */
+bool advice_is_undumped(const struct mapping *mapping);
+
 bool advice_load(const struct ledger_reader *state); /* false: it makes no sense */
 bool advice_grows_down(const struct mapping *mapping);
 bool advice_is_synced(const struct mapping *mapping); /* was mapped with MAP_SYNC */

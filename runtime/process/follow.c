@@ -103,11 +103,9 @@ static void forget(uint64_t start, uint64_t end)
 }
 
 /* What the kernel does not tell of (memory of a device, say) is a veto until it is gone. */
-static void follow(struct mappings *list, const struct mappings *before, uint64_t start,
-		   uint64_t end)
+static void follow(uint64_t start, uint64_t end)
 {
-	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 &&
-	    !mappings_drop(list, before, start) && !self.lost.end)
+	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 && !self.lost.end)
 		self.lost = (struct span){start, end};
 }
 
@@ -144,7 +142,7 @@ static void forget_gone(const struct mappings *before, const struct mappings *af
 	}
 }
 
-static void follow_new(const struct mappings *before, struct mappings *after)
+static void follow_new(const struct mappings *before, const struct mappings *after)
 {
 	bool is_same;
 
@@ -153,7 +151,7 @@ static void follow_new(const struct mappings *before, struct mappings *after)
 		for (uint64_t at = mapping->start, end; mapping->is_kept && at < mapping->end; at = end) {
 			end = compare(mapping, at, before, &is_same);
 			if (!is_same)
-				follow(after, before, at, end);
+				follow(at, end);
 		}
 	}
 }
@@ -163,11 +161,14 @@ static void renew(const struct span *span)
 {
 	forget(span->start, span->end);
 	for (size_t i = 0; i < now()->count; i++) {
-		const struct mapping *mapping = &now()->list[i];
+		struct mapping *mapping = &self.lists[self.newest].list[i];
 		const uint64_t start = mapping->start > span->start ? mapping->start : span->start;
 		const uint64_t end = mapping->end < span->end ? mapping->end : span->end;
-		if (mapping->is_kept && start < end)
-			follow(&self.lists[self.newest], NULL, start, end);
+		if (start >= end)
+			continue;
+		mappings_look_again(mapping);
+		if (mapping->is_kept)
+			follow(start, end);
 	}
 }
 

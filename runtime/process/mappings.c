@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "checkpoint/track.h"
+#include "advice.h"
 #include "mapped.h"
 #include "os.h"
 #include "ours.h"
@@ -171,6 +172,17 @@ static bool has_own_pages(const struct mapping *mapping)
 	return pagemap_has_own(fd, mapping->start, mapping->end) != 0; /* not known: as if */
 }
 
+/* Memory the kernel may empty at any time (MAP_DROPPABLE, Linux 6.11), where glibc draws random
+ * numbers from its version 2.41 on: the next life is not to draw the same. Only smaps tells it,
+ * which walks all pages; but nobody can have it dumped, while for what is dumped anyway to say so
+ * changes nothing. */
+static bool is_droppable(const struct mapping *mapping)
+{
+	return mapping->kind == MAPPING_ANONYMOUS && !mapping->is_shared && mapping->protection &&
+	       !advice_is_undumped(mapping) &&
+	       os_madvise((void *)(uintptr_t)mapping->start, OS_PAGE_BYTES, MADV_DODUMP) == -EINVAL;
+}
+
 static void look_into(struct mapping *mapping)
 {
 	struct stat st;
@@ -182,10 +194,21 @@ static void look_into(struct mapping *mapping)
 		if (S_ISCHR(st.st_mode) && st.st_rdev != ZERO_DEVICE)
 			mapping->kind = MAPPING_LOST;
 	}
-	if (mapping->kind != MAPPING_FILE && mapping->kind != MAPPING_LOST)
+	if (is_droppable(mapping))
+		mapping->kind = MAPPING_DROPPABLE;
+	else if (mapping->kind != MAPPING_FILE && mapping->kind != MAPPING_LOST)
 		mapping->is_kept = true;
 	else if (!mapping->is_shared)
 		mapping->is_kept = (mapping->protection & MAPPING_WRITE) || has_own_pages(mapping);
+}
+
+void mappings_look_again(struct mapping *mapping)
+{
+	if (mapping->kind != MAPPING_DROPPABLE && mapping->kind != MAPPING_ANONYMOUS)
+		return;
+	mapping->kind = MAPPING_ANONYMOUS;
+	mapping->is_kept = false;
+	look_into(mapping);
 }
 
 bool mapping_is_same(const struct mapping *one, const struct mapping *other)

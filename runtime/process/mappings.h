@@ -65,10 +65,8 @@ void mappings_look_into(uint64_t start, uint64_t end);
 /* mappings_find() - the one that holds the address, or the next one behind it; NULL: none */
 const struct mapping *mappings_find(const struct mappings *mappings, uint64_t address);
 
-/* mappings_drop() - the one that begins there cannot be followed: if it is droppable, which takes
- * time to find out if it was not before (NULL: who knows), it is not kept from now on. False: it is
- * something else */
-bool mappings_drop(struct mappings *mappings, const struct mappings *before, uint64_t start);
+/* mappings_look_again() - at one that may have been replaced by what looks alike */
+void mappings_look_again(struct mapping *mapping);
 
 /* mapping_is_same() - of the same bytes, where both are */
 bool mapping_is_same(const struct mapping *one, const struct mapping *other);

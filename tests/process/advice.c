@@ -4,6 +4,7 @@
  * are to lie, what nobody may change.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -81,6 +82,13 @@ static void must_be(const void *at, const char *expected, int line)
 	printf("line %d: flags \"%s\", expected \"%s\"\n", line, found, expected);
 	failures++;
 }
+static bool has_flag(const void *at, const char *flag)
+{
+	char found[64];
+
+	flags_of(at, flag, found);
+	return *found;
+}
 #define MUST_BE(at, expected) must_be(at, expected, __LINE__)
 
 /* ---- Memory of every kind ---- */
@@ -95,7 +103,7 @@ static char *map(size_t len, int flags)
 }
 
 static char *many, *moved, *shut, *locked, *asked, *guarded, *grows, *huge, *of_heap, *stale, *named;
-static char *sealed, *bound, *emptied;
+static char *sealed, *bound, *emptied, *refilled;
 static bool has_guards, has_names, has_seals, has_nodes;
 
 static void set_many(void)
@@ -265,8 +273,22 @@ static void set_emptied(void)
 	emptied = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, DROPPABLE | MAP_ANONYMOUS, -1, 0);
 	if (emptied == MAP_FAILED)
 		emptied = NULL;
-	else
-		memset(emptied, 7, 2 * PAGE);
+	if (!emptied)
+		return;
+	memset(emptied, 7, 2 * PAGE);
+	/* And what takes the place of such memory, and looks like it, is kept. */
+	refilled = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	refilled += PAGE; /* with neighbours it is never one with */
+	MUST(mmap(refilled, 2 * PAGE, PROT_READ | PROT_WRITE, DROPPABLE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0) == refilled);
+	for (int i = 0; i < 20; i++) { /* some epochs */
+		emptied[0] = (char)i;
+		many[0] ^= 1;
+		usleep(10000);
+	}
+	MUST(mmap(refilled, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0) == refilled);
+	memset(refilled, 7, 2 * PAGE);
 }
 
 static void check_emptied(void)
@@ -276,6 +298,28 @@ static void check_emptied(void)
 	MUST_BE(emptied, "wfdd");
 	MUST(emptied[0] == 0 && emptied[2 * PAGE - 1] == 0);
 	emptied[PAGE] = 8;
+	MUST(refilled[0] == 7 && refilled[PAGE] == 7);
+}
+
+/* On DAX, in the folder that is given: stores to the file are on media without a call. */
+static char *synced;
+
+static void set_synced(const char *folder)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "%s/synced", folder);
+	const int fd = open(name, O_RDWR | O_CREAT, 0600);
+	MUST(fd >= 0 && ftruncate(fd, PAGE) == 0);
+	synced = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	MUST(synced != MAP_FAILED);
+	close(fd);
+}
+
+static void check_synced(void)
+{
+	if (synced)
+		MUST(has_flag(synced, "sf"));
 }
 
 static int policy_at(const char *at)
@@ -354,10 +398,13 @@ static void check(void)
 	check_locked();
 	check_special();
 	check_last();
+	check_synced();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		set_synced(argv[1]);
 	set_many();
 	set_moved();
 	set_locked();
