@@ -72,15 +72,15 @@ static int hear(void *context, uint64_t page, int error, const struct home_fault
 static void go_on(struct checkpoint *checkpoint, struct scrub *scrub, struct listener *listener)
 {
 	struct patrol *patrol = &checkpoint->patrol;
-	uint64_t page;
+	uint64_t page, done;
 
 	scrub->region = region_at(&checkpoint->roster, patrol->at, &page);
 	listener->region = scrub->region->id;
 	uint64_t count = scrub_block_end(scrub->region, page) - page;
 	count = count < patrol->left ? count : patrol->left;
-	scrub_block(scrub, page, count);
-	patrol->left -= count;
-	patrol->at = patrol->at + count < patrol->page_count ? patrol->at + count : 0;
+	scrub_block(scrub, page, count, &done);
+	patrol->left -= done;
+	patrol->at = patrol->at + done < patrol->page_count ? patrol->at + done : 0;
 }
 
 int checkpoint_patrol(struct checkpoint *checkpoint, checkpoint_found *found)
@@ -103,8 +103,9 @@ int checkpoint_patrol(struct checkpoint *checkpoint, checkpoint_found *found)
 		.hear = hear,
 		.context = &listener,
 		.buffer = patrol->buffer,
+		.read_most = SCRUB_PIECE_PAGES,
 	};
-	for (unsigned i = 0; patrol->left && i < STEP_BLOCKS && scrub.pages < SCRUB_PIECE_PAGES; i++)
+	for (unsigned i = 0; patrol->left && i < STEP_BLOCKS && scrub.read < scrub.read_most; i++)
 		go_on(checkpoint, &scrub, &listener);
 	if (patrol->left)
 		return CHECKPOINT_MORE;

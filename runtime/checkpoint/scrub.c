@@ -57,7 +57,19 @@ static int verify_alone(struct scrub *scrub, uint64_t page, uint64_t place, uint
 		     : verify(scrub, page, place, expected, scrub->buffer);
 }
 
-/* A run that cannot be read is read page by page: most of it can. */
+static bool has_entry(const struct scrub *scrub, uint64_t page)
+{
+	return annals_find(&scrub->checkpoint->annals, region_key(scrub->region->id, page),
+			   scrub->seq) != ANNALS_NONE;
+}
+
+static int scrub_covered(struct scrub *scrub, uint64_t page)
+{
+	return scrub->is_at_rest_only || !has_entry(scrub, page) ? 0 : scrub_page(scrub, page);
+}
+
+/* Of these pages, which lie in one piece, those that are at rest and not zeros; and the others, if
+ * the log tells of them. What cannot be read is read page by page: most of it can. */
 static int scrub_piece(struct scrub *scrub, uint64_t first, uint64_t count, uint64_t place,
 		       const uint64_t *sums)
 {
@@ -65,9 +77,14 @@ static int scrub_piece(struct scrub *scrub, uint64_t first, uint64_t count, uint
 					  count * LAYOUT_BLOCK_BYTES, place) == 0;
 	int error = 0;
 
-	scrub->pages += count;
+	scrub->read += count;
 	for (uint64_t i = 0; !error && i < count; i++) {
 		const uint64_t at = i * LAYOUT_BLOCK_BYTES;
+		if (!sums[i] || has_entry(scrub, first + i)) {
+			error = scrub_covered(scrub, first + i);
+			continue;
+		}
+		scrub->pages++;
 		error = is_read ? verify(scrub, first + i, place + at, sums[i], scrub->buffer + at)
 				: verify_alone(scrub, first + i, place + at, sums[i]);
 	}
@@ -113,6 +130,7 @@ static int scrub_nothing(struct scrub *scrub, uint64_t page, uint64_t place)
 	int error = medium_read(home->medium, bytes, sizeof(bytes), place);
 
 	scrub->pages++;
+	scrub->read++;
 	if (!error)
 		sum_lines(bytes, home->seed, lines);
 	const uint64_t found = error ? 0 : sum_page(bytes, lines);
@@ -152,38 +170,38 @@ static int scrub_nothings(struct scrub *scrub, uint64_t first, uint64_t count, c
 
 /* ---- All pages ---- */
 
-static bool has_entry(const struct scrub *scrub, uint64_t page)
-{
-	return annals_find(&scrub->checkpoint->annals, region_key(scrub->region->id, page),
-			   scrub->seq) != ANNALS_NONE;
-}
-
-/* From one page on: as many as are at rest, and not zeros. */
+/* From one page on: as many as one read is worth, the first and the last of which are at rest, and
+ * not zeros. One read takes as long as a few, so pages between are read with them. */
 static uint64_t rest_at(const struct scrub *scrub, uint64_t first, uint64_t count,
 			const uint64_t *sums)
 {
-	uint64_t i = 0;
+	uint64_t end = 0;
 
-	while (i < count && i < SCRUB_PIECE_PAGES && sums[i] && !has_entry(scrub, first + i))
-		i++;
-	return i;
+	for (uint64_t i = 0; i < count && i < SCRUB_PIECE_PAGES; i++) {
+		if (sums[i] && !has_entry(scrub, first + i))
+			end = i + 1;
+		if (!end)
+			break;
+	}
+	return end;
 }
 
 static int scrub_somethings(struct scrub *scrub, uint64_t first, uint64_t count,
-			    const uint64_t *sums)
+			    const uint64_t *sums, uint64_t *ret_done)
 {
+	uint64_t done = 0;
 	int error = 0;
 
-	for (uint64_t i = 0, pages; !error && i < count; i += pages) {
-		pages = rest_at(scrub, first + i, count - i, &sums[i]);
+	for (uint64_t pages; !error && done < count && scrub->read < scrub->read_most; done += pages) {
+		pages = rest_at(scrub, first + done, count - done, &sums[done]);
 		if (pages) {
-			error = scrub_rest(scrub, first + i, pages, &sums[i]);
-			continue;
+			error = scrub_rest(scrub, first + done, pages, &sums[done]);
+		} else {
+			pages = 1;
+			error = scrub_covered(scrub, first + done);
 		}
-		pages = 1;
-		if (!scrub->is_at_rest_only && has_entry(scrub, first + i))
-			error = scrub_page(scrub, first + i);
 	}
+	*ret_done = done;
 	return error;
 }
 
@@ -196,7 +214,7 @@ uint64_t scrub_block_end(const struct region *region, uint64_t first)
 }
 
 /* Their space lies in one piece as far as one block of it goes. */
-int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
+int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count, uint64_t *ret_done)
 {
 	uint64_t sums[SUMS_PER_BLOCK] = {0};
 	struct checkpoint *checkpoint = scrub->checkpoint;
@@ -206,10 +224,11 @@ int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count)
 
 	if (error) {
 		struct home_fault fault = {.file_offset = place};
+		*ret_done = count;
 		return scrub->hear(scrub->context, first, error, &fault);
 	}
-	error = scrub_somethings(scrub, first, count, sums);
-	return error || !place ? error : scrub_nothings(scrub, first, count, sums);
+	error = scrub_somethings(scrub, first, count, sums, ret_done);
+	return error || !place ? error : scrub_nothings(scrub, first, *ret_done, sums);
 }
 
 int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region_id, uint64_t first,
@@ -221,8 +240,9 @@ int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region_id, uint64_t
 		.seq = checkpoint->selected_seq,
 		.hear = hear,
 		.context = context,
+		.read_most = UINT64_MAX,
 	};
-	uint64_t end = first + count;
+	uint64_t end = first + count, done;
 	int error = 0;
 
 	*ret_pages = 0;
@@ -232,10 +252,9 @@ int checkpoint_scrub(struct checkpoint *checkpoint, uint32_t region_id, uint64_t
 	if (!scrub.buffer)
 		return -ENOMEM;
 	end = end < scrub.region->page_count ? end : scrub.region->page_count;
-	for (uint64_t next; !error && first < end; first = next) {
-		next = scrub_block_end(scrub.region, first);
-		next = next < end ? next : end;
-		error = scrub_block(&scrub, first, next - first);
+	for (; !error && first < end; first += done) {
+		const uint64_t next = scrub_block_end(scrub.region, first);
+		error = scrub_block(&scrub, first, (next < end ? next : end) - first, &done);
 	}
 	memory_free(scrub.buffer, BUFFER_BYTES);
 	*ret_pages = scrub.pages;

@@ -14,10 +14,13 @@ struct scrub {
 	void *context;
 	char *buffer;         /* SCRUB_PIECE_PAGES of them */
 	uint64_t pages;       /* looked at */
+	uint64_t read;        /* and read, with those between */
+	uint64_t read_most;   /* then it is enough for now */
 };
 
 /* scrub_block_end() - the pages from `first` on up to there have their checksums in one block */
 uint64_t scrub_block_end(const struct region *region, uint64_t first);
 
-/* scrub_block() - verify these pages, of one block; what hear() returns, if not 0 */
-int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count);
+/* scrub_block() - verify these pages, of one block, and say how many that were: at least one, all
+ * unless it was enough. What hear() returns, if not 0 */
+int scrub_block(struct scrub *scrub, uint64_t first, uint64_t count, uint64_t *ret_done);
