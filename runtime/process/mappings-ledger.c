@@ -36,6 +36,8 @@ static const char *describe_lost(const struct mapping *mapping)
 	if (strncmp(mapping->path, "anon_inode:", 11) == 0 ||
 	    strcmp(mapping->path, "/[aio] (deleted)") == 0)
 		return "memory shared with the kernel, mapped";
+	if (strncmp(mapping->path, "socket:", 7) == 0)
+		return "memory of a socket (packets), mapped";
 	if (strncmp(mapping->path, "/anon_hugepage", 14) == 0)
 		return "huge pages (MAP_HUGETLB), mapped";
 	if (mapping->path[0] == '/' && !strstr(mapping->path, " (deleted)"))
