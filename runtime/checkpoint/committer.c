@@ -34,6 +34,7 @@
 #define PATROL_FIRST_NS UINT64_C(1000000000) /* who has just started has other things to read */
 #define PATROL_AGAIN_NS (UINT64_C(24) * 3600 * 1000000000)
 #define END_LOOK_NS 100000000
+#define PRESSED_RUNS 2
 #define COMPARED_RUNS 50 /* times as long as it stands, where every page is copied meanwhile */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
 
@@ -259,19 +260,24 @@ static void sleep_until(uint64_t due_ns)
 	}
 }
 
-static bool is_calm(uint64_t until_ns)
+/* As long as nobody waits and nothing is due; or, if there never is time for it and the disk would
+ * be full in the end, for some times as long as the epoch took that is to be made room for. */
+static bool may_tend(uint64_t until_ns, uint64_t epoch_ns, uint64_t begun_ns)
 {
-	return !is_asked() && os_clock_ns(CLOCK_MONOTONIC) < until_ns;
+	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+
+	return (!is_asked() && now_ns < until_ns) ||
+	       (now_ns - begun_ns < PRESSED_RUNS * epoch_ns &&
+		checkpoint_is_pressed(self.plan.checkpoint));
 }
 
-/* Housekeeping in pieces, as long as nobody waits and nothing is due; unless there never is time
- * for it, and the disk would be full in the end. */
-static void tend(uint64_t until_ns)
+/* Housekeeping in pieces. */
+static void tend(uint64_t until_ns, uint64_t epoch_ns)
 {
+	const uint64_t begun_ns = os_clock_ns(CLOCK_MONOTONIC);
 	int status = CHECKPOINT_MORE;
 
-	while (status == CHECKPOINT_MORE &&
-	       (is_calm(until_ns) || checkpoint_is_pressed(self.plan.checkpoint))) {
+	while (status == CHECKPOINT_MORE && may_tend(until_ns, epoch_ns, begun_ns)) {
 		lock_acquire(&self.lock);
 		status = checkpoint_tend(self.plan.checkpoint);
 		lock_release(&self.lock);
@@ -308,8 +314,9 @@ static void run(void *argument)
 			report_publish(&self.report, self.plan.checkpoint);
 		}
 		lock_release(&self.lock);
-		tend(self.is_over ? os_clock_ns(CLOCK_MONOTONIC) + LAST_TEND_NS
-				  : due_ns + self.plan.interval_ns);
+		const uint64_t made_ns = os_clock_ns(CLOCK_MONOTONIC);
+		tend(self.is_over ? made_ns + LAST_TEND_NS : due_ns + self.plan.interval_ns,
+		     made_ns - now_ns);
 	}
 	checkpoint_finish(self.plan.checkpoint);
 	waiters_settle(waiters_newest(), -ESHUTDOWN);
