@@ -171,16 +171,22 @@ static inline bool is_closed(void)
 
 /* ---- Holds ---- */
 
-/* The number of the newest lock that is held, not of one that is being taken. */
-static inline uint64_t newest_held(const struct cut_thread *self)
+static __attribute__((noinline, cold)) uint64_t newest_untold(const struct cut_thread *self)
 {
 	const uint64_t told = self->hold_count ? self->holds[self->hold_count - 1].number : 0;
 
-	return __builtin_expect(self->untold != 0, 0) && self->untold_newest > told ?
-		       self->untold_newest : told;
+	return self->untold_newest > told ? self->untold_newest : told;
 }
 
-static void hold_forget(struct cut_thread *self, uint32_t i)
+/* The number of the newest lock that is held, not of one that is being taken. */
+static inline uint64_t newest_held(const struct cut_thread *self)
+{
+	if (__builtin_expect(self->untold != 0, 0))
+		return newest_untold(self);
+	return self->hold_count ? self->holds[self->hold_count - 1].number : 0;
+}
+
+static inline __attribute__((always_inline)) void hold_forget(struct cut_thread *self, uint32_t i)
 {
 	for (i++; i < self->hold_count; i++)
 		self->holds[i - 1] = self->holds[i];

@@ -45,7 +45,6 @@ struct cut_thread {
 	uint32_t park_depth;
 	uint32_t hold_count;
 	uint32_t untold;   /* locks beyond CUT_HOLDS_MAX */
-	uint64_t untold_newest; /* number of the newest of them */
 	uint32_t arrivals; /* times it parked or left a section: where it may be taken */
 	uint32_t parks;    /* times it parked */
 	bool is_annotated;
@@ -55,12 +54,14 @@ struct cut_thread {
 	uint64_t lifelong __attribute__((aligned(64)));
 	uint64_t oldest_seen; /* number of its oldest hold that counts, and since when */
 	uint64_t oldest_since_ns;
-	uint64_t newest_seen; /* number of its newest hold then */
 	uint64_t moved_ns; /* when it was last seen to have come to where it may be taken */
 	uint32_t seen_places;
 	bool is_signalled;
 	bool is_deadlocked; /* it waits for a cut that waits for its lock */
 	struct cut_hold holds[CUT_HOLDS_MAX];
+	/* Seldom looked at, and so not in the lines above: */
+	uint64_t untold_newest; /* the thread's: number of the newest lock beyond CUT_HOLDS_MAX */
+	uint64_t newest_seen;   /* the committer's: number of its newest hold at oldest_since_ns */
 } __attribute__((aligned(64)));
 
 enum cut_state { CUT_RUNNING, CUT_PARKED, CUT_STOPPED };
