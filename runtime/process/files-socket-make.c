@@ -202,6 +202,18 @@ int socket_make(const struct file_record *record, const struct ledger_reader *st
 	return error ? error : fd;
 }
 
+/* Without SO_REUSEADDR its own last connections are in its way, as in that of any program that is
+ * started again. */
+static const char *why_not_bound(const struct socket_part *part, int error)
+{
+	if (error != -EADDRINUSE)
+		return "descriptor %u was bound to it, and cannot be now (error %d)";
+	if (socket_path(part) || part->type != SOCK_STREAM)
+		return "descriptor %u was bound to it, and another process has it now; end that";
+	return "descriptor %u was bound to it, and another process has it now, or connections of "
+	       "before are not over (TIME_WAIT); end that, or try again in a minute";
+}
+
 #define TRIES 40
 #define PAUSE_NS 50000000 /* a child of the old process may still be dying */
 
@@ -238,9 +250,6 @@ int socket_check(const struct file_record *record, const struct ledger_reader *s
 	if (!error)
 		return 0;
 	add_address(&line, part);
-	return refuse(ret_why, STATUS_INCOMPATIBLE, address,
-		      error == -EADDRINUSE ?
-			      "descriptor %u was bound to it, and another process has it now; end that" :
-			      "descriptor %u was bound to it, and cannot be now (error %d)",
-		      record->fd, -error);
+	return refuse(ret_why, STATUS_INCOMPATIBLE, address, why_not_bound(part, error), record->fd,
+		      -error);
 }
