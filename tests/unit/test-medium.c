@@ -54,6 +54,26 @@ Test(medium, what_was_appended_or_written_is_read_back)
 	close_medium();
 }
 
+/* Past the cache, and all the same what a write has just left there; also when the program has
+ * closed all it could, or direct reads are refused. */
+Test(medium, what_was_written_a_moment_ago_is_fetched)
+{
+	static char back[4096] __attribute__((aligned(4096)));
+
+	open_medium();
+	for (int round = 0; round < 3; round++) {
+		memset(block, 'x' + round, sizeof(block));
+		cr_assert_eq(medium_write(&file.medium, block, 4096, LAYOUT_HEAD_BYTES), 0);
+		cr_assert_eq(medium_fetch(&file.medium, back, 4096, LAYOUT_HEAD_BYTES), 0);
+		cr_assert_arr_eq(back, block, 4096);
+		if (round == 0)
+			close(file.log_fd);
+		else
+			file.is_direct = fcntl(file.log_fd, F_SETFL, 0) != 0;
+	}
+	close_medium();
+}
+
 /* What a file system or a kernel refuses costs time and nothing else. */
 Test(medium, without_direct_or_synced_writes_it_goes_the_slow_way)
 {
