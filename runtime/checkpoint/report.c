@@ -317,7 +317,7 @@ static void tell_damage(struct report *report, const struct checkpoint_info *inf
 		say_line_of(report, text, "; epochs go on, and it is logged again if memory still has it; "
 			    "look at the disk, and at 'heapsake info'");
 	else if (!is_damaged && report->told_damage)
-		say_line_of(report, "what was damaged in the file has been logged again, and is whole", "");
+		say_line_of(report, "no page of the file is known to be damaged any more", "");
 	report->told_damage = is_damaged;
 }
 
