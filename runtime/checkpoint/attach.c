@@ -114,8 +114,8 @@ int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region)
 				   copy.home_offset + copy.page_count * LAYOUT_BLOCK_BYTES,
 				   checkpoint->log.segment_bytes);
 	} else if (!has_home(checkpoint, &copy) &&
-		   (checkpoint->anchor.sb.segment_bytes || copy.home == LAYOUT_USE_HEAP)) {
-		return -ERANGE; /* a pool that never kept anything gets its shape at attach */
+		   (checkpoint->epoch || copy.home == LAYOUT_USE_HEAP)) {
+		return -ERANGE; /* a pool that keeps nothing (yet, or --new) gets its shape at attach */
 	}
 	if (!error)
 		error = roster_add(&checkpoint->roster, &copy);

@@ -123,6 +123,12 @@ class Program(Run):
         self.assertNotEqual(info["uuid"], uuid)
         self.assertEqual(info["keep"], "none")
 
+    def test_new_makes_a_pool_of_any_keep_one_of_any_other(self):
+        for keep in "heap", "process", "none", "heap", "process":
+            self.expect(0, "run", "--new", "-qk", keep, "-p", "pool", "-s", "64M", "true", err="")
+            self.assertEqual(self.json("info", "--json", "pool")["keep"], keep)
+            self.expect(0, "check", "--deep", "pool")
+
     def test_a_smaller_size_is_ignored_with_a_line(self):
         self.create(size="64M")
         result = self.expect(0, "run", "-k", "none", "-p", "pool", "-s", "32M", "true", out="")
