@@ -114,7 +114,7 @@ int checkpoint_add_region(struct checkpoint *checkpoint, struct region *region)
 				   copy.home_offset + copy.page_count * LAYOUT_BLOCK_BYTES,
 				   checkpoint->log.segment_bytes);
 	} else if (!has_home(checkpoint, &copy) &&
-		   (checkpoint->epoch || copy.home == LAYOUT_USE_HEAP)) {
+		   (checkpoint->epoch || checkpoint->is_writer || copy.home == LAYOUT_USE_HEAP)) {
 		return -ERANGE; /* a pool that keeps nothing (yet, or --new) gets its shape at attach */
 	}
 	if (!error)
