@@ -34,4 +34,38 @@ static inline bool cut_is_outside(const struct cut_thread *thread)
 		       __atomic_load_n(&thread->lifelong, __ATOMIC_RELAXED);
 }
 
+static inline void cut_state_set(struct cut_thread *self, enum cut_state state)
+{
+	/* What it stored before is seen by whoever sees it parked. */
+	__atomic_store_n(&self->state, state, __ATOMIC_RELEASE);
+}
+
+/* ---- The committer's side ---- */
+
+static inline uint32_t cut_thread_top(void)
+{
+	return __atomic_load_n(&cut_shared.thread_top, __ATOMIC_ACQUIRE);
+}
+
+/* NULL: nobody's */
+static inline struct cut_thread *cut_thread_at(uint32_t i)
+{
+	struct cut_thread *thread = &cut_shared.threads[i];
+
+	return __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE) ? thread : NULL;
+}
+
+static inline bool cut_is_running(const struct cut_thread *thread)
+{
+	return __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == CUT_RUNNING;
+}
+
+static inline bool cut_is_taken(const struct cut_thread *thread)
+{
+	return !cut_is_running(thread) && (thread->waits_for_cut || cut_is_outside(thread));
+}
+
+/* cut_name_culprit() - for whom was it given up? (cut-name.c) */
+void cut_name_culprit(struct line *line);
+
 #define CUT_MAGIC ((void *)(uintptr_t)0x6865617073616b65) /* "heapsake", in the stop signal */

@@ -19,7 +19,6 @@
 #include "cut-gate.h"
 #include "line.h"
 #include "os.h"
-#include "place.h"
 
 #define HOLD_NS UINT64_C(2000000)
 #define HOLD_MAX_NS UINT64_C(32000000)
@@ -55,20 +54,10 @@ static enum cut_gate gate_after(uint64_t waited_ns, uint64_t interval_ns)
 
 /* ---- Threads ---- */
 
-static bool is_running(const struct cut_thread *thread)
-{
-	return __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == CUT_RUNNING;
-}
-
-static bool is_taken(const struct cut_thread *thread)
-{
-	return !is_running(thread) && (thread->waits_for_cut || cut_is_outside(thread));
-}
-
 /* May it be stopped where it is? */
 static bool may_be_stopped(const struct cut_thread *thread, enum cut_gate gate)
 {
-	return is_running(thread) && cut_is_outside(thread) &&
+	return cut_is_running(thread) && cut_is_outside(thread) &&
 	       (thread->is_annotated || gate == CUT_ANYWHERE);
 }
 
@@ -99,18 +88,6 @@ static bool is_gone(struct cut_thread *thread)
 	return true;
 }
 
-static struct cut_thread *thread_at(uint32_t i)
-{
-	struct cut_thread *thread = &cut_shared.threads[i];
-
-	return __atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE) ? thread : NULL;
-}
-
-static uint32_t thread_top(void)
-{
-	return __atomic_load_n(&cut_shared.thread_top, __ATOMIC_ACQUIRE);
-}
-
 /* ---- Threads that have no record ---- */
 
 /* The count of links of /proc/self/task is 2 + threads. The committer has no record. */
@@ -123,8 +100,8 @@ static uint32_t tasks_there(void)
 
 static bool is_known(uint32_t tid)
 {
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		const struct cut_thread *thread = thread_at(i);
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		const struct cut_thread *thread = cut_thread_at(i);
 		if (thread && thread->tid == tid)
 			return true;
 	}
@@ -163,8 +140,8 @@ static uint32_t records_alive(void)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		struct cut_thread *thread = thread_at(i);
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		struct cut_thread *thread = cut_thread_at(i);
 		count += thread && !is_gone(thread);
 	}
 	return count;
@@ -200,7 +177,7 @@ static bool looks_ready(struct cut_thread *thread, enum cut_gate gate)
 {
 	const bool was_moving = is_moving(thread, gate);
 
-	return is_taken(thread) || may_be_stopped(thread, gate) || was_moving ||
+	return cut_is_taken(thread) || may_be_stopped(thread, gate) || was_moving ||
 	       thread->tx_depth != 0;
 }
 
@@ -208,8 +185,8 @@ static bool all_look_ready(enum cut_gate gate)
 {
 	bool is_ready = gate == CUT_ANYWHERE || !has_unknown();
 
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		struct cut_thread *thread = thread_at(i);
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		struct cut_thread *thread = cut_thread_at(i);
 		if (thread && !looks_ready(thread, gate) && !is_gone(thread))
 			is_ready = false;
 	}
@@ -284,11 +261,11 @@ static bool is_deadlock(void)
 {
 	bool is_one = false;
 
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		const struct cut_thread *thread = thread_at(i);
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		const struct cut_thread *thread = cut_thread_at(i);
 		const void *wanted = thread ? __atomic_load_n(&thread->wanted, __ATOMIC_ACQUIRE) : NULL;
-		for (uint32_t j = 0; wanted && j < thread_top(); j++) {
-			struct cut_thread *other = thread_at(j);
+		for (uint32_t j = 0; wanted && j < cut_thread_top(); j++) {
+			struct cut_thread *other = cut_thread_at(j);
 			if (!other || other == thread || !other->waits_for_cut || !holds(other, wanted))
 				continue;
 			__atomic_store_n(&other->is_deadlocked, true, __ATOMIC_RELEASE);
@@ -335,9 +312,9 @@ static bool round_stop(enum cut_gate gate, bool may_signal, unsigned *ret_forced
 {
 	bool is_complete = true;
 
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		struct cut_thread *thread = thread_at(i);
-		if (!thread || is_taken(thread))
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		struct cut_thread *thread = cut_thread_at(i);
+		if (!thread || cut_is_taken(thread))
 			continue;
 		is_complete = false;
 		if (may_signal && may_be_stopped(thread, gate))
@@ -354,9 +331,9 @@ static bool round_stop(enum cut_gate gate, bool may_signal, unsigned *ret_forced
  * moment ago. The gates are closed. */
 static bool all_could_come(enum cut_gate gate)
 {
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		const struct cut_thread *thread = thread_at(i);
-		if (thread && !is_taken(thread) && !may_be_stopped(thread, gate))
+	for (uint32_t i = 0; i < cut_thread_top(); i++) {
+		const struct cut_thread *thread = cut_thread_at(i);
+		if (thread && !cut_is_taken(thread) && !may_be_stopped(thread, gate))
 			return false;
 	}
 	return true;
@@ -371,7 +348,7 @@ static bool hold_all(enum cut_gate gate, uint64_t *hold_ns, struct cut_report *r
 
 	report->closed_ns = began;
 	report->forced = 0;
-	for (uint32_t i = 0; i < thread_top(); i++)
+	for (uint32_t i = 0; i < cut_thread_top(); i++)
 		cut_shared.threads[i].is_signalled = false;
 	if (cut_shared.arm)
 		cut_shared.arm();
@@ -389,99 +366,6 @@ static bool hold_all(enum cut_gate gate, uint64_t *hold_ns, struct cut_report *r
 	return false;
 }
 
-/* ---- Giving up ---- */
-
-static void name_thread(struct line *line, const struct cut_thread *thread)
-{
-	char path[64], name[32];
-	struct line at = line_in(path, sizeof(path));
-
-	line_add(&at, "/proc/self/task/");
-	line_add_number(&at, thread->tid, 10);
-	line_add(&at, "/comm");
-	const long len = os_read_file(path, name, sizeof(name) - 1);
-	name[len > 0 ? len - 1 : 0] = 0;
-	line_add(line, "thread ");
-	line_add_number(line, thread->tid, 10);
-	line_add(line, " (");
-	line_add(line, name);
-	line_add(line, ")");
-}
-
-static void name_hold(struct line *line, const struct cut_hold *hold)
-{
-	line_add(line, " holds lock 0x");
-	line_add_number(line, (uintptr_t)hold->lock, 16);
-	line_add(line, ", taken at ");
-	place_add(line, hold->site);
-}
-
-static void name_culprit(struct line *line, const struct cut_thread *thread)
-{
-	name_thread(line, thread);
-	if (thread->tx_depth != 0) {
-		line_add(line, " stays in its HSK_TX");
-	} else if (thread->hold_count != 0 && !cut_is_outside(thread)) {
-		name_hold(line, &thread->holds[thread->hold_count - 1]);
-	} else {
-		line_add(line, " does not stop");
-	}
-}
-
-/* Who is in a section is waited for; others could have been stopped, had it been for them alone. */
-static const struct cut_thread *find_culprit(void)
-{
-	const struct cut_thread *culprit = NULL;
-
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		const struct cut_thread *thread = thread_at(i);
-		if (!thread || is_taken(thread))
-			continue;
-		if (!cut_is_outside(thread))
-			return thread;
-		culprit = culprit ? culprit : thread;
-	}
-	return culprit;
-}
-
-static int give_up(struct cut_report *report)
-{
-	struct line line = line_in(report->culprit, sizeof(report->culprit));
-	const struct cut_thread *culprit = find_culprit();
-
-	if (cut_shared.is_overfull)
-		line_add(&line, "there are, or were, too many threads");
-	else if (culprit)
-		name_culprit(&line, culprit);
-	if (!line.len)
-		line_add(&line, "a thread that is not known to libc does not stop");
-	return CUT_E_GIVEN_UP;
-}
-
-/* What the threads change meanwhile makes it a hold of a moment ago, at worst. */
-static const struct cut_hold *find_lifelong(const struct cut_thread *thread)
-{
-	const uint32_t count = __atomic_load_n(&thread->hold_count, __ATOMIC_ACQUIRE);
-
-	for (uint32_t i = 0; i < count && i < CUT_HOLDS_MAX; i++)
-		if (__atomic_load_n(&thread->holds[i].number, __ATOMIC_RELAXED) <= thread->lifelong)
-			return &thread->holds[i];
-	return NULL;
-}
-
-void cut_name_lifelong(struct line *line)
-{
-	for (uint32_t i = 0; i < thread_top(); i++) {
-		const struct cut_thread *thread = thread_at(i);
-		const struct cut_hold *hold = thread ? find_lifelong(thread) : NULL;
-		if (!hold)
-			continue;
-		line_add(line, line->len ? "; " : "");
-		name_thread(line, thread);
-		name_hold(line, hold);
-	}
-}
-
 int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 {
 	const uint64_t began = now_ns();
@@ -491,9 +375,9 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 	for (uint64_t waited = 0; waited < GIVE_UP_NS && !cut_shared.is_overfull;
 	     waited = now_ns() - began) {
 		const enum cut_gate gate = gate_after(waited, interval_ns);
-		for (uint32_t i = 0; i < thread_top(); i++)
-			if (thread_at(i))
-				note_lifelong(thread_at(i));
+		for (uint32_t i = 0; i < cut_thread_top(); i++)
+			if (cut_thread_at(i))
+				note_lifelong(cut_thread_at(i));
 		if (all_look_ready(gate)) {
 			if (hold_all(gate, &hold_ns, ret_report))
 				return 0;
@@ -503,7 +387,9 @@ int cut_stop(uint64_t interval_ns, struct cut_report *ret_report)
 			return CUT_E_DEADLOCK;
 		os_sleep_ns(pause_ns);
 	}
-	return give_up(ret_report);
+	struct line culprit = line_in(ret_report->culprit, sizeof(ret_report->culprit));
+	cut_name_culprit(&culprit);
+	return CUT_E_GIVEN_UP;
 }
 
 void cut_release(struct cut_report *report)
