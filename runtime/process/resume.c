@@ -13,10 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
-#include <sys/syscall.h>
 
 #include "advice.h"
 #include "children.h"
@@ -28,6 +25,7 @@
 #include "os.h"
 #include "ours.h"
 #include "process-parts.h"
+#include "resuming.h"
 #include "settings.h"
 #include "space.h"
 #include "threads.h"
@@ -36,173 +34,14 @@
 #define MAP_DROPPABLE 8
 #endif
 #define STACK_BYTES (UINT64_C(256) << 10)
-#define LIST_BYTES (UINT64_C(8) << 20)
 
-/* The image's mappings and the process's own, while one becomes the other. */
 static struct {
-	struct mappings image;
-	struct mappings now;
 	int (*start)(void);
 	const struct mapping *last; /* a page of which was put in */
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 } self OURS;
 
-/* ---- What there is ---- */
-
-static int refuse_damage(const char *pool, int error, struct refusal *ret_why)
-{
-	return refuse(ret_why, STATUS_CORRUPT, pool, "the process in it cannot be read: %s; try "
-		      "resume --epoch=-1", error > 0 ? "a checksum is wrong" : strerrordesc_np(-error));
-}
-
-int process_load(struct checkpoint *checkpoint, const char *pool, enum process_found *ret_found,
-		 struct refusal *ret_why)
-{
-	char *ledger = os_reserve(CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES);
-	size_t len;
-
-	process_self.directory = os_reserve(CHECKPOINT_DIRECTORY_PAGES * LAYOUT_BLOCK_BYTES);
-	if (os_is_error(ledger) || os_is_error(process_self.directory))
-		return refuse_damage(pool, -ENOMEM, ret_why);
-	int error = checkpoint_pages(checkpoint, CHECKPOINT_REGION_STATE, 0, CHECKPOINT_STATE_PAGES,
-				     ledger);
-	if (!error)
-		error = checkpoint_pages(checkpoint, CHECKPOINT_REGION_DIRECTORY, 0,
-					 CHECKPOINT_DIRECTORY_PAGES, process_self.directory);
-	if (error)
-		return refuse_damage(pool, error, ret_why);
-	process_self.image = (struct ledger_reader){
-		.bytes = ledger,
-		.len = CHECKPOINT_STATE_PAGES * LAYOUT_BLOCK_BYTES,
-	};
-	struct ledger_reader reader = process_self.image;
-	*ret_found = !launched_load(&process_self.image)	  ? PROCESS_NONE :
-		     ledger_next(&reader, LEDGER_ENDED, &len) ? PROCESS_ENDED : PROCESS_RUNNING;
-	return 0;
-}
-
-int process_show_heap(void)
-{
-	struct ledger_reader reader = process_self.image;
-	const struct window_range *range;
-	int error = 0;
-	size_t len;
-
-	while (!error && (range = ledger_next(&reader, LEDGER_WINDOW, &len)))
-		error = len != sizeof(*range) || range->end < range->start ? -EINVAL :
-			window_show_home(process_self.plan.window, range->start,
-					 range->end - range->start);
-	return error;
-}
-
-/* ---- May it come back? ---- */
-
-static int load_mappings(void)
-{
-	struct ledger_reader reader = process_self.image;
-
-	self.image.list = os_reserve(LIST_BYTES);
-	if (os_is_error(self.image.list))
-		return -ENOMEM;
-	while (self.image.count < LIST_BYTES / sizeof(struct mapping) &&
-	       mappings_load_next(&reader, &self.image.list[self.image.count]))
-		self.image.count++;
-	return self.image.count ? 0 : -EINVAL;
-}
-
-static int check_file(const struct mapping *mapping, struct refusal *ret_why)
-{
-	struct stat st;
-	const int error = os_stat(mapping->path, &st);
-
-	if (error)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
-			      "was mapped, and cannot be opened: %s; put it back, or start afresh with "
-			      "--new", strerrordesc_np(-error));
-	const uint64_t mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				  (uint64_t)st.st_mtim.tv_nsec;
-	if (mapping->is_shared || ((uint64_t)st.st_size == mapping->size &&
-				   mtime_ns == mapping->mtime_ns))
-		return 0;
-	return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
-		      "has been replaced since it was mapped; put the old one back, or start afresh "
-		      "with --new");
-}
-
-static int check_files(struct refusal *ret_why)
-{
-	const char *last = "";
-	int status = 0;
-
-	for (size_t i = 0; i < self.image.count && !status; i++) {
-		const struct mapping *mapping = &self.image.list[i];
-		if (mapping->kind != MAPPING_FILE || strcmp(mapping->path, last) == 0)
-			continue;
-		last = mapping->path;
-		status = check_file(mapping, ret_why);
-	}
-	return status;
-}
-
-static int check_machine(struct refusal *ret_why)
-{
-	const struct launched_record *record = launched_load(&process_self.image);
-	const char *pool = process_self.plan.pool;
-
-	if (record->vdso != getauxval(AT_SYSINFO_EHDR))
-		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "the kernel's vdso stood at %#llx, and "
-			      "stands at %#llx; boot the kernel of then, or start afresh with --new",
-			      (unsigned long long)record->vdso,
-			      (unsigned long long)getauxval(AT_SYSINFO_EHDR));
-	if (record->hwcap != getauxval(AT_HWCAP) || record->hwcap2 != getauxval(AT_HWCAP2))
-		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "was kept on a processor with other "
-			      "features; resume it there, or start afresh with --new");
-	if (record->uid != os_getuid() || record->euid != os_geteuid())
-		return refuse(ret_why, STATUS_INCOMPATIBLE, pool, "its program ran as user %u; resume it "
-			      "as that user", record->uid);
-	if (process_self.plan.note->has_exact_tids && record->pid != (uint32_t)os_getpid())
-		return refuse(ret_why, STATUS_LAUNCH, pool, "its program had pid %u, and has %d; start it "
-			      "with heapsake run", record->pid, os_getpid());
-	return 0;
-}
-
-/* What we are made of must stand where it stood: code addresses are on every stack. */
-static int check_places(struct refusal *ret_why)
-{
-	const struct mapping *own = mappings_find(&self.image, (uintptr_t)__start_ours);
-	const struct mapping *now = mappings_find(&self.now, (uintptr_t)__start_ours);
-
-	if (own && now && own->is_ours && own->start <= (uintptr_t)__start_ours &&
-	    mapping_is_same(own, now))
-		return 0;
-	return refuse(ret_why, STATUS_INCOMPATIBLE, process_self.plan.pool,
-		      "libheapsake.so stood elsewhere, or was another; address randomisation must be "
-		      "off, and LD_PRELOAD the same: start it with heapsake run");
-}
-
-int process_check(struct refusal *ret_why)
-{
-	char why[192];
-	int error = load_mappings();
-
-	if (!error)
-		error = mappings_read(&self.now, NULL, false);
-	if (error)
-		return refuse_damage(process_self.plan.pool, error, ret_why);
-	int status = check_machine(ret_why);
-	if (!status)
-		status = check_files(ret_why);
-	if (!status)
-		status = check_places(ret_why);
-	if (!status && threads_check(&process_self.image, process_self.plan.note->has_exact_tids, why))
-		status = refuse(ret_why, STATUS_LAUNCH, process_self.plan.pool, "%s", why);
-	if (!status)
-		status = settings_check(&process_self.image, ret_why);
-	return status ? status : files_check(&process_self.image, ret_why);
-}
-
-/* ---- No libc from here on ---- */
-
+/* No libc from here on, but mem*. */
 static _Noreturn void fail(const char *what, const struct line *why, int error)
 {
 	char text[512];
@@ -249,10 +88,10 @@ static void take_away(void)
 {
 	bool is_covered;
 
-	for (size_t i = 0; i < self.now.count; i++) {
-		const struct mapping *mapping = &self.now.list[i];
+	for (size_t i = 0; i < resuming.now.count; i++) {
+		const struct mapping *mapping = &resuming.now.list[i];
 		for (uint64_t at = mapping->start, end; at < mapping->end; at = end) {
-			end = next_edge(&self.image, at, mapping->end, &is_covered);
+			end = next_edge(&resuming.image, at, mapping->end, &is_covered);
 			if (!is_covered)
 				require(os_munmap((void *)(uintptr_t)at, end - at), "unmapping");
 		}
@@ -265,7 +104,7 @@ static bool is_in_place(const struct mapping *mapping)
 	if (mapping->kind != MAPPING_FILE || mapping->is_shared)
 		return false;
 	for (uint64_t at = mapping->start; at < mapping->end;) {
-		const struct mapping *found = mappings_find(&self.now, at);
+		const struct mapping *found = mappings_find(&resuming.now, at);
 		if (!found || found->start > at || !mapping_is_same(mapping, found))
 			return false;
 		at = found->end;
@@ -276,7 +115,7 @@ static bool is_in_place(const struct mapping *mapping)
 /* Pages at the stack's low end come when they are touched. */
 static void make_stack(const struct mapping *mapping)
 {
-	const struct mapping *now = mappings_find(&self.now, mapping->end - 1);
+	const struct mapping *now = mappings_find(&resuming.now, mapping->end - 1);
 
 	if (!now || now->end != mapping->end)
 		fail("the stack ends elsewhere", NULL, EINVAL);
@@ -324,8 +163,8 @@ static void make_mapping(const struct mapping *mapping)
 
 static void make_all(void)
 {
-	for (size_t i = 0; i < self.image.count; i++) {
-		const struct mapping *mapping = &self.image.list[i];
+	for (size_t i = 0; i < resuming.image.count; i++) {
+		const struct mapping *mapping = &resuming.image.list[i];
 		if (mapping->is_ours)
 			continue;
 		if (mapping->kind == MAPPING_STACK)
@@ -357,7 +196,7 @@ static void put_in(char *at, const char *page)
 static const struct mapping *kept_mapping(uint64_t address)
 {
 	if (!self.last || address < self.last->start || address >= self.last->end)
-		self.last = mappings_find(&self.image, address);
+		self.last = mappings_find(&resuming.image, address);
 	const struct mapping *mapping = self.last;
 	if (!mapping || mapping->start > address || !mapping->is_kept ||
 	    (mapping->is_ours && !(mapping->protection & MAPPING_WRITE)))
@@ -413,8 +252,8 @@ static void put_slot(void *context, uint64_t slot, const struct space_slot *foun
 
 static void protect_all(void)
 {
-	for (size_t i = 0; i < self.image.count; i++) {
-		const struct mapping *mapping = &self.image.list[i];
+	for (size_t i = 0; i < resuming.image.count; i++) {
+		const struct mapping *mapping = &resuming.image.list[i];
 		if (mapping->is_kept && !mapping->is_ours && !(mapping->protection & MAPPING_WRITE))
 			require(os_mprotect((void *)(uintptr_t)mapping->start,
 					    mapping->end - mapping->start, protection_of(mapping)),
@@ -428,8 +267,8 @@ static void follow_all(void)
 {
 	if (follow_meet() != 0)
 		return; /* the first epoch tries again */
-	for (size_t i = 0; i < self.image.count; i++) {
-		const struct mapping *mapping = &self.image.list[i];
+	for (size_t i = 0; i < resuming.image.count; i++) {
+		const struct mapping *mapping = &resuming.image.list[i];
 		if (mapping->is_kept && is_made_anew(mapping))
 			follow_know(mapping->start, mapping->end);
 	}
@@ -466,15 +305,15 @@ static void become(void)
 	if (error)
 		fail("its limits cannot be set", &why, error);
 	make_all();
-	require(advice_make(&self.image, process_self.plan.window), "madvise");
+	require(advice_make(&resuming.image, process_self.plan.window), "madvise");
 	space_visit(put_slot, NULL);
 	protect_all();
 	follow_all();
-	advice_lock(&self.image, process_self.plan.window);
+	advice_lock(&resuming.image, process_self.plan.window);
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");
 	settings_limit_files(&process_self.image);
-	advice_close(&self.image, process_self.plan.window);
+	advice_close(&resuming.image, process_self.plan.window);
 	threads_go();
 }
 
