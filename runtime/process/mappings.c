@@ -20,6 +20,7 @@
 #include "os.h"
 #include "ours.h"
 
+#define DROPPABLE_MAX (UINT64_C(1) << 20)
 #define TEXT_STEP (UINT64_C(256) << 10)
 #define PARTS_MAX 6 /* of a mapping: see end_of_part() */
 #define NAMES_HOLD_NS UINT64_C(1000000000)
@@ -175,10 +176,13 @@ static bool has_own_pages(const struct mapping *mapping)
 /* Memory the kernel may empty at any time (MAP_DROPPABLE, Linux 6.11), where glibc draws random
  * numbers from its version 2.41 on: the next life is not to draw the same. Only smaps tells it,
  * which walks all pages; but nobody can have it dumped, while for what is dumped anyway to say so
- * changes nothing. */
+ * changes nothing. What is not, by a system call we have not seen, would be dumped from then on,
+ * and a mapping that is split by that is another one each time: so only small ones are asked about,
+ * as glibc's are (some 200 bytes for each processor). */
 static bool is_droppable(const struct mapping *mapping)
 {
-	return mapping->kind == MAPPING_ANONYMOUS && !mapping->is_shared && mapping->protection &&
+	return mapping->end - mapping->start <= DROPPABLE_MAX &&
+	       mapping->kind == MAPPING_ANONYMOUS && !mapping->is_shared && mapping->protection &&
 	       !advice_is_undumped(mapping) &&
 	       os_madvise((void *)(uintptr_t)mapping->start, OS_PAGE_BYTES, MADV_DODUMP) == -EINVAL;
 }
