@@ -56,7 +56,7 @@ Test(mapped, a_list_made_while_threads_run_is_not_believed)
 {
 	static struct mappings lists[2];
 
-	for (int i = 0; i < 4; i++) /* they take memory for themselves */
+	for (int i = 0; i < 8; i++) /* they take memory for themselves */
 		cr_assert_eq(mappings_read(&lists[i % 2], NULL, true), 0);
 	cr_assert(mapped_is_as_noted());
 	cr_assert_eq(mappings_read(&lists[0], NULL, false), 0);
