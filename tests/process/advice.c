@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "killed.h"
+
 #define PAGE 4096ul
 #define HUGE (2ul << 20)
 #define LIVES 3
@@ -24,25 +26,6 @@
 #define DROPPABLE 8
 #define GUARD_INSTALL 102
 #define GUARD_REMOVE 103
-
-static int failures;
-
-static void must(bool is_so, const char *what, int line)
-{
-	if (is_so)
-		return;
-	printf("line %d: not so: %s (%s)\n", line, what, strerror(errno));
-	failures++;
-}
-#define MUST(so) must(so, #so, __LINE__)
-
-static void die(void)
-{
-	char line[64];
-
-	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		_exit(2);
-}
 
 /* ---- What the kernel says ---- */
 

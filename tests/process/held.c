@@ -24,26 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "killed.h"
+
 #define LIVES 3
-
-static int failures;
-
-static void must(bool is_so, const char *what, int line)
-{
-	if (is_so)
-		return;
-	printf("line %d: not so: %s (%s)\n", line, what, strerror(errno));
-	failures++;
-}
-#define MUST(so) must(so, #so, __LINE__)
-
-static void die(void)
-{
-	char line[64];
-
-	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		_exit(2);
-}
 
 /* ---- Leases, and signals of descriptors ---- */
 

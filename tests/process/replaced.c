@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "killed.h"
+
 #define THREADS 10 /* libc keeps the stacks of five */
 #define ROUNDS 10
 #define STACK_BYTES (UINT64_C(8) << 20)
@@ -29,14 +31,6 @@ static void must(bool is_so, const char *what)
 		return;
 	printf("not so: %s\n", what);
 	failures++;
-}
-
-static void die(void)
-{
-	char line[64];
-
-	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		_exit(2);
 }
 
 static void *dirty_stack(void *unused)

@@ -24,6 +24,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "killed.h"
+
 #define LIVES 3
 #define TEXT_BYTES (256 << 10)
 #define FDS 40
@@ -31,15 +33,6 @@
 static char texts[2][TEXT_BYTES];
 static char *text; /* being written */
 static size_t text_len;
-static int failures;
-
-static void die(void)
-{
-	char line[64];
-
-	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		_exit(2);
-}
 
 __attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
 {

@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "killed.h"
+
 #define LIVES 3
 #define PAGE 4096ul
 #define SET_MDWE 65
@@ -26,25 +28,6 @@
 #define GET_MEMORY_MERGE 68
 #define IDLE (3 << 13) /* ioprio: IOPRIO_CLASS_IDLE */
 #define LOW (2 << 13 | 7)
-
-static int failures;
-
-static void must(bool is_so, const char *what, int line)
-{
-	if (is_so)
-		return;
-	printf("line %d: not so: %s (%s)\n", line, what, strerror(errno));
-	failures++;
-}
-#define MUST(so) must(so, #so, __LINE__)
-
-static void die(void)
-{
-	char line[64];
-
-	if (write(STDOUT_FILENO, "kill\n", 5) != 5 || read(STDIN_FILENO, line, sizeof(line)) <= 0)
-		_exit(2);
-}
 
 /* ---- What is each thread's own ---- */
 
