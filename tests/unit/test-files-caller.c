@@ -1,0 +1,131 @@
+/* What 0-2 are in the next life: the new caller's, or where the old one's had got to. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include "two-lives.h"
+
+TestSuite(callers, .init = scratch_open, .fini = scratch_close);
+
+static void append_and_read(void)
+{
+	dup2(open(scratch_path("in"), O_RDONLY), 0);
+	dup2(open(scratch_path("appended"), O_WRONLY | O_CREAT | O_APPEND, 0600), 1);
+}
+
+static void reads_three_writes_two(void)
+{
+	char bytes[3];
+
+	EXPECT(read(0, bytes, 3) == 3 && write(1, "a\n", 2) == 2);
+	both->fd[0] = dup(1);
+	save();
+	EXPECT(read(0, bytes, 3) == 3 && write(1, "b\n", 2) == 2);
+}
+
+static void goes_on_with_the_callers(void)
+{
+	char bytes[16];
+
+	EXPECT(read(0, bytes, 3) == 3 && memcmp(bytes, "345", 3) == 0);
+	EXPECT(write(both->fd[0], "b\n", 2) == 2);
+	const int fd = open(scratch_path("appended"), O_RDONLY);
+	EXPECT(read(fd, bytes, 16) == 6 && memcmp(bytes, "0\na\nb\n", 6) == 0);
+}
+
+Test(callers, redirected_input_goes_on_and_output_appears_once)
+{
+	const int in = open(scratch_path("in"), O_WRONLY | O_CREAT, 0600);
+	const int out = open(scratch_path("appended"), O_WRONLY | O_CREAT, 0600);
+
+	cr_assert(write(in, "0123456789", 10) == 10 && write(out, "0\n", 2) == 2);
+	caller = append_and_read;
+	two_lives(reads_three_writes_two, goes_on_with_the_callers);
+}
+
+static int caller_pipe[2];
+
+static void pipe_of_this_life(void)
+{
+	dup2(caller_pipe[1], 1);
+	close(0);
+}
+
+static void puts_it_aside(void)
+{
+	both->fd[0] = fcntl(1, F_DUPFD, 10);
+	const int log = open(scratch_path("log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	EXPECT(log == 0 && dup2(log, 1) == 1 && close(log) == 0);
+	save();
+}
+
+static void has_it_aside(void)
+{
+	struct stat st;
+
+	EXPECT(fcntl(0, F_GETFD) == -1);
+	EXPECT(write(both->fd[0], "!", 1) == 1 && write(1, "log", 3) == 3);
+	EXPECT(stat(scratch_path("log"), &st) == 0 && st.st_size == 3);
+}
+
+Test(callers, what_was_the_callers_follows_the_new_one_wherever_it_is)
+{
+	char bytes[4];
+
+	caller = pipe_of_this_life;
+	cr_assert_eq(pipe(caller_pipe), 0);
+	first_lives(puts_it_aside);
+	cr_assert_eq(pipe(caller_pipe), 0); /* another caller */
+	second_lives(has_it_aside);
+	cr_assert_eq(read(caller_pipe[0], bytes, 4), 1);
+}
+
+static void terminal(void)
+{
+	const int master = posix_openpt(O_RDWR | O_NOCTTY);
+	int unlocked = 0;
+
+	ioctl(master, TIOCSPTLCK, &unlocked);
+	dup2(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY), 0);
+	dup2(master, 2); /* it would hang up */
+}
+
+static void goes_raw(void)
+{
+	struct termios raw;
+
+	EXPECT(isatty(0) && tcgetattr(0, &raw) == 0);
+	cfmakeraw(&raw);
+	EXPECT(tcsetattr(0, TCSANOW, &raw) == 0);
+	both->fd[0] = dup(0);
+	save();
+}
+
+static volatile sig_atomic_t has_winched;
+
+static void note_winch(int number)
+{
+	has_winched = number;
+}
+
+static void is_raw(void)
+{
+	struct termios now;
+
+	EXPECT(tcgetattr(0, &now) == 0 && !(now.c_lflag & (ICANON | ECHO)));
+	EXPECT(tcgetattr(both->fd[0], &now) == 0 && !(now.c_lflag & ICANON));
+	EXPECT(has_winched == SIGWINCH);
+}
+
+static void terminal_and_handler(void)
+{
+	signal(SIGWINCH, note_winch);
+	terminal();
+}
+
+Test(callers, terminal_is_the_new_one_with_the_old_settings)
+{
+	caller = terminal_and_handler;
+	two_lives(goes_raw, is_raw);
+}
