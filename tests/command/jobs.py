@@ -149,9 +149,10 @@ class Stopping(Terminal):
         keeper = self.start_job(LOOP)
         self.type("\x1a")
         self.expect_text("Stopped")
-        self.type("bg\n")
+        self.type("set -b; bg\n")
         self.expect_text(" &\r\n")
-        self.until("stopped by reading", lambda: state(program_of(keeper)) == "T" and state(keeper) == "T")
+        self.expect_text("Stopped")  # by reading, and the shell has heard of it: else its fg would send nothing
+        self.assertEqual((state(keeper), state(program_of(keeper))), ("T", "T"))
         self.type("fg\n")
         self.expect_text("run -qk process")
         self.until("running", lambda: state(program_of(keeper)) != "T")
