@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct line {
 	char *text;
@@ -37,4 +38,16 @@ static inline void line_add_number(struct line *line, uint64_t number, unsigned 
 		*--at = "0123456789abcdef"[number % base];
 	while ((number /= base) != 0);
 	line_add(line, at);
+}
+
+/* line_add_error() - -errno, by number and in the words of libc, which has them in a table */
+static inline void line_add_error(struct line *line, int error)
+{
+	const char *words = strerrordesc_np(-error);
+
+	line_add(line, "error ");
+	line_add_number(line, (uint64_t)-error, 10);
+	line_add(line, " (");
+	line_add(line, words ? words : "unknown");
+	line_add(line, ")");
 }

@@ -194,9 +194,9 @@ int pool_lock(struct pool *pool, struct refusal *ret_why)
 			return 0;
 		if (error != -EAGAIN && error != -EACCES && error != -EINTR)
 			return refuse(ret_why, STATUS_INCOMPATIBLE, pool->path,
-				      "its file system has no locks (error %d); "
+				      "its file system has no locks: error %d (%s); "
 				      "use ext4, xfs, btrfs or tmpfs",
-				      -error);
+				      -error, strerrordesc_np(-error));
 		if (read_owner(pool->fd, &owner, &is_keeper))
 			state = holder_state(&owner, is_keeper);
 		uint64_t waited_ns = os_clock_ns(CLOCK_MONOTONIC) - start_ns;

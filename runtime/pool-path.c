@@ -68,7 +68,8 @@ int pool_check_directory(const char *path, struct refusal *ret_why)
 	int error = os_fstat(fd, &st);
 	os_close(fd);
 	if (error)
-		return refuse(ret_why, STATUS_USAGE, path, "its directory: error %d", -error);
+		return refuse(ret_why, STATUS_USAGE, path, "its directory cannot be looked at: error %d "
+			      "(%s); name another file", -error, strerrordesc_np(-error));
 	if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
 		return refuse(ret_why, STATUS_USAGE, path,
 			      "anybody may replace files in its directory (mode %04o); chmod o-w %s",

@@ -76,7 +76,9 @@ static int judge_again(struct pool *pool, struct stat *ret_stat, struct refusal 
 		return refuse(ret_why, STATUS_USAGE, pool->path,
 			      "was removed while we waited for it; run again");
 	if (error)
-		return refuse(ret_why, STATUS_CORRUPT, pool->path, "cannot be read: error %d", -error);
+		return refuse(ret_why, STATUS_CORRUPT, pool->path,
+			      "cannot be read: error %d (%s); look at the disk", -error,
+			      strerrordesc_np(-error));
 	return pool_judge_file(pool->path, ret_stat, ret_why);
 }
 
@@ -159,8 +161,9 @@ int pool_reload(struct pool *pool, struct refusal *ret_why)
 	int error = os_fstat(pool->fd, &st);
 
 	if (error)
-		return refuse(ret_why, STATUS_CORRUPT, pool->path, "cannot be read: error %d; "
-			      "look at the disk", -error);
+		return refuse(ret_why, STATUS_CORRUPT, pool->path,
+			      "cannot be read: error %d (%s); look at the disk", -error,
+			      strerrordesc_np(-error));
 	return superblock_load(pool->fd, (uint64_t)st.st_size, pool->path, &pool->sb,
 			       &pool->newest_slot, ret_why);
 }

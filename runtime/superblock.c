@@ -297,7 +297,8 @@ int superblock_load(int fd, uint64_t file_bytes, const char *path,
 	int error = os_pread_all(fd, slots, sizeof(slots), 0);
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, path,
-			      "cannot read the superblocks: error %d; " DAMAGED, -error);
+			      "cannot read the superblocks: error %d (%s); " DAMAGED, -error,
+			      strerrordesc_np(-error));
 	return superblock_choose(slots, file_bytes, path, ret_sb, ret_slot, ret_why);
 }
 

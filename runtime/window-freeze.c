@@ -109,7 +109,8 @@ int window_freeze(struct window *window)
 		view.next = aside;
 		error = for_each_piece(window, &view, view_move_piece);
 		if (error && view.moved)
-			say_die(window->pool->path, "half of the heap is private: error %d", -error);
+			say_die(window->pool->path, "half of the heap is private: error %d (%s)",
+				-error, strerrordesc_np(-error));
 	}
 	if (error) {
 		if (!os_is_error(aside))

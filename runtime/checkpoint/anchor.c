@@ -33,7 +33,8 @@ int anchor_open(struct anchor *ret_anchor, struct medium *medium, struct refusal
 		error = medium_read(medium, slots, sizeof(slots), 0);
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, medium->name,
-			      "cannot read the superblocks: error %d; look at the disk", -error);
+			      "cannot read the superblocks: error %d (%s); look at the disk", -error,
+			      strerrordesc_np(-error));
 	ret_anchor->medium = medium;
 	ret_anchor->is_twin = false;
 	ret_anchor->is_adopted = false;

@@ -27,7 +27,8 @@ static int open_log(struct checkpoint *checkpoint, struct refusal *ret_why)
 
 	if (error)
 		return refuse(ret_why, STATUS_CORRUPT, name,
-			      "cannot read the log: error %d; look at the disk", -error);
+			      "cannot read the log: error %d (%s); look at the disk", -error,
+			      strerrordesc_np(-error));
 	return recover_chain(&checkpoint->log, &checkpoint->annals, checkpoint->plan.only_region,
 			     ret_why);
 }
@@ -44,8 +45,8 @@ static int add_regions(struct checkpoint *checkpoint, struct refusal *ret_why)
 		int error = checkpoint_add_region(checkpoint, &region);
 		if (error)
 			return refuse(ret_why, STATUS_FAILED, checkpoint->anchor.medium->name,
-				      "region %u cannot be kept: error %d; use the heapsake that made "
-				      "it", region.id, -error);
+				      "region %u cannot be kept: error %d (%s); use the heapsake that "
+				      "made it", region.id, -error, strerrordesc_np(-error));
 	}
 	return 0;
 }

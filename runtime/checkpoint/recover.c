@@ -9,6 +9,7 @@
 #include "recover.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "chain.h"
 #include "record.h"
@@ -95,7 +96,8 @@ int recover_chain(struct log *log, struct annals *annals, uint32_t only_region,
 	annals_rollback(annals);
 	if (found < 0)
 		return refuse(ret_why, STATUS_CORRUPT, log->medium->name,
-			      "cannot read the log: error %d; look at the disk", -found);
+			      "cannot read the log: error %d (%s); look at the disk", -found,
+			      strerrordesc_np(-found));
 	log->tail = place; /* in the segment that wins, even if nothing stands there yet */
 	uint64_t damage = chain_damage(log, &place);
 	return damage ? refuse_chain(log, damage, ret_why) : 0;

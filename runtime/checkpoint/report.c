@@ -223,12 +223,9 @@ void report_pause(struct report *report, uint64_t pause_ns)
 
 static const char *error_text(int error)
 {
-	return error == -ENOSPC || error == -EDQUOT ? "no space left" :
-	       error == -EIO			    ? "input/output error" :
-	       error == -ENOMEM			    ? "no memory" :
-	       error == -ESTALE			    ? "its file has been removed" :
-	       error == CHECKPOINT_E_DAMAGED	    ? "what is on media is damaged" :
-						      "the pool cannot be written";
+	return error == -ESTALE		      ? "its file has been removed" :
+	       error == CHECKPOINT_E_DAMAGED ? "what is on media is damaged" :
+					       "the pool cannot be written";
 }
 
 static void degrade(struct report *report, int error, const char *what)
@@ -237,9 +234,11 @@ static void degrade(struct report *report, int error, const char *what)
 	struct line line = line_in(text, sizeof(text));
 
 	line_add(&line, what);
-	line_add(&line, " (error ");
-	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
-	line_add(&line, "); the last epoch stands");
+	if (error < 0) {
+		line_add(&line, ": ");
+		line_add_error(&line, error);
+	}
+	line_add(&line, "; the last epoch stands");
 	if (report->status.state != CONTROL_DEGRADED)
 		say_line_of(report, text, "");
 	report->status.state = CONTROL_DEGRADED;
@@ -294,8 +293,8 @@ static void add_damage(struct line *line, const struct checkpoint_info *info)
 	line_add_number(line, info->damage.file_offset, 10);
 	line_add(line, " of the file ");
 	if (info->damage_error) {
-		line_add(line, "cannot be read: error ");
-		line_add_number(line, (uint64_t)-info->damage_error, 10);
+		line_add(line, "cannot be read: ");
+		line_add_error(line, info->damage_error);
 	} else {
 		line_add(line, "is damaged: checksum expected ");
 		add_sum(line, info->damage.expected);

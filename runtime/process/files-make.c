@@ -293,9 +293,8 @@ static int explain(const struct file_record *record, int error, struct line *why
 	line_add_number(why, record->fd, 10);
 	line_add(why, ": ");
 	line_add(why, detail[0] ? detail : "it cannot be made again");
-	line_add(why, " (error ");
-	line_add_number(why, (uint64_t)-error, 10);
-	line_add(why, ")");
+	line_add(why, ": ");
+	line_add_error(why, error);
 	return error;
 }
 

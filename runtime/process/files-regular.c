@@ -188,8 +188,8 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 			      record->fd);
 	if (fd < 0)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
-			      "descriptor %u of the program, cannot be opened (error %d)",
-			      record->fd, -fd);
+			      "descriptor %u of the program, cannot be opened: error %d (%s); "
+			      "mend that, or --new", record->fd, -fd, strerrordesc_np(-fd));
 	const bool is_that = os_fstat(fd, &st) == 0 && is_that_file(record, &st, os_birth_ns(fd));
 	os_close(fd);
 	if (!is_that)

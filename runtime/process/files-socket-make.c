@@ -207,7 +207,7 @@ int socket_make(const struct file_record *record, const struct ledger_reader *st
 static const char *why_not_bound(const struct socket_part *part, int error)
 {
 	if (error != -EADDRINUSE)
-		return "descriptor %u was bound to it, and cannot be now (error %d)";
+		return "descriptor %u was bound to it, and cannot be now: error %d (%s)";
 	if (socket_path(part) || part->type != SOCK_STREAM)
 		return "descriptor %u was bound to it, and another process has it now; end that";
 	return "descriptor %u was bound to it, and another process has it now, or connections of "
@@ -251,5 +251,5 @@ int socket_check(const struct file_record *record, const struct ledger_reader *s
 		return 0;
 	add_address(&line, part);
 	return refuse(ret_why, STATUS_INCOMPATIBLE, address, why_not_bound(part, error), record->fd,
-		      -error);
+		      -error, strerrordesc_np(-error));
 }

@@ -131,15 +131,15 @@ static int sync_file(const struct due *file)
 static void say_error(const struct due *file, int error)
 {
 	static bool is_said OURS;
-	char text[64];
+	char text[128];
 	struct line fact = line_in(text, sizeof(text));
 
 	if (is_said)
 		return;
 	is_said = true;
-	line_add(&fact, "cannot be synced (error ");
-	line_add_number(&fact, (uint64_t)-error, 10);
-	line_add(&fact, "): a power cut may undo output");
+	line_add(&fact, "cannot be synced: ");
+	line_add_error(&fact, error);
+	line_add(&fact, "; a power cut may undo output");
 	file_notice(file->path, text);
 }
 

@@ -5,7 +5,7 @@
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: run
- * says: heapsake: .*: what has changed in memory cannot be found \(error \d+\); the last epoch stands
+ * says: heapsake: .*: what has changed in memory cannot be found: error \d+ \(.+\); the last epoch stands
  * says: heapsake: .*: epochs are durable again
  * run: look
  * inert: run

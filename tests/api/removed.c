@@ -5,7 +5,7 @@
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: run
- * says: heapsake: .*: its file has been removed \(error 116\); the last epoch stands
+ * says: heapsake: .*: its file has been removed: error 116 \(Stale file handle\); the last epoch stands
  * says: heapsake: exit: the last epoch could not be made durable: .*
  * inert: run
  */
