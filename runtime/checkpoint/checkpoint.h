@@ -181,7 +181,8 @@ int checkpoint_commit_compared(struct checkpoint *checkpoint, uint64_t *ret_epoc
 
 /* checkpoint_tend() - a piece of housekeeping, some 5 ms of it, while nobody waits: have space
  * ready for the next records; merge when the log is as long as it was wanted. CHECKPOINT_MORE: call
- * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again */
+ * again soon; 0: there is nothing to do; an error harms no epoch, and the next call tries again.
+ * CHECKPOINT_E_DAMAGED: it met a page that is lost: see checkpoint_mend() */
 int checkpoint_tend(struct checkpoint *checkpoint);
 /* checkpoint_is_pressed() - home is held, and the log far longer than it could be: tend to it even
  * if somebody waits */
@@ -196,6 +197,9 @@ void checkpoint_finish(struct checkpoint *checkpoint);
  * call; 0: it is over, the next call begins another; -errno */
 typedef void checkpoint_found(uint32_t region, uint64_t index);
 int checkpoint_patrol(struct checkpoint *checkpoint, checkpoint_found *found);
+/* checkpoint_mend() - the same of pages that the log tells of and that are lost all the same, as
+ * whoever had to bring them home has found */
+void checkpoint_mend(struct checkpoint *checkpoint, checkpoint_found *found);
 /* checkpoint_merge() - merge all that retention allows, now; while held still: trim what has been
  * carried */
 int checkpoint_merge(struct checkpoint *checkpoint);

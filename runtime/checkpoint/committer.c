@@ -99,6 +99,10 @@ static void tend(uint64_t until_ns, uint64_t epoch_ns)
 	while (status == CHECKPOINT_MORE && may_tend(until_ns, epoch_ns, begun_ns)) {
 		lock_acquire(&committer.lock);
 		status = checkpoint_tend(committer.plan.checkpoint);
+		if (status == CHECKPOINT_E_DAMAGED) {
+			checkpoint_mend(committer.plan.checkpoint, dirty_mend);
+			report_publish(&committer.report, committer.plan.checkpoint);
+		}
 		lock_release(&committer.lock);
 	}
 }

@@ -3,9 +3,10 @@
  * right bytes in memory, or have been given the wrong ones, for an attached heap shows home as it
  * is. The trick: what the page must be is known by its checksum. If memory still has that, the
  * next epoch logs it, whole, and a merge puts it where it was; if memory has what was found in
- * home, that is not made an epoch's. The guarantee: it is called healed only when the log has the
- * very page that was lost; a page that has been stored to since remains in doubt, as long as the
- * round that found it counts.
+ * home, that is not made an epoch's. A page of which the log has some lines is found by the merge
+ * that cannot bring it home, and is logged whole likewise. The guarantee: it is called healed only
+ * when the log has the very page that was lost; a page that has been stored to since remains in
+ * doubt, as long as the round that found it counts.
  *
  * A disk that dies damages more pages than anybody needs to know: of those beyond the first few
  * there is the number.
@@ -20,14 +21,15 @@ static struct damaged_page *find(struct damage *damage, uint64_t key)
 	return NULL;
 }
 
-const struct damaged_page *damage_find(const struct damage *damage, uint64_t key)
+const struct damaged_page *damage_find(const struct damage *damage, uint64_t key, uint64_t number)
 {
 	const struct damaged_page *page = find((struct damage *)damage, key);
 
-	return page && !page->is_past ? page : NULL;
+	return page && !page->is_past && page->number == number ? page : NULL;
 }
 
-bool damage_note(struct damage *damage, uint64_t key, int error, const struct home_fault *fault)
+bool damage_note(struct damage *damage, uint64_t key, uint64_t number, int error,
+		 const struct home_fault *fault)
 {
 	struct damaged_page *page = find(damage, key);
 
@@ -37,7 +39,9 @@ bool damage_note(struct damage *damage, uint64_t key, int error, const struct ho
 	}
 	if (!page)
 		page = &damage->pages[damage->count++];
-	*page = (struct damaged_page){.key = key, .fault = *fault, .error = error, .is_seen = true};
+	*page = (struct damaged_page){
+		.key = key, .fault = *fault, .error = error, .number = number, .is_seen = true,
+	};
 	return true;
 }
 
@@ -54,9 +58,10 @@ void damage_settle(struct damage *damage, const struct annals *annals)
 	for (unsigned i = 0; i < damage->count; i++) {
 		struct damaged_page *page = &damage->pages[i];
 		const uint64_t number = annals_find(annals, page->key, ANNALS_NEWEST);
-		if (number != ANNALS_NONE && annals_at(annals, number)->sum == page->fault.expected)
+		const bool is_logged = number != ANNALS_NONE && number != page->number;
+		if (is_logged && annals_at(annals, number)->sum == page->fault.expected)
 			continue;
-		page->is_past = page->is_past || number != ANNALS_NONE;
+		page->is_past = page->is_past || is_logged;
 		keep(damage, &count, page);
 	}
 	damage->count = count;

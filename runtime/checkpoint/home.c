@@ -89,6 +89,7 @@ static int verify(struct home *home, uint64_t key, uint64_t expected, const void
 	if (found == expected)
 		return 0;
 	home->fault = (struct home_fault){place_of(home, key, false), expected, found};
+	home->fault_key = key;
 	return HOME_E_DAMAGED;
 }
 

@@ -31,6 +31,7 @@ struct home {
 	bool is_viewed;
 	struct sumblock sumblock; /* of pages written and not settled */
 	struct home_fault fault;
+	uint64_t fault_key; /* of the page */
 };
 
 /* home_open() - all but what lies in it is known */

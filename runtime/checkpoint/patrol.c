@@ -63,7 +63,7 @@ static int hear(void *context, uint64_t page, int error, const struct home_fault
 {
 	const struct listener *listener = context;
 
-	if (damage_note(&listener->checkpoint->damage, region_key(listener->region, page),
+	if (damage_note(&listener->checkpoint->damage, region_key(listener->region, page), ANNALS_NONE,
 			error < 0 ? error : 0, fault) && fault->expected)
 		listener->found(listener->region, page);
 	return 0;

@@ -145,7 +145,8 @@ static int stage_change(struct checkpoint *checkpoint, const struct annals_entry
 
 /* From home, and what the log has of it. Verified before it is diffed against: a line that rotted
  * would be left out if it rotted into what the program stored. */
-static int read_image(struct checkpoint *checkpoint, uint64_t key, struct base *ret_base)
+static int read_image(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
+		      struct base *ret_base)
 {
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 	int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
@@ -153,13 +154,14 @@ static int read_image(struct checkpoint *checkpoint, uint64_t key, struct base *
 	ret_base->lines = error ? NULL : ret_base->room;
 	if (error != HOME_E_DAMAGED)
 		return error;
-	damage_note(&checkpoint->damage, key, 0, &checkpoint->home.fault);
+	damage_note(&checkpoint->damage, key, last, 0, &checkpoint->home.fault);
 	return 0;
 }
 
 static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 		     struct base *ret_base)
 {
+	const bool is_lost = damage_find(&checkpoint->damage, key, last);
 	uint64_t sum;
 	int error = 0;
 
@@ -174,15 +176,18 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 	ret_base->lines = last == ANNALS_NONE ? NULL : annals_sums(&checkpoint->annals, last);
 	if (ret_base->is_zero)
 		ret_base->lines = checkpoint->home.zero_lines;
-	if (ret_base->lines || (last == ANNALS_NONE && damage_find(&checkpoint->damage, key)))
+	else if (is_lost)
+		ret_base->lines = NULL;
+	if (ret_base->lines || is_lost)
 		return 0; /* what home has is not worth a look, and may not bear one */
-	return read_image(checkpoint, key, ret_base);
+	return read_image(checkpoint, key, last, ret_base);
 }
 
 /* Whoever shows home as it is has been shown this. It must not become what was committed. */
-static bool is_damage(const struct checkpoint *checkpoint, const struct told_page *page)
+static bool is_damage(const struct checkpoint *checkpoint, const struct told_page *page,
+		      uint64_t last)
 {
-	const struct damaged_page *damaged = damage_find(&checkpoint->damage, page->key);
+	const struct damaged_page *damaged = damage_find(&checkpoint->damage, page->key, last);
 
 	return damaged && !damaged->error && damaged->fault.found == page->sum;
 }
@@ -217,7 +222,7 @@ static int stage_changed(struct checkpoint *checkpoint, const struct told_page *
 	if (base.is_fresh && goes_home(checkpoint))
 		return bulk_write(&checkpoint->bulk, &checkpoint->home, page->key, page->bytes,
 				  page->sum);
-	if (!base.lines && is_damage(checkpoint, page))
+	if (!base.lines && is_damage(checkpoint, page, last))
 		return 0;
 	const struct annals_entry entry = entry_of(page, &base);
 	if (entry.mask == 0 && (page->sum || base.is_zero))
@@ -242,7 +247,8 @@ int stage_page(struct checkpoint *checkpoint, uint64_t key, const void *bytes)
 	if (bulk_has(&checkpoint->bulk, key))
 		return bulk_write(&checkpoint->bulk, &checkpoint->home, key, page.bytes, page.sum);
 	const uint64_t last = annals_find(&checkpoint->annals, key, ANNALS_NEWEST);
-	if (last != ANNALS_NONE && annals_at(&checkpoint->annals, last)->sum == page.sum)
+	if (last != ANNALS_NONE && annals_at(&checkpoint->annals, last)->sum == page.sum &&
+	    !damage_find(&checkpoint->damage, key, last))
 		return 0; /* as it was last staged, or at the last epoch */
 	return stage_changed(checkpoint, &page, last);
 }

@@ -39,6 +39,39 @@ static bool is_still(const struct checkpoint *checkpoint)
 	return checkpoint->hold & CHECKPOINT_STILL;
 }
 
+/* ---- Damage ---- */
+
+/* A page that the log tells of is read by who merges or carries it, and by no patrol. Nothing more
+ * goes home until it is right: so memory is to log it anew. Not if the newest epoch has it, and
+ * only an older one does not: merges will soon be past that. */
+static int note_damage(struct checkpoint *checkpoint, int error)
+{
+	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
+	uint64_t lines[LAYOUT_LINES];
+	struct home *home = &checkpoint->home;
+	const uint64_t key = home->fault_key, seq = checkpoint->selected_seq;
+	const bool is_log_viewed = home->is_log_viewed;
+
+	if (error != HOME_E_DAMAGED)
+		return error;
+	home->is_log_viewed = false; /* the newest of it was not read before */
+	if (home_image(home, key, seq, page, lines) == HOME_E_DAMAGED)
+		damage_note(&checkpoint->damage, key, annals_find(&checkpoint->annals, key, seq), 0,
+			    &home->fault);
+	home->is_log_viewed = is_log_viewed;
+	return error;
+}
+
+void checkpoint_mend(struct checkpoint *checkpoint, checkpoint_found *found)
+{
+	const struct damage *damage = &checkpoint->damage;
+
+	for (unsigned i = 0; i < damage->count; i++)
+		if (damage->pages[i].number != ANNALS_NONE && !damage->pages[i].is_past)
+			found(region_id_of_key(damage->pages[i].key),
+			      region_page_of_key(damage->pages[i].key));
+}
+
 /* ---- Merging ---- */
 
 /* Is there something to merge? */
@@ -66,7 +99,7 @@ static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 		annals_trim(&checkpoint->annals, checkpoint->anchor.sb.trim.seq);
 		carry_abandon(&checkpoint->carry);
 	}
-	return error;
+	return note_damage(checkpoint, error);
 }
 
 static bool is_merging(const struct checkpoint *checkpoint)
@@ -97,7 +130,7 @@ static int carry_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	if (checkpoint->info.error ||
 	    (checkpoint->carry.phase == CARRY_IDLE && !carry_begin(checkpoint)))
 		return 0;
-	return carry_step(checkpoint, limit);
+	return note_damage(checkpoint, carry_step(checkpoint, limit));
 }
 
 bool checkpoint_is_pressed(const struct checkpoint *checkpoint)

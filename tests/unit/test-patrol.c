@@ -138,6 +138,65 @@ Test(patrol, what_was_shown_damaged_does_not_become_an_epoch)
 	checkpoint_close(engine);
 }
 
+/* No patrol looks at a page that the log tells of, and no merge can bring it home any more: the log
+ * would grow, and the next start be refused, while memory has it. */
+Test(patrol, damage_met_by_a_merge_is_told_and_logged_again)
+{
+	put_to_rest();
+	memory[2][5] = 'b';
+	commit();
+	flip(HOME(2) + 1000);
+	for (char i = 8; i < 12; i++) {
+		memory[0][0] = i;
+		commit();
+		cr_assert_eq(info_now().damaged_pages, 0);
+	}
+	cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED);
+	cr_assert_eq(info_now().damaged_pages, 1);
+	cr_assert_eq(info_now().damage.file_offset, HOME(2));
+	checkpoint_mend(engine, found);
+	cr_assert(told.count == 1 && told.page == 2);
+	const uint64_t epoch = info_now().epoch;
+	cr_assert_eq(commit(), epoch + 1, "nothing has changed in memory, but that it is needed");
+	cr_assert_eq(info_now().damaged_pages, 0);
+	assert_memory();
+	for (char i = 12; i < 15; i++) {
+		cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED, "the epochs before");
+		cr_assert_eq(info_now().damaged_pages, 0);
+		memory[0][0] = i;
+		commit();
+	}
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	assert_home_mended();
+	checkpoint_close(engine);
+}
+
+Test(patrol, damage_met_while_home_is_held_is_told_and_logged_again)
+{
+	unsigned met = 0;
+
+	put_to_rest();
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	memory[2][5] = 'b';
+	commit();
+	flip(HOME(2) + 1000);
+	for (unsigned i = 0; i < 1000 && info_now().carried_rounds < 2; i++) {
+		memory[0][0]++;
+		commit();
+		cr_assert_eq(info_now().damaged_pages, 0);
+		int status;
+		while ((status = checkpoint_tend(engine)) == CHECKPOINT_MORE)
+			;
+		met += status == CHECKPOINT_E_DAMAGED;
+		cr_assert_eq(info_now().damaged_pages, status == CHECKPOINT_E_DAMAGED);
+		checkpoint_mend(engine, found);
+	}
+	cr_assert_eq(info_now().carried_rounds, 2);
+	cr_assert(met == 1 && told.count == 1 && told.page == 2);
+	assert_memory();
+	checkpoint_close(engine);
+}
+
 Test(patrol, damage_met_by_an_epoch_is_known_as_well)
 {
 	put_to_rest();
