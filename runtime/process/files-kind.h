@@ -119,8 +119,9 @@ void file_info_close(struct file_info *info);
 const char *file_info_word(const struct file_info *info, const char *word);
 uint64_t file_number(const char **at, unsigned base); /* blanks before it are skipped */
 
-/* file_first() - the record of the lowest descriptor of this very object (pipe, socket) */
-const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind,
+/* file_first() - the record of the lowest descriptor of this very object (pipe, socket, file). Two
+ * file systems may give two files one number */
+const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind, uint64_t dev,
 				     uint64_t ino);
 /* file_place() - `made` is moved to `fd`. 0 or -errno */
 int file_place(int made, int fd, bool is_cloexec);

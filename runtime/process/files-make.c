@@ -40,14 +40,14 @@ static const struct file_record *next(struct ledger_reader *reader)
 	return record;
 }
 
-const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind,
+const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind, uint64_t dev,
 				     uint64_t ino)
 {
 	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
 	const struct file_record *record;
 
 	while ((record = next(&reader)))
-		if (record->kind == kind && record->ino == ino && !record->callers)
+		if (record->kind == kind && record->dev == dev && record->ino == ino && !record->callers)
 			return record;
 	return NULL;
 }

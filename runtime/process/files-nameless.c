@@ -65,9 +65,12 @@ static int fill(int fd, uint32_t number, const struct ledger_reader *state)
 	int error = 0;
 	size_t len;
 
-	while (!error && (kept = ledger_next(&reader, LEDGER_CONTENTS, &len)))
+	while (!error && (kept = ledger_next(&reader, LEDGER_CONTENTS, &len))) {
+		if (len < sizeof(*kept) || kept->len > len - sizeof(*kept))
+			return -EINVAL;
 		if (kept->fd == number)
 			error = os_pwrite_all(fd, kept->bytes, kept->len, kept->offset);
+	}
 	return error;
 }
 
@@ -90,10 +93,11 @@ static int make_near(const char *path)
 	return fd < 0 ? make_in("/dev/shm") : fd;
 }
 
-int nameless_make(const struct file_record *record, const char *path,
+int nameless_make(const struct file_record *record, const char *path, uint64_t size,
 		  const struct ledger_reader *state)
 {
-	const struct file_record *first = file_first(state, FILE_REGULAR, record->ino);
+	const struct file_record *first =
+		file_first(state, FILE_REGULAR, record->dev, record->ino);
 	const int access = (int)record->status & (O_ACCMODE | O_APPEND | O_NONBLOCK);
 
 	if (first && first != record)
@@ -102,9 +106,11 @@ int nameless_make(const struct file_record *record, const char *path,
 	if (both < 0)
 		return both;
 	int error = fill(both, record->fd, state);
-	if (!error)
-		error = os_fchmod(both, record->mode & 07777);
+	if (!error) /* zeros at its end are not among what was kept */
+		error = os_ftruncate(both, size);
 	const int fd = error ? error : file_reopen(both, access);
+	if (fd >= 0) /* who made it may have had more of it than its mode gives */
+		os_fchmod(fd, record->mode & 07777);
 	os_close(both);
 	return fd;
 }

@@ -196,7 +196,7 @@ static int make_fifo(const struct file_record *record, const struct ledger_reade
 static int make(const struct file_record *record, const struct ledger_reader *state,
 		struct line *why)
 {
-	const struct file_record *first = file_first(state, FILE_PIPE, record->ino);
+	const struct file_record *first = file_first(state, FILE_PIPE, record->dev, record->ino);
 	const bool is_first = first == record;
 	const int access = (int)record->status & O_ACCMODE;
 	int ends[2];

@@ -241,11 +241,12 @@ static int put_back(const struct file_record *record, int fd)
 static int make(const struct file_record *record, const struct ledger_reader *state,
 		struct line *why)
 {
-	const bool is_nameless = part_of(record)->is_nameless;
-	const int fd = is_nameless ? nameless_make(record, part_of(record)->path, state) :
+	const struct regular_part *part = part_of(record);
+	const bool is_nameless = part->is_nameless;
+	const int fd = is_nameless ? nameless_make(record, part->path, part->size, state) :
 				     open_again(record);
 
-	line_add(why, part_of(record)->path);
+	line_add(why, part->path);
 	if (fd < 0 || (record->status & O_PATH))
 		return fd;
 	const int error = is_nameless ? seek(fd, record->offset) : put_back(record, fd);

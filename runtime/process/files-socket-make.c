@@ -158,7 +158,7 @@ static int make_pair(const struct file_record *record, const struct ledger_reade
 {
 	const struct socket_part *part = socket_part_of(record);
 	const struct file_record *other =
-		part->peer_ino ? file_first(state, FILE_SOCKET, part->peer_ino) : NULL;
+		part->peer_ino ? file_first(state, FILE_SOCKET, record->dev, part->peer_ino) : NULL;
 	int ends[2];
 
 	if (other && other->fd < record->fd)

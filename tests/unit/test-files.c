@@ -1,9 +1,11 @@
 /* Files that have a name or had one, pipes, numbers. */
 #include <errno.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "ours.h"
@@ -146,6 +148,69 @@ static void has_them_again(void)
 Test(files, files_without_a_name_come_back_with_their_contents)
 {
 	two_lives(has_nameless_files, has_them_again);
+}
+
+static void has_one_that_ends_with_zeros(void)
+{
+	both->fd[0] = open(scratch_path("."), O_TMPFILE | O_RDWR, 0640);
+	EXPECT(write(both->fd[0], "x", 1) == 1 && ftruncate(both->fd[0], 100000) == 0);
+	both->fd[1] = open(scratch_path("."), O_TMPFILE | O_RDWR, 0640);
+	EXPECT(ftruncate(both->fd[1], 4096) == 0);
+	save();
+}
+
+static void they_are_as_long(void)
+{
+	EXPECT(lseek(both->fd[0], 0, SEEK_END) == 100000 && lseek(both->fd[1], 0, SEEK_END) == 4096);
+}
+
+Test(files, file_without_a_name_is_as_long_as_it_was)
+{
+	two_lives(has_one_that_ends_with_zeros, they_are_as_long);
+}
+
+/* Each file system counts its inodes from 1. */
+static int first_file_of_a_new_file_system(const char *contents)
+{
+	const char *directory = scratch_path("mounted");
+	char path[256];
+
+	mkdir(directory, 0700);
+	EXPECT(mount("none", directory, "tmpfs", 0, NULL) == 0);
+	snprintf(path, sizeof(path), "%s/file", directory);
+	const int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	EXPECT(fd >= 0 && write(fd, contents, 3) == 3 && unlink(path) == 0);
+	return fd;
+}
+
+static void has_two_with_one_number(void)
+{
+	struct stat one, two;
+
+	both->word = unshare(CLONE_NEWNS) == 0 &&
+		     mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	if (!both->word)
+		return;
+	both->fd[0] = first_file_of_a_new_file_system("one");
+	both->fd[1] = first_file_of_a_new_file_system("two");
+	EXPECT(fstat(both->fd[0], &one) == 0 && fstat(both->fd[1], &two) == 0);
+	EXPECT(one.st_ino == two.st_ino && one.st_dev != two.st_dev);
+	save();
+}
+
+static void they_are_two(void)
+{
+	char bytes[3];
+
+	if (!both->word) /* who may not mount has no such two */
+		return;
+	EXPECT(pread(both->fd[0], bytes, 3, 0) == 3 && memcmp(bytes, "one", 3) == 0);
+	EXPECT(pread(both->fd[1], bytes, 3, 0) == 3 && memcmp(bytes, "two", 3) == 0);
+}
+
+Test(files, files_without_a_name_on_two_file_systems_are_two)
+{
+	two_lives(has_two_with_one_number, they_are_two);
 }
 
 static void has_a_big_one(void)
