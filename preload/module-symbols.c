@@ -30,6 +30,7 @@ struct variable {
 	Elf64_Addr address;
 	Elf64_Xword size;
 	const char *name;
+	const char *file; /* that it is static in; "": in none, or unknown */
 };
 
 static bool file_open(const char *path, struct file *ret_file)
@@ -103,9 +104,20 @@ static bool is_variable(const struct table *table, size_t index, Elf64_Addr from
 	    symbol->st_value < from || symbol->st_value >= to)
 		return false;
 	*ret_variable = (struct variable){
-		symbol->st_value, symbol->st_size, table->strings + symbol->st_name,
+		symbol->st_value, symbol->st_size, table->strings + symbol->st_name, "",
 	};
 	return true;
+}
+
+/* A file's symbol stands before those that are its own; all others come after the last of them. */
+static const char *file_of(const struct table *table, size_t index, const char *before)
+{
+	const Elf64_Sym *symbol = &table->symbols[index];
+
+	if (ELF64_ST_BIND(symbol->st_info) != STB_LOCAL)
+		return "";
+	return ELF64_ST_TYPE(symbol->st_info) == STT_FILE && symbol->st_name < table->string_bytes ?
+		       table->strings + symbol->st_name : before;
 }
 
 /* ---- The sum ---- */
@@ -143,12 +155,24 @@ static void sort(struct variable *variables, size_t count)
 	}
 }
 
+static bool has_namesake(const struct variable *variables, size_t count, size_t index)
+{
+	for (size_t i = 0; i < count; i++)
+		if (i != index && strcmp(variables[i].name, variables[index].name) == 0)
+			return true;
+	return false;
+}
+
+/* Of two files linked the other way round static variables of one name would change places. */
 static uint64_t sum_variables(const struct variable *variables, size_t count)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		sum = region_symbol_sum(sum, variables[i].name, variables[i].size);
+		if (has_namesake(variables, count, i))
+			sum = region_symbol_sum(sum, variables[i].file, 0);
+	}
 	return sum;
 }
 
@@ -156,12 +180,17 @@ static uint64_t sum_table(const struct table *table, Elf64_Addr from, Elf64_Addr
 {
 	const size_t room = table->count * sizeof(struct variable);
 	struct variable *variables = os_reserve(room ? room : 1);
+	const char *file = "";
 	size_t count = 0;
 
 	if (os_is_error(variables))
 		return 0;
-	for (size_t i = 0; i < table->count; i++)
-		count += is_variable(table, i, from, to, &variables[count]);
+	for (size_t i = 0; i < table->count; i++) {
+		file = file_of(table, i, file);
+		if (!is_variable(table, i, from, to, &variables[count]))
+			continue;
+		variables[count++].file = file;
+	}
 	sort(variables, count);
 	const uint64_t sum = sum_variables(variables, count);
 	os_munmap(variables, room);

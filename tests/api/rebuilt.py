@@ -247,6 +247,28 @@ def rebuilds(scratch):
     print("rebuilt: taken over if the same, refused if not")
 
 
+def namesakes(scratch):
+    """Static variables of one name, in two files: each stays what it is, or the build is refused."""
+    units = []
+    for unit in ("left", "right"):
+        units.append(scratch.path(unit + ".c"))
+        with open(units[-1], "w", encoding="utf-8") as file:
+            file.write(f'#include "heapsake.h"\nHSK_KEEP static int count;\n'
+                       f'int *{unit}(void) {{ return &count; }}\n')
+    text = dict(ONE, more="int *left(void), *right(void);", set="*left() = 11; *right() = 12;",
+                look='printf("%d %d\\n", *left(), *right());')
+    other = dict(text, begin='static const char *text = "other code"; if (argc > 9) puts(text);')
+    scratch.new_pool()
+    scratch.compile("namesakes", [PROGRAM % text], *units)
+    scratch.set("namesakes")
+    scratch.compile("namesakes", [PROGRAM % other], *units)
+    scratch.look("namesakes", "11 12\n", r"heapsake: namesakes: was built anew; .* are taken over\n"
+                 r"heapsake: namesakes: is another build than .*")
+    scratch.compile("namesakes", [PROGRAM % text], *reversed(units))
+    scratch.refused("namesakes", r"namesakes: .* other names, sizes or order; .*")
+    print("namesakes: told apart by their files")
+
+
 def moves(scratch):
     """Code that stands elsewhere is told in one line, and in hsk_info()."""
     with open("/proc/sys/kernel/randomize_va_space", encoding="ascii") as file:
@@ -269,7 +291,8 @@ def moves(scratch):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(folder)
-        for part in (kinds_of_programs, archives, libraries, twins, copies, rebuilds, moves):
+        for part in (kinds_of_programs, archives, libraries, twins, copies, rebuilds, namesakes,
+                     moves):
             part(scratch)
 
 
