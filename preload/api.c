@@ -137,7 +137,7 @@ static void fill(struct hsk_info *info)
 	struct control_snapshot now = {0};
 
 	info->resumed = preload.is_resumed;
-	info->resumed_epoch = preload.is_resumed ? preload.main_epoch : 0;
+	info->resumed_epoch = preload.resumed_epoch;
 	info->code_moved = preload.code_moved;
 	info->heap_bytes = preload.window.size_bytes;
 	info->open_bytes = preload.window.open_bytes;

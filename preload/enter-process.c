@@ -125,7 +125,8 @@ static int begin(const struct config *config, struct refusal *ret_why)
 /* Nobody else's thread is there yet. */
 static int start_again(void)
 {
-	process_say_resumed(committer_epoch(), &preload.pool.ending);
+	preload.resumed_epoch = committer_epoch();
+	process_say_resumed(preload.resumed_epoch, &preload.pool.ending);
 	return committer_start();
 }
 

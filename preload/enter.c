@@ -210,6 +210,8 @@ static int attach_heap(const struct config *config, struct refusal *ret_why)
 		status = hold_threads(ret_why);
 	if (!status)
 		status = engine_start_committer(config, NULL, ret_why);
+	if (!status && preload.is_resumed)
+		preload.resumed_epoch = committer_epoch();
 	return status;
 }
 

@@ -386,7 +386,6 @@ void keep_enter_main(void)
 		status = attach_section(&keep.sections[i], &why);
 	if (status)
 		end_refused(&why);
-	preload.main_epoch = committer_epoch();
 	if (preload.is_resumed) /* else nothing is kept that could point to code */
 		preload.code_moved = moved_compare(&keep_table);
 	moved_record(&keep_table);

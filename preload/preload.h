@@ -29,7 +29,7 @@ struct preload_state {
 	pid_t owner;          /* the process that attached; 0 while there is no pool */
 	enum keep keep;       /* of this run */
 	bool is_resumed;      /* the heap of an earlier run's epoch is there */
-	uint64_t main_epoch;  /* the newest when main began */
+	uint64_t resumed_epoch; /* that one; 0: none */
 	unsigned code_moved;  /* modules that stand elsewhere than in that epoch */
 };
 extern struct preload_state preload;

@@ -1,5 +1,5 @@
 /* Is what was registered called after each resume, once each, and by then in another life? And is
- * the program told that it is a process that is kept? */
+ * the program told that it is a process that is kept, and from which epoch it goes on? */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,6 +27,8 @@ int main(void)
 		if (calls == told)
 			continue;
 		told = calls;
+		if (hsk_info(&info) != 0 || info.resumed_epoch == 0 || info.resumed_epoch > info.epoch)
+			return 1;
 		printf("calls %d resumed %d\n", told, hsk_resumed());
 		fflush(stdout);
 	}
