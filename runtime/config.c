@@ -236,5 +236,9 @@ int config_from_environment(struct config *ret_config, char *const *envp, struct
 		if (status)
 			return status;
 	}
+	/* Known only when it had been emptied: then it is too late to refuse. */
+	if (config->is_new && config->has_epoch)
+		return refuse(ret_why, STATUS_USAGE, PREFIX "EPOCH", "is of a pool that " PREFIX "NEW=1 "
+			      "(--new) empties first; leave one of the two out");
 	return 0;
 }

@@ -1,4 +1,5 @@
 """keep=heap, seen from outside while a real program runs and after it is gone."""
+import hashlib
 import os
 import re
 import signal
@@ -101,10 +102,10 @@ class Live(Case):
         before = 0
         for _ in range(20):
             time.sleep(0.002) # something is stored
-            self.expect(0, "checkpoint", "--wait", "pool", out="", err="")
-            epoch = self.info()["epoch"]
-            self.assertGreater(epoch, before)
-            before = epoch
+            asked = self.json("checkpoint", "--wait", "--json", "pool")
+            self.assertEqual(asked, {"schema": 1, "pool": self.path("pool"), "epoch": self.info()["epoch"]})
+            self.assertGreater(asked["epoch"], before)
+            before = asked["epoch"]
 
     def test_an_epoch_asked_for_while_the_program_stands_still(self):
         process = self.keep(BUSY, "-i", "0")
@@ -171,6 +172,12 @@ class Rooted(Case):
         """resumed, nodes, counter"""
         return tuple(map(int, self.expect(status, "run", "-qp", "pool", *flags, self.ROOTED).out.split()))
 
+    def bytes_kept(self):
+        """All of the pool but the control page, in which each owner names itself."""
+        with open(self.path("pool"), "rb") as file:
+            all_bytes = file.read()
+        return hashlib.sha256(all_bytes[:8192] + all_bytes[12288:]).hexdigest()
+
     def test_what_it_keeps_is_listed(self):
         self.assertEqual(self.once(), (0, 1, 1))
         self.assertEqual(self.once(), (1, 2, 2))
@@ -198,6 +205,26 @@ class Rooted(Case):
         result = self.expect(5, "run", "-qp", "pool", "--epoch", "1000", self.ROOTED, out="")
         self.assertIn("epoch 1000 cannot be had back", result.err)
         self.expect(0, "check", "--deep", "pool", out="ok\n")
+
+    def test_what_cannot_be_gone_back_to_is_told_from_what_can(self):
+        for _ in range(4):
+            self.once()
+        self.once("--epoch=-2")
+        there = self.json("ls", "--json", "pool")["epochs"]
+        gone = set(range(there[-1], there[0])) - set(there)
+        self.assertTrue(gone, "what was gone back over")
+        for epoch in gone:
+            result = self.expect(5, "run", "-qp", "pool", "--epoch", str(epoch), self.ROOTED, out="")
+            self.assertEqual(there, list(map(int, re.findall(r"\d+", result.err.split("back,")[1]))))
+
+    def test_a_refused_epoch_changes_nothing(self):
+        self.once("-s", "16M")
+        before = self.bytes_kept()
+        self.expect(5, "run", "-qp", "pool", "--epoch=-9", self.ROOTED, out="")
+        self.expect(2, "run", "-qp", "pool", "--new", "--epoch=-1", self.ROOTED, out="")
+        self.expect(2, "run", "-qp", "pool", "--epoch=1", self.ROOTED, out="", env={"HEAPSAKE_NEW": "1"})
+        self.assertEqual(self.bytes_kept(), before)
+        self.assertEqual(self.once(), (1, 2, 2))
 
     def test_a_burst_beyond_what_copies_are_held_of(self):
         burst = os.path.join(PROGRAMS, "command-burst")

@@ -52,7 +52,7 @@ Test(config, every_variable_is_read)
 {
 	const char *const envp[] = {"HEAPSAKE_POOL=/a/b", "HEAPSAKE_SIZE=1T", "HEAPSAKE_KEEP=heap",
 			      "HEAPSAKE_INTERVAL=250us", "HEAPSAKE_DURABILITY=cache",
-			      "HEAPSAKE_EPOCH=-2", "HEAPSAKE_NEW=1", "HEAPSAKE_QUIET=1", "HEAPSAKE_CHILDREN=inherit",
+			      "HEAPSAKE_NEW=1", "HEAPSAKE_QUIET=1", "HEAPSAKE_CHILDREN=inherit",
 			      "HEAPSAKE_STATS=json", "HEAPSAKE_LOG=debug", "HEAPSAKE_DISABLE=0", NULL};
 
 	cr_assert_eq(read_all(envp), 0, "%s", why.line);
@@ -63,11 +63,13 @@ Test(config, every_variable_is_read)
 	cr_assert_eq(config.keep, KEEP_HEAP);
 	cr_assert_eq(config.interval_ns, 250000);
 	cr_assert_eq(config.durability, DURABILITY_CACHE);
-	cr_assert(config.has_epoch);
-	cr_assert_eq(config.epoch, -2);
+	cr_assert(!config.has_epoch);
 	cr_assert(config.is_new && config.is_quiet && config.children_inherit);
 	cr_assert_eq(config.stats, STATS_JSON);
 	cr_assert_eq(config.log, SAY_DEBUG);
+	ACCEPTED("HEAPSAKE_EPOCH=-2");
+	cr_assert(config.has_epoch);
+	cr_assert_eq(config.epoch, -2);
 }
 
 Test(config, unknown_names_are_refused_and_the_nearest_is_named)
@@ -113,6 +115,18 @@ Test(config, bad_values_are_refused_with_value_and_what_is_accepted)
 			 sizes[i] + sizeof("HEAPSAKE_SIZE"));
 		REFUSED(sizes[i], expected);
 	}
+}
+
+/* Once the pool was emptied, and only then the epoch found to be missing. */
+Test(config, an_epoch_of_a_pool_that_is_emptied_is_refused)
+{
+	const char *const both[] = {"HEAPSAKE_EPOCH=-1", "HEAPSAKE_NEW=1", NULL};
+	const char *const one[] = {"HEAPSAKE_EPOCH=-1", "HEAPSAKE_NEW=0", NULL};
+
+	cr_assert_eq(read_all(both), STATUS_USAGE);
+	cr_assert_str_eq(why.line, "HEAPSAKE_EPOCH: is of a pool that HEAPSAKE_NEW=1 (--new) empties "
+				   "first; leave one of the two out");
+	cr_assert_eq(read_all(one), 0);
 }
 
 Test(config, percent_p_is_the_pid)

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <json-c/json.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@
 #include "pool.h"
 
 #define OPTION_WAIT 256
+#define OPTION_JSON 257
 #define ASK_NONE -1 /* no error, but no pool either */
 #define PATIENCE_NS (UINT64_C(60) * 1000000000)
 #define LOOK_NS UINT64_C(100000000) /* between two looks whether the owner lives */
@@ -79,7 +82,8 @@ static int ask_open_mapped(struct pool *pool, int pid)
  * first child is the program. */
 static int ask_open_process(struct pool *pool, const char *operand, struct refusal *ret_why)
 {
-	int pid = (int)strtol(operand, NULL, 10);
+	const long number = strtol(operand, NULL, 10);
+	int pid = number <= INT_MAX ? (int)number : 0; /* which no process has */
 	int error = ask_open_mapped(pool, pid);
 
 	if (error && error != ASK_NONE)
@@ -145,16 +149,32 @@ static int ask_wait(const struct pool *pool, uint32_t request, struct refusal *r
 	return error ? ask_refuse(pool, error, ret_why) : 0;
 }
 
-static bool ask_read_options(int argc, char **argv, bool *ret_waits, int *ret_status)
+/* The newest durable epoch; of who has waited, one that holds all that was stored when it asked. */
+static void ask_print_json(const struct pool *pool)
 {
-	static const struct option longs[] = {{"wait", no_argument, NULL, OPTION_WAIT}, {0}};
+	struct json_object *object = text_new_json(pool->path);
+	struct owner owner;
+
+	owner_look(&owner, pool);
+	if (owner.was_known) /* it may have ended since */
+		text_add_number(object, "epoch", owner.page.status.epoch);
+	text_print_json(object);
+}
+
+static bool ask_read_options(int argc, char **argv, bool *ret_waits, bool *ret_is_json,
+			     int *ret_status)
+{
+	static const struct option longs[] = {{"wait", no_argument, NULL, OPTION_WAIT},
+					      {"json", no_argument, NULL, OPTION_JSON},
+					      {0}};
 	int option;
 
-	*ret_waits = false;
+	*ret_waits = *ret_is_json = false;
 	while ((option = usage_next_option(argc, argv, "", longs, ret_status)) != -1) {
-		if (option != OPTION_WAIT)
+		if (option == USAGE_ANSWERED)
 			return false;
-		*ret_waits = true;
+		*ret_waits |= option == OPTION_WAIT;
+		*ret_is_json |= option == OPTION_JSON;
 	}
 	return true;
 }
@@ -163,10 +183,10 @@ int ask_main(int argc, char **argv)
 {
 	static struct pool pool;
 	struct refusal why;
-	bool waits;
+	bool waits, is_json;
 	int status;
 
-	if (!ask_read_options(argc, argv, &waits, &status))
+	if (!ask_read_options(argc, argv, &waits, &is_json, &status))
 		return status;
 	const char *operand = usage_one_operand(argc, argv, "PID or POOL");
 	if (!operand)
@@ -180,6 +200,8 @@ int ask_main(int argc, char **argv)
 		uint32_t request = control_request(pool.control);
 		status = waits ? ask_wait(&pool, request, &why) : 0;
 	}
+	if (!status && is_json)
+		ask_print_json(&pool);
 	pool_close(&pool);
 	return status ? text_say_refusal(&why) : STATUS_OK;
 }

@@ -26,7 +26,7 @@ const struct verb verbs[] = {
 	{"info", "[--json] POOL", "what a pool is and who uses it", info_main},
 	{"ls", "[--json] POOL", "what can be found again in a pool: epochs, roots, regions", ls_main},
 	{"stats", "[--json] POOL", "what keeping costs the program that runs", counters_main},
-	{"checkpoint", "[--wait] PID|POOL", "one epoch of a running program, now", ask_main},
+	{"checkpoint", "[--wait] [--json] PID|POOL", "one epoch of a running program, now", ask_main},
 	{"check", "[--deep] [--json] POOL", "verify a pool that nobody uses", check_main},
 	{"env", "-p POOL", "the environment of `run`, for a shell to eval", env_main},
 	{"doctor", "[--json] [PROG]", "what will work on this machine, and with PROG",
