@@ -27,7 +27,9 @@
  *   - a forked child: it works on a copy that nobody keeps.
  *
  * Atomic, not isolated: a transaction is never kept by half, but other threads see its stores as
- * they happen. Keep your locks; put the transaction outside and the lock inside.
+ * they happen. Keep your locks; put the transaction outside and the lock inside. Where an
+ * exception, longjmp() or the thread's end may abort it, put them the other way round: a lock
+ * inside is given back before the bytes are.
  *
  * Threads: every function may be called from any thread; none from a signal handler.
  * Errors: 0, or the negative of an errno. errno itself is never touched.
@@ -56,10 +58,12 @@ extern "C" {
  * Before the first statement of main(), after static constructors, it has the value of the last
  * epoch; in a library that is loaded by dlopen(), before dlopen() returns. In a pool's first run it
  * has its initial value. Of executables and libraries, position-independent or not; not of
- * thread-local, const or template variables, and not of objects whose constructor must run.
+ * thread-local, const, inline or template variables, and not of objects whose constructor must run.
+ * A kept array takes its size in the program's file, too: large ones belong on the heap.
  *
  * A program that was built anew goes on if its kept variables are the same ones, by name and size
- * and order; else it is refused (5). Stripped programs go on only as they are. A library is known
+ * and order; else it is refused (5). Stripped programs go on only as they are. (Static ones of one
+ * name and size in several functions of a file are known by their order alone.) A library is known
  * by its soname, or file name; two of one name that have kept variables are refused.
  */
 #define HSK_KEEP __attribute__((section("hsk_keep"), used))
@@ -117,7 +121,8 @@ HSK_API int hsk_set_root(const char *name, void *ptr);
  *   -EINPROGRESS     another thread waits, inside a transaction or with a lock held, for a lock
  *                    this thread holds: the outermost unlock waits for the epoch
  *   -ENOSPC, -EIO    the pool is DEGRADED
- *   -ENODEV          there is no pool that keeps anything, or this is a forked child
+ *   -ENODEV          there is no pool that keeps anything, main() has not begun yet, or this is a
+ *                    forked child
  *   -ESHUTDOWN       the program is ending
  */
 HSK_API int hsk_status(void);
@@ -169,7 +174,8 @@ HSK_API void hsk_abort(void);
  *                  with a lock held, for a lock the caller holds
  *   -ETIMEDOUT     the epoch is still in progress and will commit on its own
  *   -ENOSPC, -EIO  the pool is DEGRADED; one attempt was made
- *   -ENODEV        there is no pool that keeps anything, or this is a forked child
+ *   -ENODEV        there is no pool that keeps anything, main() has not begun yet, or this is a
+ *                  forked child
  *   -ESHUTDOWN     the program is ending
  */
 HSK_API int hsk_checkpoint(int timeout_ms);

@@ -12,6 +12,12 @@
  * allocated is then freed by destructors, as with every exception, and not by the abort, for the
  * exception itself may have allocated it.
  *
+ * The lock of what is add()ed stands around such a tx, not in it:
+ *     std::lock_guard lock(mutex);
+ *     heapsake::tx tx;
+ * for what was made last is unmade first, and an abort must not put bytes back that are another
+ * thread's by then.
+ *
  * The containers of the standard library work unchanged, for their memory comes from malloc. What
  * of them an abort is to take back must be add()ed like everything else.
  */
