@@ -248,6 +248,27 @@ static int take_callers(const struct file_record *record, int from)
 	return os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
 }
 
+static bool is_that_file(const struct file_record *record, int fd)
+{
+	struct stat st;
+
+	return os_fstat(fd, &st) == 0 && st.st_dev == record->dev && st.st_ino == record->ino;
+}
+
+/* Who starts a pipeline again gives it its beginning again, of which the program has read some. */
+static void tell_of_input(const struct file_record *record, int fd)
+{
+	if (record->callers != 1 || record->shares != record->fd ||
+	    (record->status & O_ACCMODE) == O_WRONLY)
+		return;
+	if (record->kind == FILE_PIPE || record->kind == FILE_SOCKET)
+		file_notice("stdin", "was no file, and cannot be read on; what it gives now comes "
+			    "after what had been read");
+	else if (record->kind == FILE_REGULAR && record->offset > 0 && !is_that_file(record, fd))
+		file_notice("stdin", "is not the file that was being read; what it gives now comes "
+			    "after what had been read");
+}
+
 /* The caller's own way of opening it stays (>>), but for what the program waits by. */
 static int adopt(const struct file_record *record, struct line *why)
 {
@@ -259,6 +280,7 @@ static int adopt(const struct file_record *record, struct line *why)
 	int now = os_fcntl(made, F_GETFL, NULL);
 	if ((now ^ (int)record->status) & O_NONBLOCK)
 		os_fcntl(made, F_SETFL, (void *)(intptr_t)(now ^ O_NONBLOCK));
+	tell_of_input(record, made);
 	int error = kind->adopt ? kind->adopt(record, made, why) : 0;
 	int placed = file_place(made, (int)record->fd, record->is_cloexec);
 	return error ? error : placed;

@@ -44,6 +44,81 @@ Test(callers, redirected_input_goes_on_and_output_appears_once)
 	two_lives(reads_three_writes_two, goes_on_with_the_callers);
 }
 
+/* A pipeline that is started again gives its beginning again: this happened without a word. */
+static void pipe_to_read(void)
+{
+	int ends[2];
+
+	EXPECT(pipe(ends) == 0 && write(ends[1], "012", 3) == 3 && dup2(ends[0], 0) == 0);
+	dup2(open(scratch_path("said"), O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
+}
+
+static void reads_two(void)
+{
+	char bytes[2];
+
+	EXPECT(read(0, bytes, 2) == 2 && dup(0) >= 0);
+	save();
+}
+
+static bool is_told(const char *what)
+{
+	char said[1000] = "";
+	const int fd = open(scratch_path("said"), O_RDONLY);
+	const char *line = read(fd, said, sizeof(said) - 1) > 0 ? strstr(said, what) : NULL;
+
+	close(fd);
+	return line && !strstr(line + 1, "stdin");
+}
+
+static void reads_it_again_and_it_is_told(void)
+{
+	char bytes[4];
+
+	EXPECT(read(0, bytes, 4) == 3 && memcmp(bytes, "012", 3) == 0);
+	EXPECT(is_told("stdin: was no file, and cannot be read on"));
+}
+
+Test(callers, pipe_that_is_read_from_its_beginning_is_told_once)
+{
+	caller = pipe_to_read;
+	two_lives(reads_two, reads_it_again_and_it_is_told);
+}
+
+static const char *input;
+
+static void file_to_read(void)
+{
+	dup2(open(scratch_path(input), O_RDWR | O_CREAT, 0600), 0);
+	dup2(open(scratch_path("said"), O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
+}
+
+static void reads_another_and_it_is_told(void)
+{
+	EXPECT(is_told("stdin: is not the file that was being read"));
+}
+
+static void reads_on_and_nothing_is_told(void)
+{
+	EXPECT(!is_told("stdin"));
+}
+
+static void seeks(void)
+{
+	EXPECT(lseek(0, 2, SEEK_SET) == 2);
+	save();
+}
+
+Test(callers, another_file_to_read_is_told)
+{
+	caller = file_to_read;
+	input = "in";
+	first_lives(seeks);
+	second_lives(reads_on_and_nothing_is_told);
+	input = "another";
+	second_lives(reads_another_and_it_is_told);
+}
+
 static int caller_pipe[2];
 
 static void pipe_of_this_life(void)
