@@ -46,23 +46,25 @@ static struct {
 	bool is_full;
 } self OURS;
 
-/* What adds to a set, and what takes from it. */
-static const struct {
+/* What adds to a set, and what takes from it; and which bytes name an interface, which may be told
+ * in another way, or not at all, when it is taken. */
+static const struct set {
 	int level, adds, takes;
+	uint32_t interface, interface_end;
 } sets[] = {
-	{IPPROTO_IP, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP},
-	{IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, IP_DROP_SOURCE_MEMBERSHIP},
-	{IPPROTO_IP, IP_BLOCK_SOURCE, IP_UNBLOCK_SOURCE},
-	{IPPROTO_IP, MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP},
-	{IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP},
-	{IPPROTO_IP, MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE},
-	{IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP},
-	{IPPROTO_IPV6, IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST},
-	{IPPROTO_IPV6, MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP},
-	{IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP},
-	{IPPROTO_IPV6, MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE},
-	{SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP},
-	{IPPROTO_TCP, TCP_MD5SIG, 0},
+	{IPPROTO_IP, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, 4, 12},
+	{IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, IP_DROP_SOURCE_MEMBERSHIP, 4, 8},
+	{IPPROTO_IP, IP_BLOCK_SOURCE, IP_UNBLOCK_SOURCE, 4, 8},
+	{IPPROTO_IP, MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, 0, 8},
+	{IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP, 0, 8},
+	{IPPROTO_IP, MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, 0, 8},
+	{IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP, 16, 20},
+	{IPPROTO_IPV6, IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST, 16, 20},
+	{IPPROTO_IPV6, MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP, 0, 8},
+	{IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP, 0, 8},
+	{IPPROTO_IPV6, MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, 0, 8},
+	{SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP, 0, 0},
+	{IPPROTO_TCP, TCP_MD5SIG, 0, 0, 0},
 };
 #define SETS (sizeof(sets) / sizeof(sets[0]))
 
@@ -102,15 +104,30 @@ static void forget_all_of(uint64_t ino, int level, int name)
 			forget(i);
 }
 
-/* As it was added: else, by another form of the same, what has that group. */
-static void take(uint64_t ino, int level, int name, const void *value, uint32_t len)
+static bool is_equal(const struct said *said, const void *value, uint32_t from, uint32_t len)
+{
+	return said->len == len && memcmp(said->bytes + from, (const char *)value + from, len - from) == 0;
+}
+
+static bool is_equal_elsewhere(const struct said *said, const struct set *set, const void *value,
+			       uint32_t len)
+{
+	const uint32_t from = set->interface, end = set->interface_end;
+
+	if (said->len < from || len < from || memcmp(said->bytes, value, from) != 0)
+		return false;
+	return (said->len <= end && len <= end) || is_equal(said, value, end, len);
+}
+
+/* As it was added: else, by another interface's name, what has that group. */
+static void take(uint64_t ino, const struct set *set, const void *value, uint32_t len)
 {
 	for (int is_exact = 1; is_exact >= 0; is_exact--)
 		for (uint32_t i = 0; i < self.count; i++) {
 			const struct said *said = &self.list[i];
-			const uint32_t bytes = is_exact ? len : sizeof(struct in_addr);
-			if (!is_of(said, ino, level, name) || (is_exact && said->len != len) || len < bytes ||
-			    memcmp(said->bytes, value, bytes) != 0)
+			if (!is_of(said, ino, set->level, set->adds) ||
+			    !(is_exact ? is_equal(said, value, 0, len)
+				       : is_equal_elsewhere(said, set, value, len)))
 				continue;
 			forget(i);
 			return;
@@ -148,12 +165,45 @@ static void note(uint64_t ino, int level, int name, const void *value, uint32_t 
 		if (sets[i].level != level)
 			continue;
 		if (sets[i].takes == name)
-			return take(ino, level, sets[i].adds, value, len);
+			return take(ino, &sets[i], value, len);
 		if (sets[i].adds == name)
 			return add(ino, level, name, value, len);
 	}
 	forget_all_of(ino, level, name);
 	add(ino, level, name, value, len);
+}
+
+/* ---- Groups in the form of all protocols ---- */
+
+static bool is_of_any_protocol(int level, int name)
+{
+	return (level == IPPROTO_IP || level == IPPROTO_IPV6) && name >= MCAST_JOIN_GROUP &&
+	       name <= MCAST_LEAVE_SOURCE_GROUP;
+}
+
+static void clean_address(struct sockaddr_storage *ret_address, const struct sockaddr_storage *from)
+{
+	ret_address->ss_family = from->ss_family;
+	if (from->ss_family == AF_INET)
+		((struct sockaddr_in *)ret_address)->sin_addr = ((const struct sockaddr_in *)from)->sin_addr;
+	else
+		((struct sockaddr_in6 *)ret_address)->sin6_addr =
+			((const struct sockaddr_in6 *)from)->sin6_addr;
+}
+
+/* Two that are the same may differ in bytes that say nothing. The new length */
+static uint32_t clean(struct group_source_req *ret_group, int name, const void *value)
+{
+	const bool has_source = name != MCAST_JOIN_GROUP && name != MCAST_LEAVE_GROUP;
+	struct group_source_req group;
+
+	memset(ret_group, 0, sizeof(*ret_group));
+	memcpy(&group, value, has_source ? sizeof(group) : sizeof(struct group_req));
+	ret_group->gsr_interface = group.gsr_interface;
+	clean_address(&ret_group->gsr_group, &group.gsr_group);
+	if (has_source)
+		clean_address(&ret_group->gsr_source, &group.gsr_source);
+	return has_source ? sizeof(group) : sizeof(struct group_req);
 }
 
 /* A connection does not come back, but of a pair. */
@@ -169,11 +219,16 @@ static bool is_connected(int fd)
 
 void process_note_option(int fd, int level, int name, const void *value, uint32_t len)
 {
+	struct group_source_req group;
 	struct stat st;
 
 	__atomic_add_fetch(&self.age, 1, __ATOMIC_SEQ_CST);
 	if (is_of_no_use(level, name) || is_connected(fd) || os_fstat(fd, &st) != 0)
 		return;
+	if (is_of_any_protocol(level, name)) {
+		len = clean(&group, name, value);
+		value = &group;
+	}
 	lock_acquire(&self.lock);
 	note(st.st_ino, level, name, value, len);
 	lock_release(&self.lock);

@@ -1,10 +1,12 @@
 /* Sockets in two lives: those a process has alone, and pairs of which it has both ends. */
+#include <arpa/inet.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "process/process.h"
 #include "process/socket-unix.h"
 #include "two-lives.h"
 
@@ -94,6 +96,77 @@ static void sockets_go_on(void)
 Test(sockets, sockets_listen_again_and_connections_are_closed)
 {
 	two_lives(has_sockets, sockets_go_on);
+}
+
+static int tell(int fd, int level, int name, const void *value, socklen_t len)
+{
+	const int status = setsockopt(fd, level, name, value, len);
+
+	if (status == 0)
+		process_note_option(fd, level, name, value, len);
+	return status;
+}
+
+/* The bytes between mean nothing. */
+static struct group_req group_of(const char *address, int between)
+{
+	struct group_req group;
+
+	memset(&group, between, sizeof(group));
+	group.gr_interface = 1; /* loopback */
+	struct sockaddr_in *in = (struct sockaddr_in *)&group.gr_group;
+	in->sin_family = AF_INET;
+	EXPECT(inet_pton(AF_INET, address, &in->sin_addr) == 1);
+	return group;
+}
+
+static struct ipv6_mreq group6_of(const char *address, unsigned interface)
+{
+	struct ipv6_mreq group = {.ipv6mr_interface = interface};
+
+	EXPECT(inet_pton(AF_INET6, address, &group.ipv6mr_multiaddr) == 1);
+	return group;
+}
+
+/* Left in other words than joined, and not the first that looks like it. */
+static void leaves_a_group_of_two(void)
+{
+	const struct group_req one = group_of("239.1.2.3", 0), two = group_of("239.1.2.4", 0);
+	const struct group_req left = group_of("239.1.2.4", 'x');
+	const struct ipv6_mreq one6 = group6_of("ff02::1:2", 1), two6 = group6_of("ff02::1:3", 1);
+	const struct ipv6_mreq left6 = group6_of("ff02::1:3", 0);
+
+	both->fd[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT(tell(both->fd[0], IPPROTO_IP, MCAST_JOIN_GROUP, &one, sizeof(one)) == 0);
+	EXPECT(tell(both->fd[0], IPPROTO_IP, MCAST_JOIN_GROUP, &two, sizeof(two)) == 0);
+	EXPECT(tell(both->fd[0], IPPROTO_IP, MCAST_LEAVE_GROUP, &left, sizeof(left)) == 0);
+	both->fd[1] = socket(AF_INET6, SOCK_DGRAM, 0);
+	both->word = both->fd[1] >= 0 &&
+		     tell(both->fd[1], IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &one6, sizeof(one6)) == 0;
+	if (both->word) {
+		EXPECT(tell(both->fd[1], IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &two6, sizeof(two6)) == 0);
+		EXPECT(tell(both->fd[1], IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &left6, sizeof(left6)) == 0);
+	}
+	save();
+}
+
+/* Who is no member cannot leave. */
+static void is_in_the_other_one(void)
+{
+	const struct group_req one = group_of("239.1.2.3", 0), two = group_of("239.1.2.4", 0);
+	const struct ipv6_mreq one6 = group6_of("ff02::1:2", 1), two6 = group6_of("ff02::1:3", 1);
+
+	EXPECT(setsockopt(both->fd[0], IPPROTO_IP, MCAST_LEAVE_GROUP, &one, sizeof(one)) == 0);
+	EXPECT(setsockopt(both->fd[0], IPPROTO_IP, MCAST_LEAVE_GROUP, &two, sizeof(two)) == -1);
+	if (!both->word)
+		return;
+	EXPECT(setsockopt(both->fd[1], IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &one6, sizeof(one6)) == 0);
+	EXPECT(setsockopt(both->fd[1], IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &two6, sizeof(two6)) == -1);
+}
+
+Test(sockets, group_that_was_left_is_the_one_that_is_not_joined_again)
+{
+	two_lives(leaves_a_group_of_two, is_in_the_other_one);
 }
 
 static void listens_to_routes(void)
