@@ -104,6 +104,7 @@ Test(carry, log_is_bounded_by_what_has_changed_and_home_does_not)
 		const uint64_t entries = engine->annals.end - engine->annals.first;
 		most = most > entries ? most : entries;
 		cr_assert_leq(entries, ENTRY_BOUND, "epoch %u: %u", i, (unsigned)entries);
+		cr_assert_leq(engine->log.epoch_count, LOG_BOUND / PAGE, "each takes a block");
 		cr_assert(memcmp(home, disk.view + LAYOUT_HEAD_BYTES, HOME_BYTES) == 0);
 		assert_recovered();
 	}
@@ -112,6 +113,7 @@ Test(carry, log_is_bounded_by_what_has_changed_and_home_does_not)
 		    (unsigned long long)info_now().carried_rounds,
 		    (unsigned long long)info_now().carried_pages);
 	cr_assert_gt(info_now().carried_rounds, 10);
+	cr_assert_lt(info_now().carried_pages, 3 * EPOCHS, "when it is worth it, and not before");
 	cr_assert_gt(info_now().record_bytes, 4 * LOG_BOUND);
 	checkpoint_close(engine);
 }
@@ -202,6 +204,143 @@ Test(carry, makes_no_epochs_of_its_own_for_an_idle_program)
 	checkpoint_close(engine);
 }
 
+/* It takes many steps, with an epoch after each: the first is its own, and those that follow wait
+ * until the program has one. */
+Test(carry, makes_one_epoch_of_its_own_however_many_steps_it_takes)
+{
+	struct checkpoint_plan slow = wide;
+	uint64_t epoch;
+
+	slow.step_pages = 8;
+	make_pool_on(&disk);
+	memset(memory, 1, sizeof(memory));
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &slow, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_attach(engine), 0);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	commit();
+	while (engine->carry.phase != CARRY_WRITE) {
+		store_and_commit();
+		cr_assert_geq(checkpoint_tend(engine), 0);
+	}
+	const uint64_t before = info_now().epochs;
+	for (unsigned i = 0; i < 50; i++) {
+		cr_assert_geq(checkpoint_tend(engine), 0);
+		cr_assert_eq(checkpoint_commit(engine, NULL, 0, &epoch), 0);
+	}
+	cr_assert_leq(info_now().epochs, before + 1);
+	for (unsigned i = 0; i < 200; i++) {
+		store_and_commit();
+		cr_assert_geq(checkpoint_tend(engine), 0);
+	}
+	cr_assert_gt(info_now().carried_rounds, 0);
+	assert_recovered();
+	checkpoint_close(engine);
+}
+
+static void go_on_until(enum carry_phase phase)
+{
+	while (engine->carry.phase != phase) {
+		store_and_commit();
+		while (checkpoint_tend(engine) == CHECKPOINT_MORE && engine->carry.phase != phase)
+			;
+	}
+}
+
+/* All that was carried is in an epoch under way, which fails: nobody may rely on it. */
+Test(carry, what_was_carried_is_gone_with_an_epoch_that_fails)
+{
+	const struct checkpoint_page told = {region.id, 0, memory[0]};
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	memset(memory, 1, sizeof(memory));
+	open_wide(CHECKPOINT_NEWEST);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	commit();
+	go_on_until(CARRY_WAIT);
+	cr_assert_gt(engine->carry.epoch, info_now().epoch);
+	memory[0][0]++;
+	disk.fault = DISK_FAULT_APPEND;
+	cr_assert_lt(checkpoint_commit(engine, &told, 1, &epoch), 0);
+	disk.fault = DISK_FAULT_NONE;
+	cr_assert_eq(checkpoint_commit(engine, &told, 1, &epoch), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		store_and_commit();
+		tend();
+		assert_recovered();
+	}
+	checkpoint_close(engine);
+}
+
+/* What it could not write is forgotten, and no burden to the epoch under way. */
+Test(carry, what_could_not_be_written_is_not_left_to_the_commit)
+{
+	const struct checkpoint_page told = {region.id, 0, memory[0]};
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	memset(memory, 1, sizeof(memory));
+	open_wide(CHECKPOINT_NEWEST);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	commit();
+	go_on_until(CARRY_WRITE);
+	memory[0][0]++;
+	disk.fault = DISK_FAULT_APPEND;
+	cr_assert_lt(checkpoint_tend(engine), 0);
+	disk.fault = DISK_FAULT_NONE;
+	const uint64_t before = info_now().record_bytes;
+	cr_assert_eq(checkpoint_commit(engine, &told, 1, &epoch), 0);
+	cr_assert_eq(info_now().record_bytes - before, PAGE, "the least there is");
+	assert_recovered();
+	checkpoint_close(engine);
+}
+
+/* What the program has drafted stands in the buffer, and may not be lost to make room. */
+Test(carry, drafts_that_are_not_in_the_log_yet_stay)
+{
+	const struct checkpoint_page told = {region.id, 0, memory[0]};
+	uint64_t epoch;
+
+	make_pool_on(&disk);
+	memset(memory, 1, sizeof(memory));
+	open_wide(CHECKPOINT_NEWEST);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	commit();
+	for (unsigned i = 0; i < 20; i++) {
+		go_on_until(CARRY_WRITE);
+		memory[0][i]++;
+		cr_assert_eq(checkpoint_draft(engine, &told), 0);
+		cr_assert_geq(checkpoint_tend(engine), 0);
+		cr_assert_eq(checkpoint_commit(engine, NULL, 0, &epoch), 0);
+		assert_recovered();
+		go_on_until(CARRY_IDLE);
+	}
+	checkpoint_close(engine);
+}
+
+/* Commits leave it no time: who makes them is told when it must have some, and when no more. */
+Test(carry, is_pressed_when_nobody_tends_to_a_held_log)
+{
+	make_pool_on(&disk);
+	open_wide(CHECKPOINT_NEWEST);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	while (info_now().log_bytes < 3 * wide.log_bytes) {
+		cr_assert_not(checkpoint_is_pressed(engine));
+		store_and_commit();
+	}
+	cr_assert(checkpoint_is_pressed(engine));
+	checkpoint_hold(engine, CHECKPOINT_FREE);
+	cr_assert_not(checkpoint_is_pressed(engine));
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	for (unsigned i = 0; i < CHECKPOINT_RETAINED + 1; i++) {
+		tend();
+		store_and_commit();
+	}
+	tend();
+	cr_assert_not(checkpoint_is_pressed(engine));
+	checkpoint_close(engine);
+}
+
 /* There is no room to carry anything, but for small epochs there is, and for what they free. */
 Test(carry, full_disk_fails_nobody_else_and_is_over_when_there_is_room)
 {
@@ -221,6 +360,11 @@ Test(carry, full_disk_fails_nobody_else_and_is_over_when_there_is_room)
 		checkpoint_tend(engine);
 	cr_assert_neq(engine->carry.phase, CARRY_WRITE);
 	disk.fault = DISK_FAULT_NONE;
+	for (unsigned i = 0; i < 5; i++) {
+		store_and_commit();
+		tend();
+		cr_assert_eq(engine->carry.phase, CARRY_IDLE, "not at once: it would fail again");
+	}
 	for (unsigned i = 0; i < 200; i++) {
 		store_and_commit();
 		tend();
