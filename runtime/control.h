@@ -30,7 +30,7 @@ enum control_flags {
 struct control_status {
 	uint64_t epoch;         /* newest durable; 0: none yet */
 	uint64_t epoch_unix_ns; /* when its cut was; 0: before this run */
-	uint64_t dirty_unix_ns; /* when something was first stored after it; 0: nothing was */
+	uint64_t dirty_unix_ns; /* when something may have been stored after it; 0: nothing was */
 	uint64_t oldest_epoch;
 	enum control_state state;
 	int error;              /* DEGRADED: the errno of it */

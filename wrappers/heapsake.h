@@ -183,7 +183,8 @@ HSK_API int hsk_checkpoint(int timeout_ms);
 /**
  * hsk_epoch() - the newest durable epoch
  *
- * Return: its number, 0 if there is none; it never goes back in a pool, not even over restarts.
+ * Return: its number; 0 if there is none, as at first in a run that begins empty. Numbers rise and
+ * are never given twice in a pool, not even over restarts.
  */
 HSK_API uint64_t hsk_epoch(void);
 
@@ -248,7 +249,8 @@ struct hsk_info {
 	uint64_t oldest_epoch;  /* that can be had back */
 	uint64_t resumed_epoch; /* this run went on from; 0: it began empty */
 	uint64_t epoch_age_ms;  /* since the newest one's instant; 0: none in this run */
-	uint64_t loss_ms;       /* what a crash now would cost: 0 if nothing was stored since */
+	uint64_t loss_ms;       /* what a crash now would cost: 0 if nothing was stored since, when
+				 * last looked; with an interval of 0 nobody looks, and it is the age */
 	uint64_t epochs;        /* made by this run */
 	uint64_t heap_bytes;    /* the pool's size for it */
 	uint64_t open_bytes;    /* of these in use, or once in use */

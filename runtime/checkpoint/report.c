@@ -3,7 +3,8 @@
  * trouble once, not at every interval. The trick: one struct, filled step by step by the committer
  * and published whole after each epoch; times as histograms of 16 buckets an octave, so that p99 is
  * right to 6 percent at no cost. The guarantee: while the state is OK, everything stored before
- * epoch_unix_ns is durable, and nothing later is if dirty_unix_ns is 0.
+ * epoch_unix_ns is durable, and nothing later is if dirty_unix_ns is 0. That it is 0 takes a look
+ * that has found nothing, and another that will come by itself.
  */
 #include "report.h"
 
@@ -96,6 +97,7 @@ void report_open(struct report *report, const struct committer_plan *plan)
 		.pool = plan->pool->path,
 		.status = {
 			.epoch = info.epoch,
+			.dirty_unix_ns = os_clock_ns(CLOCK_REALTIME), /* the first look will tell */
 			.oldest_epoch = info.oldest_epoch,
 			.durability = plan->durability,
 			.tracker = plan->track->kind,
@@ -272,7 +274,8 @@ void report_commit(struct report *report, int error, size_t pages, uint64_t comm
 	if (pages)
 		histogram_add(&report->commit, commit_ns);
 	status->epoch_unix_ns = report->cut_unix_ns;
-	status->dirty_unix_ns = pages ? report->cut_unix_ns : 0; /* it goes on storing, we suppose */
+	/* It goes on storing, we suppose; and in any case, if nobody looks before somebody asks. */
+	status->dirty_unix_ns = pages || !status->interval_ns ? report->cut_unix_ns : 0;
 }
 
 /* ---- Damage at rest ---- */

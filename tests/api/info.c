@@ -7,6 +7,8 @@
  * run: second
  * inert: first
  */
+#include <unistd.h>
+
 #include "step.h"
 
 HSK_KEEP static int value;
@@ -53,6 +55,8 @@ int main(int argc, char **argv)
 	MUST((info.resumed_epoch != 0) == step_is("second"));
 	MUST(at_start.resumed == info.resumed && at_start.resumed_epoch == info.resumed_epoch);
 	value++;
+	usleep(2000);
+	MUST((ask().loss_ms > 0) == (info.keep == HSK_KEEP_HEAP)); /* nobody has looked, and yet */
 	if (hsk_checkpoint(-1) == -ENODEV) {
 		info = ask();
 		MUST(info.state == HSK_STATE_NONE && info.keep == HSK_KEEP_NOTHING && info.epoch == 0);
