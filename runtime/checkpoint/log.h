@@ -29,7 +29,8 @@ struct log_epoch {
 /* Invariant: 1. all records of the chain behind the trim stand in segments with last > trim.seq;
  * 2. a segment is taken only if last <= trim.seq in both superblocks, and it is neither the
  * tail's nor, until a branch is durable, that of the tail branched away from;
- * 3. nothing is appended to a segment after an append to it failed. */
+ * 3. nothing is appended to a segment after an append to it failed, or that of a header which
+ * continues it. */
 struct log {
 	struct anchor *anchor;
 	struct medium *medium;

@@ -231,7 +231,9 @@ int segment_take(struct log *log, uint32_t flags, bool may_grow)
 	 * zeros it reads, and the next one by the header. */
 	if (!log->segments[segment].written)
 		log->segments[segment].written = LAYOUT_BLOCK_BYTES;
-	/* The records to come are found through it, and from here on no other successor counts. */
+	/* The records to come are found through it, and from here on no other successor counts: if it
+	 * fails, and is there all the same, none in the segment before does. */
+	log->is_open = false;
 	error = medium_append(log->medium, header, sizeof(*header),
 			      log_file_place(log, header->offset));
 	if (error)
