@@ -32,6 +32,7 @@ int log_open(struct log *ret_log, struct anchor *anchor, uint64_t wanted_bytes)
 		.segment_limit = (uint32_t)(wanted_bytes / anchor->sb.segment_bytes),
 		.tail = anchor->sb.trim,
 		.segment_seq = anchor->sb.trim.segment_seq,
+		.trimmed_seq = anchor->sb.trim.seq,
 		.epoch_seen = anchor->sb.trim.epoch,
 	};
 	ret_log->buffer = memory_grow(NULL, 0, LAYOUT_RECORD_MAX_BYTES);
@@ -196,6 +197,7 @@ void log_trim(struct log *log)
 {
 	size_t gone = 0;
 
+	log->trimmed_seq = log->anchor->sb.trim.seq;
 	if (!log->epoch_capacity)
 		return;
 	while (gone < log->epoch_count && log->epochs[gone].end.seq <= log->anchor->sb.trim.seq)

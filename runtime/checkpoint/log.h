@@ -27,8 +27,8 @@ struct log_epoch {
 };
 
 /* Invariant: 1. all records of the chain behind the trim stand in segments with last > trim.seq;
- * 2. a segment is taken only if last <= trim.seq in both superblocks, and it is neither the
- * tail's nor, until a branch is durable, that of the tail branched away from;
+ * 2. a segment is taken only if last <= trimmed_seq, and it is neither the tail's nor, until a
+ * branch is durable, that of the tail branched away from;
  * 3. nothing is appended to a segment after an append to it failed, or that of a header which
  * continues it. */
 struct log {
@@ -40,6 +40,7 @@ struct log {
 	uint32_t segment_count;
 	uint32_t segment_capacity;
 	uint64_t segment_seq;    /* highest ever seen */
+	uint64_t trimmed_seq;    /* both superblocks carry this trim, and nobody asks for what is before */
 	struct layout_trim tail; /* behind the newest record, of a whole epoch or not */
 	uint64_t tail_record;    /* offset of that record in the log, and its length; 0: none */
 	uint64_t tail_len;
@@ -82,7 +83,7 @@ void log_release_branch(struct log *log, uint64_t seq);
 /* log_adopt() - see anchor_adopt(): the same for the newest segment header and record */
 int log_adopt(struct log *log);
 
-/* log_trim() - forget what both superblocks say is merged */
+/* log_trim() - forget what both superblocks say is merged, and annals as well */
 void log_trim(struct log *log);
 
 const struct log_epoch *log_find_epoch(const struct log *log, uint64_t epoch);

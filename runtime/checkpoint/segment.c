@@ -107,7 +107,7 @@ bool segment_is_free(const struct log *log, uint32_t segment)
 	const uint64_t seq = log->segments[segment].seq;
 	const bool is_tail = seq && (seq == log->tail.segment_seq || seq == log->rewound_seq);
 
-	return !is_tail && log->segments[segment].last <= log->anchor->sb.trim.seq;
+	return !is_tail && log->segments[segment].last <= log->trimmed_seq;
 }
 
 static bool is_written(const struct log *log, uint32_t segment)

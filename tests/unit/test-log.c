@@ -1,5 +1,5 @@
 /* What the log is after a step of it failed half-way, on a disk that is well again at once: nothing
- * acknowledged is lost then. */
+ * acknowledged is lost then, and nothing is used again that somebody may still ask for. */
 #include <errno.h>
 
 #include "kept-pages.h"
@@ -47,6 +47,42 @@ Test(log, a_header_that_failed_gives_up_the_segment_before)
 		checkpoint_info(engine, &info);
 		cr_assert_eq(info.epoch, acknowledged);
 		assert_memory();
+		checkpoint_close(engine);
+	}
+}
+
+static void store_and_commit(unsigned i)
+{
+	memory[i * 7 % PAGES][i % 64 * 64] = (char)(i + 1);
+	memory[i * 3 % PAGES][i % 64 * 64] = (char)(i + 1);
+	commit();
+}
+
+/* Whatever call of a merge fails, the last of its superblocks included: what the engine still reads
+ * in the log stays there. */
+Test(log, what_a_merge_left_half_way_is_not_overwritten)
+{
+	struct checkpoint_info info;
+
+	for (uint64_t call = 0; call < 40; call++) {
+		begin();
+		for (unsigned i = 0; i < 12; i++)
+			store_and_commit(i);
+		disk.fault_from = disk.calls + call;
+		disk.fault_until = disk.fault_from + 1;
+		disk.fault = DISK_FAULT_EIO;
+		checkpoint_merge(engine); /* or it fails */
+		disk.fault = DISK_FAULT_NONE;
+		for (unsigned i = 12; i < 200; i++) {
+			store_and_commit(i);
+			int more;
+			while ((more = checkpoint_tend(engine)) == CHECKPOINT_MORE)
+				;
+			checkpoint_info(engine, &info);
+			cr_assert_eq(more, 0, "call %llu, epoch %u", (unsigned long long)call, i);
+			cr_assert_eq(info.damaged_pages, 0);
+			assert_memory();
+		}
 		checkpoint_close(engine);
 	}
 }
