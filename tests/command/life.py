@@ -1,7 +1,10 @@
 """run -k process: to its caller the keeper is the program."""
+import fcntl
 import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 import unittest
 
@@ -253,6 +256,26 @@ class Signals(Life):
             process.send_signal(signal.SIGTERM)
             self.assertEqual(self.rest(process), b"TERM\n")
             self.assertEqual(process.wait(PATIENCE_S), 7)
+
+    def test_an_alarm_set_before_reaches_the_program(self):
+        """perl -e 'alarm 5; exec @ARGV' is how programs are given a time."""
+        set_alarm = lambda: signal.setitimer(signal.ITIMER_REAL, 0.5)
+        process = self.start("sleep", str(10 * PATIENCE_S), preexec_fn=set_alarm)
+        self.assertEqual(process.wait(PATIENCE_S), -signal.SIGALRM)
+
+    def test_a_session_s_leader_hears_that_its_terminal_is_gone(self):
+        """As under ssh -t, xterm -e and tmux: nobody else is told."""
+        master, slave = pty.openpty()
+        def lead():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        process = self.start(*self.COUNT, preexec_fn=lead)
+        os.close(slave)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        os.close(master)
+        self.assertEqual({process.stdout.readline() for _ in range(2)}, {b"HUP\n", b"CONT\n"})
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE_S), 7)
 
 
 class Refused(Life):

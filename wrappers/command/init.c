@@ -9,7 +9,9 @@
  * on, or to the whole process group (Ctrl-C, kill -PGID, kill(0) by the program itself), and then
  * the program has it already. The trick: init is a member of the group as well, with all signals
  * blocked: what was sent to the group waits here, too. The kernel goes through a group from its
- * youngest member to its eldest, so when the keeper has it, init does.
+ * youngest member to its eldest, so when the keeper has it, init does. What the kernel sends of its
+ * own accord it sends to the group, but for two: an alarm() set before the keeper became one, and
+ * the hang-up of the terminal whose session it leads (ssh -t, xterm -e).
  *
  * SIGCONT and the stop signals take one another away where they wait, so they ask for more: on a
  * busy machine what the keeper has read is heard here when the group has been told the opposite by
@@ -267,6 +269,16 @@ static bool init_is_for_this_stop(struct init *init, const struct message *messa
 	return init->is_stopped && message->value == init->stop_count;
 }
 
+/* A SIGCONT comes with a hang-up. */
+static bool is_for_one(const siginfo_t *signal)
+{
+	const int number = signal->si_signo;
+
+	return signal->si_code <= 0 ||
+	       (signal->si_code == SI_KERNEL &&
+		(number == SIGALRM || number == SIGHUP || number == SIGCONT));
+}
+
 static void init_signal_program(struct init *init, const siginfo_t *signal)
 {
 	siginfo_t info = *signal;
@@ -288,7 +300,7 @@ static void init_pass_on(struct init *init, const struct message *message)
 	const bool is_for_this_stop = init_is_for_this_stop(init, message);
 	const bool has_got_it = is_sent_to_group(signal);
 
-	if (init->has_ended || signal->si_code > 0)
+	if (init->has_ended || !is_for_one(signal))
 		return;
 	if (is_for_this_stop)
 		take_opposites(SIGCONT); /* of before, or we hear of them next */
