@@ -38,6 +38,13 @@ static bool is_kept(int signal)
 	return signal != SIGKILL && signal != SIGSTOP && signal != OURS_STOP_SIGNAL;
 }
 
+/* As it was. To the kernel only the thread of this very number may say that a signal comes from
+ * kill() or from a descriptor; it is for the whole process nevertheless. */
+static int put_back(const siginfo_t *info)
+{
+	return os_sigqueue(os_gettid(), info->si_signo, info);
+}
+
 /* All that wait; true if they are all there again. The caller is the only thread that runs. */
 static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count)
 {
@@ -47,7 +54,7 @@ static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count
 	while (count < QUEUE_MAX && os_sigtake(wanted, &queue[count]) > 0)
 		count++;
 	for (unsigned i = 0; i < count; i++)
-		is_whole &= os_sigqueue(os_getpid(), queue[i].si_signo, &queue[i]) == 0;
+		is_whole &= put_back(&queue[i]) == 0;
 	*ret_count = count;
 	return is_whole && count < QUEUE_MAX;
 }
@@ -147,7 +154,7 @@ int signals_make(const struct ledger_reader *state, struct line *why)
 	}
 	const siginfo_t *info;
 	while ((info = ledger_next(&reader, LEDGER_SIGNAL, &len)) && len == sizeof(*info)) {
-		error = os_sigqueue(os_getpid(), info->si_signo, info);
+		error = put_back(info);
 		if (error)
 			return fail(why, info->si_signo, error);
 	}

@@ -1,0 +1,71 @@
+/*
+ * Signals that wait come back as they were: in their order, and with all that came with each,
+ * whoever has sent it. Nor does looking at them change anything for who goes on.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "killed.h"
+
+#define LIVES 3
+
+static void block(int number)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* It waits: its number; or else -1. */
+static int take(int number, siginfo_t *ret_info)
+{
+	const struct timespec at_once = {0};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	return sigtimedwait(&set, ret_info, &at_once);
+}
+
+/* ---- Real-time signals: by sigqueue(), by kill(), of a descriptor ---- */
+
+static int ends[2];
+
+static void send_mixed(void)
+{
+	const int number = SIGRTMIN + 1;
+
+	block(number);
+	MUST(pipe(ends) == 0 && fcntl(ends[0], F_SETSIG, number) == 0);
+	MUST(fcntl(ends[0], F_SETOWN, getpid()) == 0 && fcntl(ends[0], F_SETFL, O_ASYNC) == 0);
+	MUST(sigqueue(getpid(), number, (union sigval){.sival_int = 1}) == 0);
+	MUST(kill(getpid(), number) == 0);
+	MUST(write(ends[1], "x", 1) == 1);
+	MUST(sigqueue(getpid(), number, (union sigval){.sival_int = 4}) == 0);
+}
+
+static void take_mixed(void)
+{
+	const int number = SIGRTMIN + 1;
+	siginfo_t info;
+
+	MUST(take(number, &info) == number && info.si_code == SI_QUEUE && info.si_value.sival_int == 1);
+	MUST(take(number, &info) == number && info.si_code == SI_USER && info.si_pid == getpid());
+	MUST(take(number, &info) == number && info.si_code == POLL_IN && info.si_fd == ends[0]);
+	MUST(take(number, &info) == number && info.si_code == SI_QUEUE && info.si_value.sival_int == 4);
+	MUST(take(number, &info) < 0);
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	send_mixed();
+	for (int life = 1; life < LIVES; life++)
+		die();
+	take_mixed();
+	return failures != 0;
+}
