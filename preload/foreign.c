@@ -141,11 +141,16 @@ void foreign_init(void)
 	dl_iterate_phdr(find_object, NULL);
 }
 
+bool foreign_is_libcs(const void *site)
+{
+	return (site >= libcs[0].start && site < libcs[0].end) ||
+	       (site >= libcs[1].start && site < libcs[1].end);
+}
+
 void *foreign_keep_libcs(void *p, const void *site)
 {
-	for (int i = 0; i < 2; i++)
-		if (site >= libcs[i].start && site < libcs[i].end)
-			heap_undo_keep_block(p);
+	if (foreign_is_libcs(site))
+		heap_undo_keep_block(p);
 	return p;
 }
 

@@ -4,7 +4,9 @@
  * Kept globals have to be restored after all static constructors and before the first statement of
  * main(): so libc is handed a main of ours in place of the program's. And the last epoch has to be
  * taken before exit handlers and destructors undo what is to be found again: when main() returns,
- * which never passes through an exported exit(), or when exit() or quick_exit() is called.
+ * which never passes through an exported exit(), or when exit() or quick_exit() is called. err(3)
+ * and error(3) call exit() inside libc, so the epoch is taken before they say their line; they have
+ * any number of arguments, so ours are jumps to libc's.
  *
  * Whoever ends the program while it is inside of a section has something half done: then no last
  * epoch is taken and the newest one stands. _exit(), signals and the end of the last thread pass
@@ -37,6 +39,8 @@ start_function __libc_start_main;
 static start_function *next_start;
 static __attribute__((noreturn)) void (*next_exit)(int status);
 static __attribute__((noreturn)) void (*next_quick_exit)(int status);
+__attribute__((used)) static void *next_err, *next_errx, *next_verr, *next_verrx, *next_error,
+	*next_error_at_line;
 static main_function *program_main;
 
 static struct {
@@ -50,6 +54,12 @@ void main_init(void)
 	next_start = foreign_symbol("__libc_start_main");
 	next_exit = foreign_symbol("exit");
 	next_quick_exit = foreign_symbol("quick_exit");
+	next_err = foreign_symbol("err");
+	next_errx = foreign_symbol("errx");
+	next_verr = foreign_symbol("verr");
+	next_verrx = foreign_symbol("verrx");
+	next_error = foreign_symbol("error");
+	next_error_at_line = foreign_symbol("error_at_line");
 }
 
 void main_set_environment(char **libcs, char **stripped)
@@ -165,3 +175,57 @@ INTERPOSE void quick_exit(int status)
 	ends_now(status); /* libc asks nobody after its handlers */
 	next_quick_exit(status);
 }
+
+/* A library may have an error() of its own, which ends nothing. */
+__attribute__((used)) static void before_exit(int status, const void *next)
+{
+	if (!foreign_is_libcs(next))
+		return;
+	ends_note_status(status);
+	end_program();
+}
+
+/* All registers that carry arguments are kept; error() of status 0 comes back. */
+__asm__(".text\n"
+	".macro end_and_jump name, may_return\n"
+	"	.globl \\name\n"
+	"	.type \\name, @function\n"
+	"\\name:\n"
+	"	endbr64\n"
+	"	.if \\may_return\n"
+	"	testl %edi, %edi\n"
+	"	jz 1f\n"
+	"	.endif\n"
+	"	subq $184, %rsp\n"
+	"	.irp n, 0, 1, 2, 3, 4, 5, 6, 7\n"
+	"	movaps %xmm\\n, 16 * \\n(%rsp)\n"
+	"	.endr\n"
+	"	movq %rdi, 128(%rsp)\n"
+	"	movq %rsi, 136(%rsp)\n"
+	"	movq %rdx, 144(%rsp)\n"
+	"	movq %rcx, 152(%rsp)\n"
+	"	movq %r8, 160(%rsp)\n"
+	"	movq %r9, 168(%rsp)\n"
+	"	movq %rax, 176(%rsp)\n"
+	"	movq next_\\name(%rip), %rsi\n"
+	"	call before_exit\n"
+	"	.irp n, 0, 1, 2, 3, 4, 5, 6, 7\n"
+	"	movaps 16 * \\n(%rsp), %xmm\\n\n"
+	"	.endr\n"
+	"	movq 128(%rsp), %rdi\n"
+	"	movq 136(%rsp), %rsi\n"
+	"	movq 144(%rsp), %rdx\n"
+	"	movq 152(%rsp), %rcx\n"
+	"	movq 160(%rsp), %r8\n"
+	"	movq 168(%rsp), %r9\n"
+	"	movq 176(%rsp), %rax\n"
+	"	addq $184, %rsp\n"
+	"1:	jmpq *next_\\name(%rip)\n"
+	"	.size \\name, . - \\name\n"
+	".endm\n"
+	"	end_and_jump err, 0\n"
+	"	end_and_jump errx, 0\n"
+	"	end_and_jump verr, 0\n"
+	"	end_and_jump verrx, 0\n"
+	"	end_and_jump error, 1\n"
+	"	end_and_jump error_at_line, 1\n");

@@ -1,7 +1,7 @@
 /*
- * DESIGN 2.9: the last epoch is taken when main returns or exit or quick_exit is called, before
- * handlers and destructors; nothing is committed after it; _exit takes none; nor does an exit inside
- * of a section, which one line says.
+ * DESIGN 2.9: the last epoch is taken when main returns or exit or quick_exit is called, or err(3) or
+ * error(3), which do that inside libc, before handlers and destructors; nothing is committed after
+ * it; _exit takes none; nor does an exit inside of a section, which one line says.
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: return
@@ -13,10 +13,27 @@
  * run: locked
  * says: heapsake: exit: called inside a section, with a lock held, which is not kept; epoch \d+ is the last
  * run: thread
+ * run: err => status 2
+ * says: api-ending: a 1\.5 2: No such file or directory
+ * run: errx => status 3
+ * says: api-ending: a 1\.5 2
+ * run: verr => status 4
+ * says: api-ending: a 1\.5 2: No such file or directory
+ * run: verrx => status 5
+ * says: api-ending: a 1\.5 2
+ * run: error => status 6
+ * says: .*api-ending: that was no end
+ * says: .*api-ending: a 1\.5 2: No such file or directory
+ * run: error_at_line => status 7
+ * says: .*api-ending:file:12: a 1\.5 2: No such file or directory
  * run: look
  * inert: return
  */
 #include "step.h"
+
+#include <err.h>
+#include <error.h>
+#include <stdarg.h>
 
 HSK_KEEP static char last[16];
 HSK_KEEP static int count;
@@ -45,6 +62,34 @@ static void *leave(void *unused)
 	return unused;
 }
 
+static void end_by_list(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (step_is("verr"))
+		verr(4, format, args);
+	verrx(5, format, args);
+}
+
+static void end_by_line(void)
+{
+	errno = ENOENT;
+	if (step_is("err"))
+		err(2, "%s %g %d", "a", 1.5, 2);
+	if (step_is("errx"))
+		errx(3, "%s %g %d", "a", 1.5, 2);
+	if (step_is("verr") || step_is("verrx"))
+		end_by_list("%s %g %d", "a", 1.5, 2);
+	if (step_is("error")) {
+		error(0, 0, "that was no end");
+		strcpy(last, "error 2");
+		error(6, ENOENT, "%s %g %d", "a", 1.5, 2);
+	}
+	if (step_is("error_at_line"))
+		error_at_line(7, ENOENT, "file", 12, "%s %g %d", "a", 1.5, 2);
+}
+
 static void end(void)
 {
 	strcpy(last, step_name);
@@ -65,12 +110,14 @@ static void end(void)
 		pthread_create(&thread, NULL, leave, NULL);
 		pthread_join(thread, NULL);
 	}
+	end_by_line();
 }
 
 int main(int argc, char **argv)
 {
 	static const char *const expected[] = {"", "return", "exit", "quick", "quick",
-					       "quick", "quick", "thread"};
+					       "quick", "quick", "thread", "err", "errx",
+					       "verr", "verrx", "error 2", "error_at_line"};
 
 	step_begin(argc, argv);
 	atexit(spoil);

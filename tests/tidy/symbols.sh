@@ -8,7 +8,7 @@ export LC_ALL=C
 exported="_Exit _Fork __libc_start_main __longjmp_chk __poll_chk __ppoll_chk __pread64_chk __pread_chk
 __read_chk __recv_chk __recvfrom_chk __sigsetjmp __sysv_signal _exit _longjmp _setjmp accept
 accept4 aligned_alloc arch_prctl brk bsd_signal calloc cfree chroot clock_nanosleep clone cnd_broadcast
-cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2 epoll_wait
+cnd_signal cnd_timedwait cnd_wait connect daemon dlopen epoll_pwait epoll_pwait2 epoll_wait err error error_at_line errx
 execl execle execlp execv execve execveat execvp execvpe exit fcntl fcntl64 fdatasync fexecve
 flock fork free fsync getpid hsk_abort hsk_add hsk_checkpoint hsk_epoch hsk_exclude hsk_info
 hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk_tx_begin
@@ -30,7 +30,7 @@ sched_setaffinity sched_setparam sched_setscheduler select
 sem_clockwait sem_open sem_timedwait sem_wait semctl semop semtimedop send sendfile sendfile64 sendmmsg sendmsg
 sendto setegid seteuid setgid setgroups setjmp setns setpriority setregid setresgid setresuid setreuid setsockopt setuid
 sigaction siglongjmp signal sigset sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice
-ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep unshare usleep valloc vfork wait wait3 wait4
+ssignal strdup strndup syscall system sysv_signal tgkill thrd_exit thrd_join thrd_sleep unshare usleep valloc verr verrx vfork wait wait3 wait4
 waitid waitpid write writev"
 status=0
 
