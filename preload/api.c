@@ -30,7 +30,10 @@ HSK_API void *hsk_root(const char *name)
 
 HSK_API int hsk_set_root(const char *name, void *ptr)
 {
-	return malloc_is_active ? heap_set_root(name, ptr) : names_set(name, ptr);
+	heap_undo_set_root *set = malloc_is_active ? heap_set_root : names_set;
+	const int error = heap_undo_is_active ? heap_undo_root(name, hsk_root(name), set) : 0;
+
+	return error ? error : set(name, ptr);
 }
 
 /* Everybody who waits is told of a deadlock, and who holds no lock is no part of one: it waits on

@@ -81,13 +81,14 @@ HSK_API void *hsk_root(const char *name);
  * @name:  1 to 63 bytes
  * @ptr:   into the heap; NULL removes the root
  *
- * A root changes with the transaction it is set in; outside of one, by itself. An abort does not
- * take it back.
+ * A root changes with the transaction it is set in; outside of one, by itself. An abort takes it
+ * back, if hsk_add() came before it.
  *
  * Return: 0, or
  *   -EINVAL  the name is empty or too long, or ptr is not in the heap
  *   -ENOENT  to be removed, and there is no such root
  *   -ENOSPC  there are 1024 roots
+ *   -ENOMEM  no memory to note for an abort what it was
  */
 HSK_API int hsk_set_root(const char *name, void *ptr);
 
@@ -132,9 +133,9 @@ HSK_API int hsk_status(void);
  * @ptr, @len:  any memory
  *
  * From a transaction's first hsk_add() on, memory freed in it is given back at its end, memory
- * allocated in it is freed by an abort, and realloc() copies. What libc allocates (a stream, its
- * buffer, asprintf()'s strings; not strdup()'s) is not freed; what other libraries do, is: have
- * them make what they keep before the block.
+ * allocated in it is freed by an abort, roots set in it are taken back, and realloc() copies. What
+ * libc allocates (a stream, its buffer, asprintf()'s strings; not strdup()'s) is not freed; what
+ * other libraries do, is: have them make what they keep before the block.
  *
  * Return: 0, or
  *   -EINVAL     not in a transaction

@@ -94,6 +94,9 @@ void heap_thread_exit(void);  /* give this thread's cache back; later calls go u
  */
 int heap_undo_begin(void);
 int heap_undo_add(void *p, size_t len); /* any memory of the program */
+/* The root of that name is p now, NULL: there is none; set() is what an abort gives it back with */
+typedef int heap_undo_set_root(const char *name, void *p);
+int heap_undo_root(const char *name, void *p, heap_undo_set_root *set);
 void heap_undo_keep(void); /* what was allocated so far and is not freed stays, whatever comes */
 void heap_undo_keep_block(const void *p); /* the block that begins there stays, whatever comes */
 void heap_undo_commit(void);

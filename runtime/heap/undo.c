@@ -1,11 +1,13 @@
 /*
  * Undo: a thread can go back to where it began.
  *
- * Three kinds of notes are taken, in one log: bytes as they were when the program added a range,
- * blocks allocated, blocks freed. An abort goes through them backwards: bytes are put back, a
- * freed block is LIVE again, an allocated one is freed. That order needs no thought: whenever a
- * note is undone, the heap looks to it as it did just after it was taken. A commit frees what was
- * freed and forgets the rest.
+ * Four kinds of notes are taken, in one log: bytes as they were when the program added a range,
+ * blocks allocated, blocks freed, roots as they were. An abort goes through them backwards: bytes
+ * are put back, a freed block is LIVE again, an allocated one is freed, and no root leads to it any
+ * more. That order needs no thought: whenever a note is undone, the heap looks to it as it did just
+ * after it was taken. A commit frees what was freed and forgets the rest.
+ *
+ * A root is put back by its name: another thread may have its place in the table by then.
  *
  * A block freed is CACHED until then, in no cache: to be freed again is an error at once, nobody
  * gets it, and none of its bytes changes. That would be half an operation in an image; but no
@@ -28,14 +30,27 @@
 
 #define CHUNK_BYTES ((size_t)65536)
 
-enum note_kind { NOTE_BYTES, NOTE_ALLOC, NOTE_FREE, NOTE_KEPT, NOTE_FOREIGN, NOTE_FOREIGN_FREE };
+enum note_kind {
+	NOTE_BYTES,
+	NOTE_ALLOC,
+	NOTE_FREE,
+	NOTE_KEPT,
+	NOTE_ROOT, /* bytes[] is a struct root_note */
+	NOTE_FOREIGN,
+	NOTE_FOREIGN_FREE,
+};
+
+struct root_note {
+	heap_undo_set_root *set;
+	char name[];
+};
 
 struct note {
 	void *p;
 	size_t len;    /* of bytes[] */
 	size_t before; /* where the note before this one is in its chunk; 0: it is the first */
 	enum note_kind kind;
-	char bytes[];
+	alignas(void *) char bytes[];
 };
 
 #define NEAR ((void *)UINT64_C(0x7e0000000000))
@@ -184,6 +199,11 @@ static void note_abort(const struct note *note)
 		memcpy(note->p, note->bytes, note->len);
 		return;
 	}
+	if (note->kind == NOTE_ROOT) {
+		const struct root_note *root = (const struct root_note *)note->bytes;
+		root->set(root->name, note->p);
+		return;
+	}
 	if (note->kind == NOTE_FOREIGN)
 		release_foreign(note->p);
 	if (note->kind != NOTE_ALLOC && note->kind != NOTE_FREE)
@@ -234,6 +254,21 @@ int heap_undo_add(void *p, size_t len)
 	if (!note)
 		return -ENOMEM;
 	memcpy(note->bytes, p, len);
+	return 0;
+}
+
+int heap_undo_root(const char *name, void *p, heap_undo_set_root *set)
+{
+	const size_t name_bytes = strlen(name) + 1;
+
+	if (!heap_undo_is_active)
+		return -EINVAL;
+	struct note *note = note_new(NOTE_ROOT, p, sizeof(struct root_note) + name_bytes);
+	if (!note)
+		return -ENOMEM;
+	struct root_note *root = (struct root_note *)note->bytes;
+	root->set = set;
+	memcpy(root->name, name, name_bytes);
 	return 0;
 }
 

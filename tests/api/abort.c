@@ -1,7 +1,8 @@
 /*
  * DESIGN 1.3: an abort gives ranges that were added their bytes back at once, stores not added stay,
  * and later hsk_add calls return -ECANCELED. From the first hsk_add on, frees take effect at the
- * commit, blocks allocated are freed by the abort, and realloc copies. HSK_ABORT() leaves its block.
+ * commit, blocks allocated are freed by the abort, roots are taken back, and realloc copies.
+ * HSK_ABORT() leaves its block.
  * All of that without a pool too; and what libc allocates for itself in a block stays: a message
  * printed before the abort once left stdout with a buffer that was given out again.
  *
@@ -97,6 +98,30 @@ static void copies_of_strings_follow(void)
 	MUST(mallinfo2().uordblks < before.uordblks + 32000);
 }
 
+/* Roots that an abort left led to blocks that it freed, and the next run followed them. */
+static void roots_follow(void)
+{
+	char *old = malloc(16), *other = malloc(16);
+
+	MUST(hsk_set_root("moved", old) == 0 && hsk_set_root("removed", other) == 0);
+	HSK_TX {
+		MUST(hsk_set_root("before", other) == 0);
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		MUST(hsk_set_root("new", malloc(16)) == 0);
+		MUST(hsk_set_root("moved", malloc(16)) == 0 && hsk_set_root("moved", other) == 0);
+		MUST(hsk_set_root("removed", NULL) == 0);
+		MUST(hsk_set_root("none", NULL) == -ENOENT);
+		HSK_ABORT();
+	}
+	MUST(!hsk_root("new") && !hsk_root("none") && hsk_root("before") == other);
+	MUST(hsk_root("moved") == old && hsk_root("removed") == other);
+	HSK_TX {
+		MUST(hsk_add(&added, sizeof(added)) == 0);
+		MUST(hsk_set_root("moved", other) == 0);
+	}
+	MUST(hsk_root("moved") == other);
+}
+
 static void what_libc_has_stays(void)
 {
 	enum { COUNT = 64, BYTES = 4096 };
@@ -133,6 +158,7 @@ int main(int argc, char **argv)
 	what_libc_has_stays();
 	blocks_follow();
 	copies_of_strings_follow();
+	roots_follow();
 	if (hsk_checkpoint(-1) == 0) {
 		HSK_TX_DURABLE { MUST(hsk_add(&added, sizeof(added)) == 0); added = 9; hsk_abort(); }
 		step_kill();

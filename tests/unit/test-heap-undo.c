@@ -40,6 +40,24 @@ Test(heap_undo, an_abort_puts_added_bytes_back_newest_first)
 	arena_assert_whole();
 }
 
+Test(heap_undo, an_abort_puts_roots_back_by_name)
+{
+	char *p = heap_alloc(16), *q = heap_alloc(16);
+	cr_assert_eq(heap_set_root("old", p), 0);
+	begin();
+	cr_assert_eq(heap_undo_root("old", p, heap_set_root), 0);
+	cr_assert_eq(heap_set_root("old", NULL), 0);
+	cr_assert_eq(heap_undo_root("new", NULL, heap_set_root), 0);
+	cr_assert_eq(heap_set_root("another's", q), 0, "in the place of the old one");
+	cr_assert_eq(heap_set_root("new", heap_alloc(16)), 0);
+	heap_undo_abort();
+	cr_assert_eq(heap_get_root("old"), p);
+	cr_assert_null(heap_get_root("new"));
+	cr_assert_eq(heap_get_root("another's"), q);
+	cr_assert_eq(heap_undo_root("old", p, heap_set_root), -EINVAL);
+	arena_assert_whole();
+}
+
 Test(heap_undo, ranges_of_any_length)
 {
 	static unsigned char bytes[3 * MIB], before[3 * MIB];
