@@ -1,15 +1,15 @@
 /*
  * Signals: what the program does with each, and those that wait because everybody blocks them.
  *
- * The problem: the kernel tells which signals wait, not what came with them, and real-time signals
- * carry values and queue. The trick: when every thread stands, those can be taken out of the queue,
- * noted and put back in their order; nobody is there to see it. A waiting signal of the old kind
- * comes back without its sender: programs that ask for one use sigwaitinfo() and lose that much.
+ * The problem: the kernel tells which signals wait, not what came with them: who has sent them, a
+ * value; and real-time signals queue. The trick: when every thread stands, they can be taken out of
+ * the queue, noted and put back in their order; nobody is there to see it. Those that stop the
+ * process and let it go on are left alone: each, when sent, takes the other away.
  *
  * One that nobody blocks and that is about to end the program is left out: it has come while the
  * threads stood, and an image with it would end so in every life.
  *
- * LEDGER_SIGNAL: one struct signals_record, then a siginfo_t for each real-time signal that waits.
+ * LEDGER_SIGNAL: one struct signals_record, then a siginfo_t for each signal that was taken.
  */
 #include "settings.h"
 
@@ -26,11 +26,11 @@
 #define SIGNALS 64
 #define QUEUE_MAX 4096
 #define BIT(signal) (UINT64_C(1) << ((signal) - 1))
-#define REAL_TIME (~UINT64_C(0) << 33) /* from 34 on: libc uses 32 and 33 */
+#define LEFT_ALONE (BIT(SIGCONT) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU) | BIT(32) | BIT(33))
 
 struct signals_record {
 	struct os_sigaction actions[SIGNALS];
-	uint64_t pending; /* of the old kind */
+	uint64_t pending; /* of those that are left alone */
 };
 
 static bool is_kept(int signal)
@@ -119,9 +119,9 @@ void signals_save(struct ledger_writer *writer)
 	for (int signal = 1; signal <= SIGNALS; signal++)
 		if (is_kept(signal))
 			os_sigaction(signal, NULL, &record->actions[signal - 1]);
-	record->pending = waiting & ~REAL_TIME;
-	if (waiting & REAL_TIME)
-		save_queue(writer, waiting & REAL_TIME);
+	record->pending = waiting & LEFT_ALONE;
+	if (waiting & ~LEFT_ALONE)
+		save_queue(writer, waiting & ~LEFT_ALONE);
 }
 
 static int fail(struct line *why, int signal, int error)

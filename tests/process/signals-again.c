@@ -60,12 +60,43 @@ static void take_mixed(void)
 	MUST(take(number, &info) < 0);
 }
 
+/* ---- Of the old kind: with a value, of a timer, from somebody ---- */
+
+static void send_old(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
+	const struct itimerspec once = {.it_value.tv_nsec = 1};
+	timer_t timer;
+
+	block(SIGUSR1);
+	block(SIGUSR2);
+	block(SIGTERM);
+	block(SIGTSTP);
+	MUST(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 77}) == 0);
+	event.sigev_value.sival_int = 78;
+	MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	MUST(timer_settime(timer, 0, &once, NULL) == 0);
+	MUST(kill(getpid(), SIGTERM) == 0 && kill(getpid(), SIGTSTP) == 0);
+}
+
+static void take_old(void)
+{
+	siginfo_t info;
+
+	MUST(take(SIGUSR1, &info) == SIGUSR1 && info.si_code == SI_QUEUE && info.si_value.sival_int == 77);
+	MUST(take(SIGUSR2, &info) == SIGUSR2 && info.si_code == SI_TIMER && info.si_value.sival_int == 78);
+	MUST(take(SIGTERM, &info) == SIGTERM && info.si_code == SI_USER && info.si_pid == getpid());
+	MUST(take(SIGTSTP, &info) == SIGTSTP && take(SIGTSTP, &info) < 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	send_mixed();
+	send_old();
 	for (int life = 1; life < LIVES; life++)
 		die();
 	take_mixed();
+	take_old();
 	return failures != 0;
 }
