@@ -18,6 +18,8 @@
 
 #define RETAIN_NS UINT64_C(10000000000)
 #define SKIPS_MAX 2
+#define AGAIN_NS UINT64_C(1000000)
+#define AGAIN_DOUBLED_MAX 7u /* to 128 ms */
 #define PRECOPY_AFTER_NS UINT64_C(10000000) /* nothing much is dirty so soon after an epoch */
 
 /* ---- Forked children ---- */
@@ -166,6 +168,13 @@ static void precopy(void)
 	dirty_precopy();
 }
 
+/* What is in the way may be gone in a moment, or stay for days. */
+static void come_again(void)
+{
+	committer.again_ns = os_clock_ns(CLOCK_MONOTONIC) + (AGAIN_NS << committer.in_vain);
+	committer.in_vain += committer.in_vain < AGAIN_DOUBLED_MAX;
+}
+
 void attempt_make(void)
 {
 	uint32_t ticket = 0, request;
@@ -176,8 +185,11 @@ void attempt_make(void)
 	if (os_clock_ns(CLOCK_MONOTONIC) - committer.last_cut_ns > PRECOPY_AFTER_NS)
 		precopy();
 	int error = take_cut(&ticket, &is_committed);
-	if (error == -EAGAIN) /* who waits goes on waiting, for the next attempt */
+	if (error == -EAGAIN) { /* who waits goes on waiting, for the next attempt */
+		come_again();
 		return;
+	}
+	committer.in_vain = 0;
 	if (!error && !is_committed)
 		error = commit();
 	report_publish(&committer.report, committer.plan.checkpoint); /* who waited may look at once */

@@ -19,6 +19,8 @@ struct committer {
 	uint64_t last_cut_ns;
 	uint64_t pause_ns[2]; /* the last two */
 	unsigned skips; /* in a row */
+	unsigned in_vain;   /* attempts without an image, in a row, */
+	uint64_t again_ns;  /* and when the next one may be, should somebody wait for it */
 	uint32_t lends; /* of the pool, before it was asked for views */
 	uint64_t patrol_due_ns;
 	uint32_t alive; /* the thread: os_thread_start() */

@@ -63,19 +63,21 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Until the next epoch is due, somebody asks, or all is over. */
+/* Until the next epoch is due, somebody asks, or all is over. Who asked when nothing came of it
+ * waits on: all would stand most of the time if that were tried again at once. */
 static void sleep_until(uint64_t due_ns)
 {
 	for (;;) {
 		const uint32_t rung = control_doorbell(committer.plan.pool->control);
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
-		if (attempt_is_asked() || committer.is_over || now_ns >= due_ns)
+		const uint64_t until_ns = attempt_is_asked() ? least(due_ns, committer.again_ns) : due_ns;
+		if (committer.is_over || now_ns >= until_ns)
 			return;
 		if (now_ns >= committer.patrol_due_ns)
 			patrol();
 		else
 			control_sleep(committer.plan.pool->control, rung,
-				      least(least(due_ns, committer.patrol_due_ns) - now_ns, IDLE_NS));
+				      least(least(until_ns, committer.patrol_due_ns) - now_ns, IDLE_NS));
 	}
 }
 
