@@ -209,6 +209,15 @@ static int seek(int fd, int64_t offset)
 	return at < 0 ? (int)at : 0;
 }
 
+/* Where output goes on. Who appends may be reading elsewhere what it has written. */
+static int64_t end_of(const struct file_record *record, int fd, uint64_t size)
+{
+	const bool is_at_end = record->offset == (int64_t)part_of(record)->size;
+	const bool appends = os_fcntl(fd, F_GETFL, NULL) & O_APPEND;
+
+	return appends && !is_at_end ? record->offset : (int64_t)size;
+}
+
 /* The file is as long as it was, and the description stands where it stood. */
 static int put_back(const struct file_record *record, int fd)
 {
@@ -226,10 +235,10 @@ static int put_back(const struct file_record *record, int fd)
 				    "after the epoch remains, and comes again");
 		else if (output_cut_back(part->path, fd, record->fd, part->size, size))
 			size = part->size;
-		offset = (int64_t)size;
+		offset = end_of(record, fd, size);
 	} else if (part->is_output && size < part->size) {
 		file_notice(part->path, "is shorter than at the epoch; output goes on at its end");
-		offset = (int64_t)size;
+		offset = end_of(record, fd, size);
 	} else if (is_writable(record) && !part->is_output &&
 		   (size != part->size || mtime_ns(&st) != part->mtime_ns)) {
 		file_notice(part->path,

@@ -77,6 +77,30 @@ Test(files, output_written_after_the_epoch_appears_once)
 	two_lives(writes_output, writes_it_again);
 }
 
+static void reads_what_it_appends_to(void)
+{
+	char byte;
+
+	both->fd[0] = open(scratch_path("log"), O_RDWR | O_CREAT | O_APPEND, 0600);
+	EXPECT(write(both->fd[0], "abc", 3) == 3 && lseek(both->fd[0], 0, SEEK_SET) == 0);
+	EXPECT(read(both->fd[0], &byte, 1) == 1);
+	save();
+	EXPECT(write(both->fd[0], "d", 1) == 1);
+}
+
+static void reads_on_from_the_middle(void)
+{
+	char bytes[4];
+
+	EXPECT(read(both->fd[0], bytes, 4) == 2 && memcmp(bytes, "bc", 2) == 0);
+}
+
+/* It was put at the file's end, as if it had read what it had yet to read. */
+Test(files, who_reads_a_log_it_appends_to_reads_on_where_it_was)
+{
+	two_lives(reads_what_it_appends_to, reads_on_from_the_middle);
+}
+
 static void log_has_both(void)
 {
 	char bytes[16];
