@@ -28,7 +28,7 @@ struct pipe_record {
 struct pipe_part {
 	uint32_t capacity;
 	uint32_t is_fifo;
-	char path[]; /* of a FIFO */
+	char path[]; /* of what was opened as a FIFO; "": a pipe */
 };
 
 /* Where tee() copies to; only the committer's. */
@@ -53,20 +53,21 @@ static bool claims(const struct file_look *look)
 
 static bool refresh(struct file_record *record, const struct stat *st)
 {
+	struct pipe_part *part = part_of(record);
 	const int capacity = os_fcntl((int)record->fd, F_GETPIPE_SZ, NULL);
 
-	(void)st;
-	part_of(record)->capacity = capacity < 0 ? 0 : (uint32_t)capacity;
+	part->capacity = capacity < 0 ? 0 : (uint32_t)capacity;
+	part->is_fifo = part->path[0] && st->st_nlink > 0; /* else it is as good as a pipe */
 	return true;
 }
 
 static size_t describe(const struct file_look *look, struct file_record *record)
 {
 	struct pipe_part *part = part_of(record);
-	const size_t len = look->link[0] == '/' ? strlen(look->link) + 1 : 0;
+	const char *path = look->link[0] == '/' ? look->link : "";
+	const size_t len = strlen(path) + 1;
 
-	part->is_fifo = len > 0;
-	memcpy(part->path, look->link, len);
+	memcpy(part->path, path, len);
 	refresh(record, &look->st);
 	return sizeof(*part) + len;
 }

@@ -376,6 +376,31 @@ Test(files, what_lies_in_a_pipe_is_read_in_the_next_life)
 	two_lives(has_pipes, pipes_go_on);
 }
 
+static void has_a_fifo_without_a_name(void)
+{
+	EXPECT(mkfifo(scratch_path("fifo"), 0600) == 0);
+	both->fd[0] = open(scratch_path("fifo"), O_RDWR);
+	both->fd[1] = open(scratch_path("fifo"), O_WRONLY);
+	files_prepare();
+	EXPECT(unlink(scratch_path("fifo")) == 0 && write(both->fd[1], "in it", 5) == 5);
+	save();
+}
+
+static void it_goes_on(void)
+{
+	char bytes[8];
+
+	EXPECT(read(both->fd[0], bytes, 8) == 5 && memcmp(bytes, "in it", 5) == 0);
+	EXPECT(write(both->fd[0], "a", 1) == 1 && write(both->fd[1], "b", 1) == 1);
+	EXPECT(read(both->fd[0], bytes, 8) == 2);
+}
+
+/* mkfifo, exec 3<>, rm: no life could follow, for want of the name. */
+Test(files, fifo_without_a_name_is_a_pipe)
+{
+	two_lives(has_a_fifo_without_a_name, it_goes_on);
+}
+
 /* ---- numbers ---- */
 
 static void limit_to_64(void)
