@@ -156,7 +156,7 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 	if (part->state != SOCKET_DEAD && !record->callers)
 		said_save(record->ino, record->fd, writer);
 	if (part->state == SOCKET_PAIRED && !record->callers)
-		unix_save_queue((int)record->fd, part->type, writer);
+		unix_save_queue((int)record->fd, part->type, part->is_shut, writer);
 	if (part->state != SOCKET_UNKNOWN || record->callers)
 		return;
 	line_add(&line, "descriptor ");

@@ -122,13 +122,24 @@ static enum peeked peek(int fd, bool has_credentials, long *ret_len)
 	return message.msg_flags & MSG_TRUNC ? PEEKED_TOO_LONG : PEEKED_PIECE;
 }
 
-static void save_pieces(int fd, bool is_stream, bool has_credentials, struct ledger_writer *writer)
+/* Nothing was read. That is the end of a stream; where messages have a sender that is gone, it is
+ * the end or an empty one, and there is more if not all bytes were seen. */
+static bool is_end(int type, bool is_shut, bool is_all)
 {
+	return type == SOCK_STREAM || (type == SOCK_SEQPACKET && is_shut && is_all);
+}
+
+static void save_pieces(int fd, int type, bool is_shut, uint64_t waiting,
+			struct ledger_writer *writer)
+{
+	int has_credentials = 0;
+	uint32_t has_len = sizeof(has_credentials);
 	uint64_t total = 0;
 	long len;
 
+	os_getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &has_credentials, &has_len);
 	for (unsigned i = 0; i < MESSAGES_MAX && total < QUEUE_MAX; i++) {
-		switch (peek(fd, has_credentials, &len)) {
+		switch (peek(fd, has_credentials != 0, &len)) {
 		case PEEKED_END: return;
 		case PEEKED_DESCRIPTORS:
 			ledger_veto(writer, "descriptors on their way through a socket", NULL);
@@ -138,7 +149,7 @@ static void save_pieces(int fd, bool is_stream, bool has_credentials, struct led
 			return;
 		case PEEKED_PIECE: break;
 		}
-		if (is_stream && len == 0)
+		if (len == 0 && is_end(type, is_shut, total == waiting))
 			return;
 		struct socket_record *kept =
 			ledger_put(writer, LEDGER_SOCKET, sizeof(*kept) + (size_t)len);
@@ -150,25 +161,20 @@ static void save_pieces(int fd, bool is_stream, bool has_credentials, struct led
 	ledger_veto(writer, "a socket with more in it than is kept", NULL);
 }
 
-void unix_save_queue(int fd, int type, struct ledger_writer *writer)
+void unix_save_queue(int fd, int type, bool is_shut, struct ledger_writer *writer)
 {
 	const int from_start = 0;
-	int before = -1, passes = 0;
+	int before = -1, waiting = 0;
 	uint32_t len = sizeof(before);
 
-	if (type == SOCK_STREAM) { /* mostly empty, and that is told at once */
-		int waiting = 0;
-		if (os_ioctl(fd, FIONREAD, &waiting) >= 0 && waiting == 0)
-			return;
-	}
+	if (os_ioctl(fd, FIONREAD, &waiting) >= 0 && waiting == 0 && type == SOCK_STREAM)
+		return; /* mostly empty, and that is told at once */
 	if (os_getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, &len) < 0 ||
 	    os_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from_start, sizeof(from_start)) < 0) {
 		ledger_veto(writer, "a socket whose queue cannot be looked at", NULL);
 		return;
 	}
-	len = sizeof(passes);
-	os_getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &passes, &len);
-	save_pieces(fd, type == SOCK_STREAM, passes != 0, writer);
+	save_pieces(fd, type, is_shut, (uint64_t)waiting, writer);
 	os_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof(before));
 }
 

@@ -237,6 +237,34 @@ Test(sockets, socketpairs_hang_together_with_what_is_in_them)
 	two_lives(has_pairs, pairs_go_on);
 }
 
+static void has_messages_whose_sender_is_gone(void)
+{
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+	EXPECT(write(ends[1], "a", 1) == 1 && write(ends[1], "bc", 2) == 2);
+	close(ends[1]);
+	both->fd[0] = ends[0];
+	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+	close(ends[1]);
+	both->fd[1] = ends[0];
+	save();
+}
+
+static void messages_are_there_and_then_the_end(void)
+{
+	char bytes[8];
+
+	EXPECT(read(both->fd[0], bytes, 8) == 1 && read(both->fd[0], bytes, 8) == 2);
+	EXPECT(read(both->fd[0], bytes, 8) == 0 && read(both->fd[1], bytes, 8) == 0);
+}
+
+/* Their end was taken for empty messages, of which there is no end. */
+Test(sockets, messages_end_where_their_sender_has_ended)
+{
+	two_lives(has_messages_whose_sender_is_gone, messages_are_there_and_then_the_end);
+}
+
 static void sends_a_descriptor(void)
 {
 	char room[CMSG_SPACE(sizeof(int))] = "";
