@@ -45,6 +45,20 @@ static int put_back(const siginfo_t *info)
 	return os_sigqueue(os_gettid(), info->si_signo, info);
 }
 
+/* A timer's signal that is taken lets the timer send another: taken in each cut, they would pile up
+ * for who leaves them waiting. So those of one timer are one again, which says how often. */
+static bool joins_other(siginfo_t *queue, unsigned count, const siginfo_t *info)
+{
+	for (unsigned i = 0; info->si_code == SI_TIMER && i < count; i++) {
+		if (queue[i].si_code != SI_TIMER || queue[i].si_signo != info->si_signo ||
+		    queue[i].si_timerid != info->si_timerid)
+			continue;
+		queue[i].si_overrun += info->si_overrun + 1;
+		return true;
+	}
+	return false;
+}
+
 /* All that wait; true if they are all there again. The caller is the only thread that runs. */
 static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count)
 {
@@ -52,7 +66,7 @@ static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count
 	unsigned count = 0;
 
 	while (count < QUEUE_MAX && os_sigtake(wanted, &queue[count]) > 0)
-		count++;
+		count += !joins_other(queue, count, &queue[count]);
 	for (unsigned i = 0; i < count; i++)
 		is_whole &= put_back(&queue[i]) == 0;
 	*ret_count = count;

@@ -89,9 +89,39 @@ static void take_old(void)
 	MUST(take(SIGTSTP, &info) == SIGTSTP && take(SIGTSTP, &info) < 0);
 }
 
+/* ---- Of a timer that nobody listens to for a while ---- */
+
+static void leave_waiting(void)
+{
+	const int number = SIGRTMIN + 2;
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number};
+	const struct itimerspec often = {.it_value.tv_nsec = 1000000, .it_interval.tv_nsec = 1000000};
+	static volatile long stored; /* there is something to be kept, in many epochs */
+	siginfo_t info;
+	timer_t timer;
+	long count = 0, ticks = 0;
+
+	block(number);
+	MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	MUST(timer_settime(timer, 0, &often, NULL) == 0);
+	for (int life = 1; life < LIVES; life++) {
+		for (int i = 0; i < 20; i++, stored++)
+			usleep(10000);
+		die();
+	}
+	while (count < 100 && take(number, &info) == number) {
+		count++;
+		ticks += info.si_overrun + 1;
+	}
+	/* One that was put back, the timer's own, and what comes meanwhile. */
+	MUST(count <= 9 && ticks >= 100 * (LIVES - 1));
+	MUST(timer_delete(timer) == 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	leave_waiting();
 	send_mixed();
 	send_old();
 	for (int life = 1; life < LIVES; life++)
