@@ -127,7 +127,8 @@ static void save_created(struct ledger_writer *writer)
 }
 
 /* The kernel starts a periodic one again only when its signal is taken: until then nothing is left
- * of it, and set like that it would stand still for ever. */
+ * of it, and set like that it would stand still for ever. Only that of real time: the others go on
+ * by themselves, and one with nothing left is one that was stopped. */
 static void keep_running(struct itimerval *interval)
 {
 	if (!interval->it_value.tv_sec && !interval->it_value.tv_usec)
@@ -138,10 +139,9 @@ void timers_save(struct ledger_writer *writer)
 {
 	struct timers_record *record = ledger_put(writer, LEDGER_TIMER, sizeof(*record));
 
-	for (int which = 0; which < 3; which++) {
+	for (int which = 0; which < 3; which++)
 		os_getitimer(which, &record->intervals[which]);
-		keep_running(&record->intervals[which]);
-	}
+	keep_running(&record->intervals[ITIMER_REAL]);
 	save_created(writer);
 	/* Else one that has just expired would have neither time left nor a signal that waits. */
 	if (signals_have_come())
