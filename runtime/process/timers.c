@@ -6,6 +6,11 @@
  * are made and deleted until it is the wanted one's turn. What is left of each is what was left at
  * the cut: time in which a process does not exist does not pass for it.
  *
+ * Whose signal is for a thread that has ended is silent, but its number stays the program's: it is
+ * made again as one that tells nobody. A clock of a thread's time on the processor has the thread's
+ * number in its own; 0 is whoever made the timer, which the kernel does not tell. If the signal is
+ * for one thread it is taken to be that one, as of a profiler's; else it is a veto.
+ *
  * LEDGER_TIMER: one struct timers_record, then a struct timer_record for each of timer_create().
  */
 #include "settings.h"
@@ -104,6 +109,32 @@ static bool is_on_its_way(const struct timer_record *timer)
 	       threads_read_pending((uint32_t)timer->tid) >> (timer->signal - 1) & 1;
 }
 
+/* ---- Clocks of threads ---- */
+
+/* Negative; three bits say what is counted, the rest is the thread's number, inverted. */
+static bool is_thread_clock(int64_t clock)
+{
+	return clock < 0 && (clock & 7) >= 4;
+}
+
+static uint32_t clock_tid(int64_t clock)
+{
+	return ~(uint32_t)(clock >> 3);
+}
+
+static int64_t clock_of(uint32_t tid, int64_t like)
+{
+	return (int64_t)((uint64_t)~(int64_t)tid << 3 | ((uint64_t)like & 7));
+}
+
+static bool name_clock(struct timer_record *timer)
+{
+	if (!is_thread_clock(timer->clock) || clock_tid(timer->clock) != 0)
+		return true;
+	timer->clock = clock_of((uint32_t)timer->tid, timer->clock);
+	return timer->tid != 0;
+}
+
 static void save_created(struct ledger_writer *writer)
 {
 	static char text[65536] OURS;
@@ -120,6 +151,8 @@ static void save_created(struct ledger_writer *writer)
 	while ((at = parse(at, &timer))) {
 		if (os_timer_gettime(timer.id, &timer.left) != 0)
 			ledger_veto(writer, "a timer that cannot be read", NULL);
+		if (!name_clock(&timer))
+			ledger_veto(writer, "a timer of a thread's time on the processor", NULL);
 		if (is_on_its_way(&timer))
 			ledger_veto(writer, "a timer's signal on its way to a thread", NULL);
 		memcpy(ledger_put(writer, LEDGER_TIMER, sizeof(timer)), &timer, sizeof(timer));
@@ -150,20 +183,33 @@ void timers_save(struct ledger_writer *writer)
 
 /* ---- Making them again ---- */
 
+/* Whom it is for, and whose time it counts; false: one of them is there no more. */
+static bool find_threads(const struct timer_record *timer, int *ret_tid, int64_t *ret_clock)
+{
+	*ret_tid = timer->tid ? (int)threads_new_tid((uint32_t)timer->tid) : 0;
+	*ret_clock = timer->clock;
+	if (!is_thread_clock(timer->clock))
+		return !timer->tid || *ret_tid;
+	const uint32_t counted = threads_new_tid(clock_tid(timer->clock));
+	*ret_clock = counted ? clock_of(counted, timer->clock) : CLOCK_MONOTONIC;
+	return counted && (!timer->tid || *ret_tid);
+}
+
 /* With numbers to choose it is there at the first try. */
 static int create(const struct timer_record *timer)
 {
 	struct sigevent event;
-	int error;
+	int64_t clock;
+	int error, tid;
 
 	memset(&event, 0, sizeof(event));
-	event.sigev_notify = timer->notify;
+	event.sigev_notify = find_threads(timer, &tid, &clock) ? timer->notify : SIGEV_NONE;
 	event.sigev_signo = timer->signal;
 	event.sigev_value.sival_ptr = (void *)(uintptr_t)timer->value;
-	event._sigev_un._tid = timer->tid ? (int)threads_new_tid((uint32_t)timer->tid) : 0;
+	event._sigev_un._tid = tid;
 	for (unsigned i = 0; i < TRIES_MAX; i++) {
 		int id = timer->id;
-		error = os_timer_create((clockid_t)timer->clock, &event, &id);
+		error = os_timer_create((clockid_t)clock, &event, &id);
 		if (error || id == timer->id)
 			return error;
 		os_timer_delete(id);
