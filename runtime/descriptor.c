@@ -21,6 +21,11 @@ int os_readlinkat(int directory, const char *path, char *buffer, size_t len)
 	return (int)os_syscall4(SYS_readlinkat, directory, (long)path, (long)buffer, (long)len);
 }
 
+int os_chown(const char *path, unsigned uid, unsigned gid)
+{
+	return (int)os_syscall6(SYS_fchownat, AT_FDCWD, (long)path, uid, gid, 0, 0);
+}
+
 int os_chmod(const char *path, unsigned mode)
 {
 	return (int)os_syscall3(SYS_fchmodat, AT_FDCWD, (long)path, mode);

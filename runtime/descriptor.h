@@ -14,6 +14,7 @@
 int os_openat(int directory, const char *path, int flags);
 int os_readlinkat(int directory, const char *path, char *buffer, size_t len);
 int os_chmod(const char *path, unsigned mode);
+int os_chown(const char *path, unsigned uid, unsigned gid);
 /* os_birth_ns() - when a file came to be, as the file system says; 0: it does not */
 uint64_t os_birth_ns(int fd);
 int os_dup3(int from, int to, int flags);

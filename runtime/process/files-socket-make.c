@@ -57,6 +57,18 @@ static int is_file_dead(const struct socket_part *part)
 	       error != -EPROTOTYPE ? error : -EADDRINUSE;
 }
 
+/* Whose it was it may be no more: then who may connect is not who might, and that is told. */
+static int give_file(const struct socket_part *part, const char *path)
+{
+	struct stat st;
+	int error = os_stat(path, &st);
+
+	if (!error && (st.st_uid != part->file_uid || st.st_gid != part->file_gid) &&
+	    os_chown(path, part->file_uid, part->file_gid) != 0)
+		file_notice(path, "belongs to another user or group than it did");
+	return error ? error : os_chmod(path, part->file_mode & 07777);
+}
+
 /* A listener that is gone a moment ago, or connections of its that wait to be forgotten, are no
  * reason not to listen again: SO_REUSEADDR, whatever the program had set. */
 static int bind_again(const struct socket_part *part, int fd)
@@ -75,13 +87,9 @@ static int bind_again(const struct socket_part *part, int fd)
 	int error = os_bind(fd, part->name, part->name_len);
 	if (socket_is_tcp(part))
 		os_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-	if (!error && path) {
-		if (part->file_mode)
-			os_chmod(path, part->file_mode & 07777);
-		else
-			os_unlink(path);
-	}
-	return error;
+	if (!error && path && !part->file_mode)
+		os_unlink(path);
+	return !error && path && part->file_mode ? give_file(part, path) : error;
 }
 
 /* Numbers the kernel chose, or files that are gone already, are not worth a refusal. */

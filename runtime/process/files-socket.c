@@ -72,12 +72,17 @@ static uint32_t backlog_of(const struct socket_part *part, int fd, uint32_t show
 	return shown ? shown : SOMAXCONN;
 }
 
-static uint32_t file_mode_of(const struct socket_part *part)
+/* Who may connect to it is what its file says. */
+static void describe_file(struct socket_part *part)
 {
 	const char *path = socket_path(part);
 	struct stat st;
 
-	return path && os_stat(path, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_mode : 0;
+	if (!path || os_stat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	part->file_mode = st.st_mode;
+	part->file_uid = st.st_uid;
+	part->file_gid = st.st_gid;
 }
 
 /* Its state, its name and its peer's. */
@@ -113,7 +118,7 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 	describe_ends(part, fd, look->st.st_ino);
 	if (part->state == SOCKET_DEAD || part->state == SOCKET_UNKNOWN) /* no more is needed */
 		return offsetof(struct socket_part, name);
-	part->file_mode = file_mode_of(part);
+	describe_file(part);
 	if (part->state == SOCKET_LISTENING)
 		part->backlog = backlog_of(part, fd, answer.backlog);
 	part->is_shut = part->state == SOCKET_PAIRED && has_ended(fd);

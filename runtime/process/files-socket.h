@@ -27,6 +27,7 @@ struct socket_part {
 	uint32_t state;
 	uint32_t backlog;
 	uint32_t file_mode; /* of a bound unix socket; 0: its file is gone */
+	uint32_t file_uid, file_gid;
 	uint32_t name_len;
 	uint32_t peer_len; /* 0: none, or of no use */
 	uint32_t peer_ino; /* PAIRED */

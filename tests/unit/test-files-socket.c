@@ -169,6 +169,32 @@ Test(sockets, group_that_was_left_is_the_one_that_is_not_joined_again)
 	two_lives(leaves_a_group_of_two, is_in_the_other_one);
 }
 
+static void lets_a_group_connect(void)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	both->fd[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", scratch_path("socket"));
+	EXPECT(bind(both->fd[0], (void *)&un, sizeof(un)) == 0 && listen(both->fd[0], 5) == 0);
+	both->word = chown(un.sun_path, 1234, 5678) == 0; /* else we may not: nothing to see */
+	EXPECT(chmod(un.sun_path, 0660) == 0);
+	save();
+}
+
+static void group_may_connect(void)
+{
+	struct stat st;
+
+	EXPECT(stat(scratch_path("socket"), &st) == 0 && (st.st_mode & 0777) == 0660);
+	EXPECT(!both->word || (st.st_uid == 1234 && st.st_gid == 5678));
+}
+
+/* A server that is started as root gives its socket to others, who could not connect any more. */
+Test(sockets, file_of_a_socket_belongs_to_whom_it_did)
+{
+	two_lives(lets_a_group_connect, group_may_connect);
+}
+
 static void listens_to_routes(void)
 {
 	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = 1};
