@@ -85,6 +85,15 @@ static void describe_file(struct socket_part *part)
 	part->file_gid = st.st_gid;
 }
 
+/* The working directory it was bound in may be another. */
+static bool has_lost_sight_of_file(const struct socket_part *part)
+{
+	const char *path = part->state == SOCKET_LOOSE || part->state == SOCKET_LISTENING ?
+				   socket_path(part) : NULL;
+
+	return path && *path != '/' && !part->file_mode;
+}
+
 /* Its state, its name and its peer's. */
 static void describe_ends(struct socket_part *part, int fd, uint64_t ino)
 {
@@ -162,6 +171,9 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 		said_save(record->ino, record->fd, writer);
 	if (part->state == SOCKET_PAIRED && !record->callers)
 		unix_save_queue((int)record->fd, part->type, part->is_shut, writer);
+	if (has_lost_sight_of_file(part) && !record->callers)
+		ledger_veto(writer, "a socket whose file is gone, or not to be found from here",
+			    socket_path(part));
 	if (part->state != SOCKET_UNKNOWN || record->callers)
 		return;
 	line_add(&line, "descriptor ");

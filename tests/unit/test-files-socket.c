@@ -195,6 +195,23 @@ Test(sockets, file_of_a_socket_belongs_to_whom_it_did)
 	two_lives(lets_a_group_connect, group_may_connect);
 }
 
+static void listens_and_goes_elsewhere(void)
+{
+	const struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "socket"};
+
+	EXPECT(chdir(scratch_path(".")) == 0);
+	both->fd[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	EXPECT(bind(both->fd[0], (void *)&un, sizeof(un)) == 0 && listen(both->fd[0], 5) == 0);
+	EXPECT(chdir("/") == 0);
+	save();
+}
+
+/* It was taken for one whose file is gone, and came back as one nobody can connect to. */
+Test(sockets, socket_bound_in_another_directory_is_vetoed)
+{
+	refused(listens_and_goes_elsewhere, "not to be found from here: socket");
+}
+
 static void listens_to_routes(void)
 {
 	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = 1};
