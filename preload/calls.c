@@ -104,6 +104,18 @@ INTERPOSE ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_
 	return READING_VECTOR(fd, vector, count, REAL(preadv64)(fd, vector, count, offset));
 }
 
+INTERPOSE ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+{
+	return READING_VECTOR(fd, vector, count, REAL(preadv2)(fd, vector, count, offset, flags));
+}
+
+INTERPOSE ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t offset,
+			     int flags)
+{
+	return READING_VECTOR(fd, vector, count,
+			      REAL(preadv64v2)(fd, vector, count, offset, flags));
+}
+
 INTERPOSE ssize_t write(int fd, const void *buffer, size_t len)
 {
 	return WHOLE(len, SENDING(fd, REAL(write)(fd, buffer, len)),

@@ -6,6 +6,8 @@
  * with: HEAPSAKE_LOG=error
  * run: read => signal SIGKILL
  * run: look
+ * run: again => signal SIGKILL
+ * run: look
  * inert: read
  */
 #include "step.h"
@@ -34,7 +36,8 @@ int main(int argc, char **argv)
 {
 	step_begin(argc, argv);
 	char *p = hsk_root("read");
-	if (!p) {
+	if (!p || step_is("again")) {
+		free(p);
 		p = aligned_alloc(4096, PIECE * PIECES);
 		const int fd = make_file(p);
 		memset(p, 99, PIECE * PIECES);
@@ -45,8 +48,10 @@ int main(int argc, char **argv)
 		for (int i = 0; i < PIECES; i++) {
 			char *to = p + i * PIECE;
 			const struct iovec halves[] = {{to, PIECE / 2}, {to + PIECE / 2, PIECE / 2}};
-			MUST((i % 2 ? pread(fd, to, PIECE, i * (off_t)PIECE) :
-				      preadv(fd, halves, 2, i * (off_t)PIECE)) == (ssize_t)PIECE);
+			const off_t at = i * (off_t)PIECE;
+			MUST((step_is("again") ? preadv2(fd, halves, 2, at, 0) :
+			      i % 2 ? pread(fd, to, PIECE, at) :
+				      preadv(fd, halves, 2, at)) == (ssize_t)PIECE);
 		}
 		unlink("read-directly");
 		if (hsk_checkpoint(-1) == 0)

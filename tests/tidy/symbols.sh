@@ -15,7 +15,7 @@ hsk_keep_register hsk_on_resume hsk_resumed hsk_root hsk_set_root hsk_status hsk
 hsk_tx_end hsk_unwind initgroups ioperm iopl lockf lockf64 longjmp madvise mallinfo mallinfo2 malloc
 malloc_info malloc_stats malloc_trim malloc_usable_size mallopt memalign mlock mlock2 mlockall mmap mmap64 mprotect
 modify_ldt mremap mseal msgrcv msgsnd mtx_lock mtx_timedlock mtx_trylock mtx_unlock munlock munlockall munmap nanosleep nice pause personality
-pkey_mprotect poll posix_memalign ppoll prctl pread pread64 preadv preadv64 pselect
+pkey_mprotect poll posix_memalign ppoll prctl pread pread64 preadv preadv2 preadv64 preadv64v2 pselect
 pthread_barrier_wait pthread_cancel pthread_clockjoin_np pthread_cond_broadcast
 pthread_cond_clockwait pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
 pthread_exit pthread_join pthread_kill pthread_mutex_clocklock pthread_mutex_lock pthread_mutex_timedlock
