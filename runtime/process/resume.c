@@ -303,7 +303,7 @@ static void become(void)
 	take_away();
 	const int error = settings_make(&process_self.image, &why);
 	if (error)
-		fail("its limits cannot be set", &why, error);
+		fail("its settings cannot be made", &why, error);
 	make_all();
 	require(advice_make(&resuming.image, process_self.plan.window), "madvise");
 	space_visit(put_slot, NULL);
@@ -312,8 +312,8 @@ static void become(void)
 	advice_lock(&resuming.image, process_self.plan.window);
 	make_kernels_part();
 	require(self.start(), "no thread for its epochs");
-	settings_limit_files(&process_self.image);
 	advice_close(&resuming.image, process_self.plan.window);
+	settings_limit(&process_self.image);
 	threads_go();
 }
 

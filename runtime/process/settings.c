@@ -196,27 +196,28 @@ static void set_limit(int which, const struct rlimit *limit)
 	os_set_rlimit(which, &now);
 }
 
-/* Of the numbers of descriptors it is the last to be set: what is open above it has to be made, and
- * ours need room. Until then all that is allowed. */
-static void lift_limit_of_files(const struct rlimit *wanted)
+/* They are the last to be set: what is open above that of descriptors has to be made, a stack that
+ * had grown before it was told to stay small, memory that was locked; and ours needs room. Until
+ * then all that is allowed. */
+static void lift_limit(int which, const struct rlimit *wanted)
 {
 	struct rlimit now;
 
-	if (os_getrlimit(RLIMIT_NOFILE, &now) != 0)
+	if (os_getrlimit(which, &now) != 0)
 		return;
 	if (wanted->rlim_max > now.rlim_max)
-		set_limit(RLIMIT_NOFILE, wanted);
-	if (os_getrlimit(RLIMIT_NOFILE, &now) == 0)
-		os_set_rlimit(RLIMIT_NOFILE, &(struct rlimit){now.rlim_max, now.rlim_max});
+		set_limit(which, wanted);
+	if (os_getrlimit(which, &now) == 0)
+		os_set_rlimit(which, &(struct rlimit){now.rlim_max, now.rlim_max});
 }
 
-void settings_limit_files(const struct ledger_reader *state)
+void settings_limit(const struct ledger_reader *state)
 {
 	const char *cwd;
 	const struct settings_record *record = find(state, &cwd);
 
-	if (record)
-		set_limit(RLIMIT_NOFILE, &record->limits[RLIMIT_NOFILE]);
+	for (int i = 0; record && i < LIMITS; i++)
+		set_limit(i, &record->limits[i]);
 }
 
 /* All signals are blocked: as a background process it may do this. */
@@ -281,10 +282,7 @@ int settings_make(const struct ledger_reader *state, struct line *why)
 		return fail(why, cwd, error);
 	os_umask(record->umask);
 	for (int i = 0; i < LIMITS; i++)
-		if (i == RLIMIT_NOFILE)
-			lift_limit_of_files(&record->limits[i]);
-		else
-			set_limit(i, &record->limits[i]);
+		lift_limit(i, &record->limits[i]);
 	for (int bit = 2; bit <= 8; bit += 2)
 		if (record->membarrier & (1u << bit))
 			os_membarrier_command(1 << bit);

@@ -5,8 +5,8 @@
  *
  * settings_prepare(): while threads run, before each cut: what costs a file to read.
  * save: on the committer's thread, all others stand. make: at a resume, no libc (settings_make()
- * first, before any mapping is made: brk, limits). check: nothing is
- * changed yet: 0, or a status and why. make: 0, or -errno and why.
+ * first, before any mapping is made: brk). check: nothing is changed yet: 0, or a status and why.
+ * make: 0, or -errno and why.
  */
 #pragma once
 
@@ -36,8 +36,8 @@ bool settings_have_filter(void); /* it may be death to ask the kernel for anythi
 void settings_save(struct ledger_writer *writer);
 int settings_check(const struct ledger_reader *state, struct refusal *ret_why);
 int settings_make(const struct ledger_reader *state, struct line *why);
-/* settings_limit_files() - how many descriptors it may have; when all are made, ours too */
-void settings_limit_files(const struct ledger_reader *state);
+/* settings_limit() - what it may have of everything; when all is made, ours too */
+void settings_limit(const struct ledger_reader *state);
 
 /* settings_groups() - its supplementary groups, and how many */
 const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret_count);
