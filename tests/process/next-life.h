@@ -109,7 +109,7 @@ static void life_live(void *unused)
 		error = timers_make(&state, &line);
 	if (error)
 		life_fail("not made again: ", why, error);
-	settings_limit_files(&state);
+	settings_limit(&state);
 	life++;
 	os_futex_wake(&life, INT32_MAX);
 	threads_go();
