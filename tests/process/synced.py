@@ -66,7 +66,7 @@ def look(command, names):
 
 def main():
     command, failed = os.path.abspath(sys.argv[1]), []
-    with tempfile.TemporaryDirectory(dir=".") as place:
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as place:
         os.chdir(place)
         with open("dirty", "wb") as file:
             file.write(b"e" * PIECE)

@@ -2,6 +2,12 @@
  * the message says where. */
 #include "kept-pages.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "checkpoint/engine.h"
+
 TestSuite(damage, .init = scratch_open, .fini = scratch_close);
 
 /* 1: the right pages of an epoch; 0: refused. Anything else fails the test. */
@@ -154,5 +160,78 @@ Test(damage, finds_and_mends_a_rotten_page_of_home)
 	cr_assert_arr_eq(page, memory[2], PAGE);
 	checkpoint_info(engine, &info);
 	cr_assert_eq(info.mended_pages, 1);
+	checkpoint_close(engine);
+}
+
+/* ---- A log that cannot be read ---- */
+
+static uint64_t log_begin, log_end;
+static const struct medium_table *disk_table;
+static const void *gone; /* a mapping behind the end of its file: to touch it is a SIGBUS */
+
+static bool is_in_log(uint64_t offset)
+{
+	return offset >= log_begin && offset < log_end;
+}
+
+static int read_but_log(struct medium *medium, void *buffer, size_t len, uint64_t offset)
+{
+	return is_in_log(offset) ? -EIO : disk_table->read(medium, buffer, len, offset);
+}
+
+static const void *view_of_log(struct medium *medium, size_t len, uint64_t offset)
+{
+	return is_in_log(offset) ? gone : NULL;
+}
+
+static int pass(void *context, uint64_t index, bool is_zero, const void *page)
+{
+	return 0;
+}
+
+/* Where it is shown as a part of the file, a disk that fails is a signal to whoever looks. */
+Test(damage, merge_of_a_log_that_cannot_be_read_is_an_error_and_no_signal)
+{
+	struct medium_table table;
+	FILE *file = tmpfile();
+
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	for (char i = 1; i < 10; i++) {
+		memory[0][0] = i;
+		commit();
+	}
+	cr_assert_eq(checkpoint_overlay(engine, region.id, pass, NULL), 0);
+	log_begin = log_file_place(&engine->log, 0);
+	log_end = log_begin + engine->log.segment_count * plan.segment_bytes;
+	gone = mmap(NULL, log_end - log_begin, PROT_READ, MAP_SHARED, fileno(file), 0);
+	cr_assert_neq(gone, MAP_FAILED);
+	disk_table = disk.medium.table;
+	table = *disk_table;
+	table.read = read_but_log;
+	table.view = view_of_log;
+	disk.medium.table = &table;
+	cr_assert_eq(checkpoint_merge(engine), -EIO);
+	disk.medium.table = disk_table;
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	checkpoint_close(engine);
+}
+
+/* What is read ahead of a log that ends with the file ends there, too. */
+Test(damage, merge_of_a_log_at_the_end_of_the_file_is_no_error)
+{
+	struct checkpoint_plan last = plan;
+
+	last.segment_bytes = LAYOUT_CHUNK_BYTES;
+	last.log_bytes = 4 * last.segment_bytes;
+	make_pool_on(&disk);
+	cr_assert_eq(checkpoint_open(&engine, &disk.medium, &last, &why), 0, "%s", why.line);
+	cr_assert_eq(checkpoint_attach(engine), 0);
+	while (engine->log.tail.offset + 2 * PAGE < last.segment_bytes) {
+		memory[0][0]++;
+		commit();
+	}
+	cr_assert_eq(log_file_place(&engine->log, 0) + last.segment_bytes, disk.view_bytes);
+	cr_assert_eq(checkpoint_merge(engine), 0);
 	checkpoint_close(engine);
 }

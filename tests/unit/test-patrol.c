@@ -1,5 +1,6 @@
 /* What rots at rest is found while the pool is in use, and is right again where memory still has it;
  * what has not rotted is never complained of. */
+#define PAGES 101u /* more than one step looks at */
 #include "kept-pages.h"
 
 #include <errno.h>
@@ -11,13 +12,13 @@ TestSuite(patrol, .init = scratch_open, .fini = scratch_close);
 
 static struct {
 	unsigned count;
-	uint64_t page;
+	uint64_t first, page;
 } told;
 
 static void found(uint32_t region_id, uint64_t page)
 {
 	cr_assert_eq(region_id, region.id);
-	told.count++;
+	told.first = told.count++ ? told.first : page;
 	told.page = page;
 }
 
@@ -92,6 +93,48 @@ Test(patrol, finds_a_page_at_rest_that_rots_and_says_where)
 	checkpoint_close(engine);
 }
 
+/* Steps, and more of them than it has room to remember: each is looked at, and counted, once. */
+Test(patrol, a_round_looks_at_each_page_once)
+{
+	put_to_rest();
+	for (unsigned i = 1; i < PAGES; i++)
+		memset(memory[i], (int)i, PAGE);
+	for (unsigned i = 0; i < 8; i++) {
+		memory[0][0]++;
+		commit();
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	for (unsigned i = 1; i < PAGES; i++)
+		flip(HOME(i) + 5);
+	for (unsigned i = 0; i < 2; i++) {
+		walk_round();
+		cr_assert_eq(info_now().damaged_pages, PAGES - 1);
+	}
+	for (unsigned i = 1; i < PAGES; i++)
+		flip(HOME(i) + 5);
+	walk_round();
+	cr_assert_eq(info_now().damaged_pages, 0);
+	checkpoint_close(engine);
+}
+
+/* Or programs that run for seconds would only ever see what comes first. */
+Test(patrol, rounds_begin_anywhere, .timeout = 60)
+{
+	uint64_t first;
+
+	memset(memory[50], 'a', PAGE);
+	put_to_rest();
+	flip(HOME(2) + 1000);
+	flip(HOME(50) + 1000);
+	walk_round();
+	first = told.first;
+	do {
+		told.count = 0;
+		walk_round();
+	} while (told.first == first);
+	checkpoint_close(engine);
+}
+
 Test(patrol, leaves_pages_alone_that_the_log_tells_of)
 {
 	put_to_rest();
@@ -132,6 +175,17 @@ Test(patrol, what_was_shown_damaged_does_not_become_an_epoch)
 	cr_assert_gt(commit(), epoch);
 	cr_assert_eq(info_now().damaged_pages, 1);
 	assert_memory();
+	const uint64_t pages = info_now().pages;
+	for (char i = 8; i < 16; i++) {
+		memory[0][0] = i;
+		commit();
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+	cr_assert_eq(info_now().pages, pages + 8, "and logged once");
+	cr_assert_eq(info_now().damaged_pages, 1);
+	memory[2][2000] = 'a'; /* what was shown: by now its own */
+	commit();
+	assert_memory();
 	walk_round();
 	walk_round();
 	cr_assert_eq(info_now().damaged_pages, 0);
@@ -142,6 +196,9 @@ Test(patrol, what_was_shown_damaged_does_not_become_an_epoch)
  * would grow, and the next start be refused, while memory has it. */
 Test(patrol, damage_met_by_a_merge_is_told_and_logged_again)
 {
+	const struct checkpoint_page other = {region.id, 0, memory[0]};
+	uint64_t epoch;
+
 	put_to_rest();
 	memory[2][5] = 'b';
 	commit();
@@ -156,7 +213,9 @@ Test(patrol, damage_met_by_a_merge_is_told_and_logged_again)
 	cr_assert_eq(info_now().damage.file_offset, HOME(2));
 	checkpoint_mend(engine, found);
 	cr_assert(told.count == 1 && told.page == 2);
-	const uint64_t epoch = info_now().epoch;
+	memory[0][0] = 0;
+	cr_assert_eq(checkpoint_commit(engine, &other, 1, &epoch), 0);
+	cr_assert_eq(info_now().damaged_pages, 1, "not by an epoch that has not logged it");
 	cr_assert_eq(commit(), epoch + 1, "nothing has changed in memory, but that it is needed");
 	cr_assert_eq(info_now().damaged_pages, 0);
 	assert_memory();
