@@ -250,11 +250,13 @@ static void put_slot(void *context, uint64_t slot, const struct space_slot *foun
 	}
 }
 
+/* What was made writable for its pages; and files that are where they were, but protected as they
+ * were before the program told otherwise. */
 static void protect_all(void)
 {
 	for (size_t i = 0; i < resuming.image.count; i++) {
 		const struct mapping *mapping = &resuming.image.list[i];
-		if (mapping->is_kept && !mapping->is_ours && !(mapping->protection & MAPPING_WRITE))
+		if (!mapping->is_ours && !(mapping->is_kept && mapping->protection & MAPPING_WRITE))
 			require(os_mprotect((void *)(uintptr_t)mapping->start,
 					    mapping->end - mapping->start, protection_of(mapping)),
 				mapping->path);
