@@ -235,17 +235,38 @@ int file_callers_terminal(int flags)
 	return -ENXIO;
 }
 
+/* Is `shared`, made already, a description of the same terminal that can do as much? */
+static bool is_as_good(int shared, int from, int access)
+{
+	struct stat x, y;
+
+	return os_fstat(shared, &x) == 0 && os_fstat(from, &y) == 0 && x.st_rdev == y.st_rdev &&
+	       is_terminal(shared) && (os_fcntl(shared, F_GETFL, NULL) & O_ACCMODE) == access;
+}
+
+/* Who waits another way by it than the caller does has opened it for itself, mostly: the caller's
+ * description is others', too. What shared one shares it again. -errno: let it have the caller's */
+static int open_terminal(const struct file_record *record, int from)
+{
+	const int now = os_fcntl(from, F_GETFL, NULL), status = (int)record->status;
+	const int access = (record->fd > 2 ? status : now) & O_ACCMODE;
+	const int wanted = access | (status & (O_NONBLOCK | O_ASYNC));
+
+	if (record->shares != record->fd && is_as_good((int)record->shares, from, access))
+		return os_fcntl((int)record->shares, F_DUPFD_CLOEXEC, NULL);
+	if (!((now ^ wanted) & (O_ACCMODE | O_NONBLOCK | O_ASYNC)))
+		return -EALREADY;
+	return file_reopen(from, access | (status & O_NONBLOCK));
+}
+
 /* The caller's own description; but a terminal the program had opened another way, it opens so. */
 static int take_callers(const struct file_record *record, int from)
 {
-	const int access = (int)record->status & O_ACCMODE;
-
 	if (from < 0)
 		return os_open("/dev/null", O_RDWR | O_CLOEXEC, 0);
-	if (record->fd > 2 && record->kind == FILE_TTY && is_terminal(from) &&
-	    (os_fcntl(from, F_GETFL, NULL) & O_ACCMODE) != access)
-		return file_reopen(from, access);
-	return os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
+	const int opened = record->kind == FILE_TTY && is_terminal(from) ?
+				   open_terminal(record, from) : -ENOTTY;
+	return opened >= 0 ? opened : os_fcntl(from, F_DUPFD_CLOEXEC, NULL);
 }
 
 static bool is_that_file(const struct file_record *record, int fd)
@@ -277,9 +298,12 @@ static int adopt(const struct file_record *record, struct line *why)
 
 	if (made < 0)
 		return made;
-	int now = os_fcntl(made, F_GETFL, NULL);
-	if ((now ^ (int)record->status) & O_NONBLOCK)
-		os_fcntl(made, F_SETFL, (void *)(intptr_t)(now ^ O_NONBLOCK));
+	const int now = os_fcntl(made, F_GETFL, NULL);
+	const int differs = (now ^ (int)record->status) & (O_NONBLOCK | O_ASYNC);
+	if (differs)
+		os_fcntl(made, F_SETFL, (void *)(intptr_t)(now ^ differs));
+	if (record->status & O_ASYNC && record->owner_signal)
+		os_fcntl(made, F_SETSIG, (void *)(intptr_t)record->owner_signal);
 	tell_of_input(record, made);
 	int error = kind->adopt ? kind->adopt(record, made, why) : 0;
 	int placed = file_place(made, (int)record->fd, record->is_cloexec);
@@ -357,7 +381,8 @@ void files_give_owners(const struct ledger_reader *state)
 	while ((record = next(&reader))) {
 		struct f_owner_ex owner = {record->owner_kind, record->owner};
 		const uint32_t tid = owner.type == F_OWNER_TID ? threads_new_tid((uint32_t)owner.pid) : 0;
-		if (!owner.pid || record->callers || record->shares != record->fd)
+		if (!owner.pid || record->shares != record->fd ||
+		    (record->callers && !(record->status & O_ASYNC)))
 			continue;
 		owner.pid = tid ? (int)tid : owner.pid;
 		os_fcntl((int)record->fd, F_SETOWN_EX, &owner);

@@ -199,6 +199,32 @@ static void terminal_and_handler(void)
 	terminal();
 }
 
+static void opens_it_again(void)
+{
+	both->fd[0] = open(ttyname(0), O_RDWR | O_NONBLOCK | O_NOCTTY);
+	both->fd[1] = dup(both->fd[0]);
+	both->fd[2] = open(ttyname(0), O_RDWR | O_NOCTTY);
+	EXPECT(both->fd[2] >= 0 && fcntl(both->fd[2], F_SETFL, O_ASYNC) == 0);
+	EXPECT(fcntl(both->fd[2], F_SETOWN, getppid()) == 0 && fcntl(both->fd[2], F_SETSIG, SIGURG) == 0);
+	save();
+}
+
+static void each_waits_its_own_way(void)
+{
+	EXPECT(!(fcntl(0, F_GETFL) & O_NONBLOCK) && (fcntl(both->fd[0], F_GETFL) & O_NONBLOCK));
+	EXPECT(fcntl(both->fd[1], F_SETFL, 0) == 0 && !(fcntl(both->fd[0], F_GETFL) & O_NONBLOCK));
+	EXPECT((fcntl(both->fd[2], F_GETFL) & O_ASYNC) && !(fcntl(0, F_GETFL) & O_ASYNC));
+	EXPECT(fcntl(both->fd[2], F_GETOWN) == getppid() && fcntl(both->fd[2], F_GETSIG) == SIGURG);
+}
+
+/* As libuv does. It became the caller's description, with which the caller's shell and all that it
+ * starts did not wait for input any more. */
+Test(callers, terminal_that_was_opened_again_is_no_copy_of_the_callers)
+{
+	caller = terminal;
+	two_lives(opens_it_again, each_waits_its_own_way);
+}
+
 Test(callers, terminal_is_the_new_one_with_the_old_settings)
 {
 	caller = terminal_and_handler;
