@@ -61,12 +61,16 @@ static int commit(void)
 	if (count && committer.plan.memory && committer.plan.durability == DURABILITY_MEDIA)
 		committer.plan.memory->sync();
 	attempt_hold_again();
-	const int error = pool_is_removed(committer.plan.pool) ? -ESTALE :
+	const bool is_removed = pool_is_removed(committer.plan.pool);
+	const int error = is_removed ? -ESTALE :
 			  checkpoint_commit(committer.plan.checkpoint, pages, count, &epoch);
 
 	if (!error)
 		atomic_store_explicit(&committer.epoch, epoch, memory_order_release);
-	dirty_settle(!error);
+	if (is_removed) /* the engine keeps its drafts */
+		dirty_unpoint();
+	else
+		dirty_settle(!error);
 	report_commit(&committer.report, error, count, os_clock_ns(CLOCK_MONOTONIC) - began_ns);
 	return error;
 }
@@ -127,7 +131,7 @@ static int take_image(bool may_point, bool *ret_is_committed)
 	const int error = collect_all(may_point);
 	dirty_pages(&count, &is_pointed);
 	if (error && is_pointed) /* what is pointed at changes as soon as they go on */
-		dirty_settle(false);
+		dirty_unpoint();
 	*ret_is_committed = !error && is_pointed;
 	return *ret_is_committed ? commit() : error;
 }

@@ -23,6 +23,7 @@ struct dirty {
 	size_t visited;         /* pages, by the collection going on */
 	int stage_error;
 	unsigned round;         /* of pre-copying */
+	unsigned attempts;      /* at an epoch, since the last one: pre-copying began */
 	bool is_stopped;        /* all threads stand */
 	bool may_point;         /* pages there is no room for are read where they are */
 	bool is_over_limit;     /* there was no room for some */

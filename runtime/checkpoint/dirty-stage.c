@@ -16,6 +16,8 @@
 #include "ours.h"
 #include "track.h"
 
+#define DRAFTING_ATTEMPTS 3u /* as many as a flood is given */
+
 /* A page and where its bytes are now. */
 struct spot {
 	uint32_t region_id;
@@ -63,16 +65,21 @@ static int draft(const struct spot *spot, const char *bytes)
 	return checkpoint_draft(dirty.plan.checkpoint, &page);
 }
 
+/* Each draft is log that only an epoch makes free again, and there may be none for days. So after
+ * some attempts at one, what is drafted is not drafted again. */
 static void stage_early(const struct spot *spot, const char *bytes)
 {
 	const uint64_t number = dirty_number(spot->region_id, spot->page);
 	const bool is_staged = staging_has(&dirty.staging, spot->region_id, spot->page);
-	const bool is_hot = dirty.round != 0 || pageset_has(&dirty.hot, number) || is_staged;
+	const bool is_drafted = dirty.attempts > DRAFTING_ATTEMPTS &&
+				pageset_has(&dirty.drafted, number);
+	const bool is_hot = dirty.round != 0 || pageset_has(&dirty.hot, number) || is_staged ||
+			    is_drafted;
 
 	if (is_hot && staging_put(&dirty.staging, spot->region_id, spot->page, bytes) == 0)
 		return;
 	/* Staged as zeros, which took no room: the commit would give that after the draft. */
-	const int error = is_staged ? -ENOSPC : draft(spot, bytes);
+	const int error = is_staged || is_drafted ? -ENOSPC : draft(spot, bytes);
 	/* Drafts of an epoch that fails are lost with it. */
 	pageset_add(error ? &dirty.again : &dirty.drafted, number, 1);
 }

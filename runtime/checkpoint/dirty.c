@@ -78,6 +78,7 @@ void dirty_precopy(void)
 	if (!track_can_run(dirty.plan.track))
 		return;
 	track_survey(dirty.plan.track);
+	dirty.attempts++;
 	dirty.is_precopying = true; /* before is_careful is looked at: see dirty_note_unreadable() */
 	precopy_rounds();
 	dirty.is_precopying = false;
@@ -155,13 +156,19 @@ static void again_drafted(void *context, uint64_t page)
 	pageset_add(&dirty.again, page, 1);
 }
 
+void dirty_unpoint(void)
+{
+	staging_unpoint(&dirty.staging, again_pointed, NULL);
+}
+
 void dirty_settle(bool is_durable)
 {
+	dirty.attempts = 0;
 	if (is_durable) {
 		staging_clear(&dirty.staging);
 		pageset_take(&dirty.drafted, NULL, NULL);
 	} else {
-		staging_unpoint(&dirty.staging, again_pointed, NULL);
+		dirty_unpoint();
 		pageset_take(&dirty.drafted, again_drafted, NULL);
 	}
 }

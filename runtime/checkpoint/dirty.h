@@ -38,9 +38,11 @@ void dirty_precopy(void);
 #define DIRTY_E_VETOED 2 /* the committer's own, beside it */
 int dirty_collect(bool may_point);
 
-/* dirty_pages() - what is staged, for the commit; dirty_settle(): how that ended */
+/* dirty_pages() - what is staged, for the commit; dirty_settle(): how that ended;
+ * dirty_unpoint(): there is none, and threads go on */
 const struct checkpoint_page *dirty_pages(size_t *ret_count, bool *ret_is_pointed);
 void dirty_settle(bool is_durable);
+void dirty_unpoint(void);
 
 /* dirty_stage() - a page of a region nobody tracks, as it shall be in the next epoch; bytes NULL:
  * zeros. dirty_again() - pages of the memory outside the heap are to be looked at. */
