@@ -38,6 +38,7 @@
 static struct {
 	int (*start)(void);
 	const struct mapping *last; /* a page of which was put in */
+	const struct mapping *stack, *lowest_of_stack;
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 } self OURS;
 
@@ -112,16 +113,47 @@ static bool is_in_place(const struct mapping *mapping)
 	return true;
 }
 
-/* Pages at the stack's low end come when they are touched. */
-static void make_stack(const struct mapping *mapping)
-{
-	const struct mapping *now = mappings_find(&resuming.now, mapping->end - 1);
+/* ---- The stack ---- */
 
-	if (!now || now->end != mapping->end)
+static const struct mapping *find_stack(const struct mappings *mappings)
+{
+	for (size_t i = mappings->count; i-- > 0;)
+		if (mappings->list[i].kind == MAPPING_STACK)
+			return &mappings->list[i];
+	return NULL;
+}
+
+/* Where advice or another protection has made several of the stack, one has its name: the one that
+ * it began in. What is right below that is of the stack, too. */
+static const struct mapping *lowest_of_stack(const struct mapping *stack)
+{
+	const struct mapping *at = stack;
+
+	while (at > resuming.image.list && at[-1].end == at->start &&
+	       at[-1].kind == MAPPING_ANONYMOUS && !at[-1].is_shared)
+		at--;
+	return at;
+}
+
+/* It grows downwards when it is touched, and for ever after: nothing else does. Nothing is mapped
+ * below it yet that it would have to keep a distance from. */
+static void make_stack(void)
+{
+	const struct mapping *now = find_stack(&resuming.now);
+
+	self.stack = find_stack(&resuming.image);
+	if (!self.stack || !now || self.stack->start >= now->end || self.stack->end > now->end)
 		fail("the stack ends elsewhere", NULL, EINVAL);
-	if (mapping->start < now->start)
-		*(volatile char *)(uintptr_t)mapping->start = 0;
-	os_madvise((void *)(uintptr_t)mapping->start, mapping->end - mapping->start, MADV_DONTNEED);
+	self.lowest_of_stack = lowest_of_stack(self.stack);
+	char *const start = (char *)(uintptr_t)self.lowest_of_stack->start;
+	if ((uintptr_t)start < now->start)
+		*(volatile char *)start = 0;
+	os_madvise(start, now->end - (uintptr_t)start, MADV_DONTNEED);
+}
+
+static bool is_of_stack(const struct mapping *mapping)
+{
+	return mapping >= self.lowest_of_stack && mapping <= self.stack;
 }
 
 /* [anon:NAME], [anon_shmem:NAME]: given by prctl() */
@@ -161,20 +193,23 @@ static void make_mapping(const struct mapping *mapping)
 		name_mapping(mapping);
 }
 
+static void open_mapping(const struct mapping *mapping)
+{
+	require(os_mprotect((void *)(uintptr_t)mapping->start, mapping->end - mapping->start,
+			    protection_of(mapping) | PROT_WRITE), mapping->path);
+}
+
 static void make_all(void)
 {
+	make_stack();
 	for (size_t i = 0; i < resuming.image.count; i++) {
 		const struct mapping *mapping = &resuming.image.list[i];
 		if (mapping->is_ours)
 			continue;
-		if (mapping->kind == MAPPING_STACK)
-			make_stack(mapping);
-		else if (!is_in_place(mapping))
+		if (!is_of_stack(mapping) && !is_in_place(mapping))
 			make_mapping(mapping);
 		else if (mapping->is_kept)
-			require(os_mprotect((void *)(uintptr_t)mapping->start,
-					    mapping->end - mapping->start,
-					    protection_of(mapping) | PROT_WRITE), mapping->path);
+			open_mapping(mapping);
 	}
 }
 

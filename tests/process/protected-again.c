@@ -48,13 +48,49 @@ static void check_constants(void)
 	MUST(protection_at(constants + 3 * PAGE) == READ);
 }
 
+/* ---- The stack ---- */
+
+static char *in_stack; /* a page that nothing lies in */
+
+static __attribute__((noinline)) int go_deeper(int pages)
+{
+	volatile char page[PAGE];
+
+	memset((char *)page, 1, PAGE);
+	return pages ? go_deeper(pages - 1) + page[1] : 0;
+}
+
+/* An executable one, as who loads a library with nested functions has it; and closed in between. */
+static void protect_stack(void)
+{
+	char *const here = (char *)((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1));
+
+	go_deeper(40);
+	MUST(mprotect(here, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN) == 0);
+	in_stack = here - 16 * PAGE;
+	MUST(mprotect(in_stack, PAGE, PROT_NONE) == 0);
+}
+
+static void check_stack(int life)
+{
+	const int all = READ | WRITE | EXECUTE;
+
+	MUST(protection_at(__builtin_frame_address(0)) == all && protection_at(in_stack) == 0);
+	MUST(protection_at(in_stack - PAGE) == all && protection_at(in_stack + PAGE) == all);
+	MUST(mprotect(in_stack, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
+	MUST(go_deeper(life * 256) == life * 256);
+	MUST(mprotect(in_stack, PAGE, PROT_NONE) == 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	protect_constants();
+	protect_stack();
 	for (int life = 1; life < LIVES; life++) {
 		die();
 		check_constants();
+		check_stack(life);
 	}
 	return failures != 0;
 }
