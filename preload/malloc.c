@@ -35,6 +35,7 @@ void *reallocarray(void *p, size_t count, size_t size);
 void cfree(void *p);
 
 bool malloc_is_active;
+bool malloc_is_reached;
 
 static __attribute__((noinline, cold)) void *no_memory(size_t size)
 {
@@ -84,8 +85,10 @@ INTERPOSE void *malloc(size_t size)
 INTERPOSE void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
-	if (unlikely(!malloc_is_active))
+	if (unlikely(!malloc_is_active)) {
+		malloc_is_reached = true;
 		return unless_libcs(foreign_allocated(__libc_calloc(count, size)), SITE);
+	}
 	if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
 		return no_memory(SIZE_MAX);
 	return or_no_memory(unless_libcs(heap_alloc_zeroed(bytes), SITE), bytes);

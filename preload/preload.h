@@ -39,6 +39,8 @@ extern const enum window_kind choice_window_kind;
 
 /* malloc.c: true from the moment the heap is in the pool. */
 extern bool malloc_is_active;
+/* malloc.c: set by each calloc() before that. */
+extern bool malloc_is_reached;
 
 /* memory.c: the window, as the heap wants it. */
 extern const struct heap_memory memory_of_window;

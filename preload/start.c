@@ -102,6 +102,17 @@ static int check_malloc_is_ours(struct refusal *ret_why)
 		      found.dli_fname);
 }
 
+/* Valgrind calls its own malloc in place of any, where no symbol tells of it. */
+static int check_malloc_is_reached(struct refusal *ret_why)
+{
+	malloc_is_reached = false;
+	free(calloc(1, 1));
+	if (malloc_is_reached)
+		return 0;
+	return refuse(ret_why, STATUS_USAGE, "malloc", "is not called, but another in its place; to "
+		      "valgrind give --soname-synonyms=somalloc=nouserintercepts");
+}
+
 /* A process comes back only into what a keeper prepares for it. */
 static int check_keep(const struct config *config, struct refusal *ret_why)
 {
@@ -122,6 +133,8 @@ static int check_process(const struct config *config, struct refusal *ret_why)
 	/* Wherever the heap of a whole process is, it is kept. */
 	if (!status && config->keep != KEEP_PROCESS)
 		status = check_malloc_is_ours(ret_why);
+	if (!status && config->keep != KEEP_PROCESS)
+		status = check_malloc_is_reached(ret_why);
 	return status;
 }
 

@@ -135,7 +135,9 @@ HSK_API int hsk_status(void);
  * From a transaction's first hsk_add() on, memory freed in it is given back at its end, memory
  * allocated in it is freed by an abort, roots set in it are taken back, and realloc() copies. What
  * libc allocates (a stream, its buffer, asprintf()'s strings; not strdup()'s) is not freed; what
- * other libraries do, is: have them make what they keep before the block.
+ * other libraries do, is: have them make what they keep before the block. Without a pool the malloc
+ * may be another's (a sanitizer's, valgrind's): its blocks are not noted, to free them is final. To
+ * valgrind give --soname-synonyms=somalloc=nouserintercepts.
  *
  * Return: 0, or
  *   -EINVAL     not in a transaction

@@ -147,6 +147,22 @@ class Refusals(unittest.TestCase):
         self.assert_refused(2, f"malloc: comes from {ELSEWHERE}; its heap cannot be in a pool",
                             env)
 
+    @unittest.skipUnless(shutil.which("valgrind"), "needs valgrind")
+    def test_a_malloc_that_is_called_in_place_of_ours(self):
+        """What a kept variable led to was valgrind's, and gone with the process."""
+        for keep in ("none", "heap"):
+            variables = self.environment(**self.pool_variables(KEEP=keep))
+            words = [f"{name}={variables[name]}" for name in variables if name != "PATH"]
+            for flags, outcome in (((), (2, "")),
+                                   (("--soname-synonyms=somalloc=nouserintercepts",), (0, "ran\n"))):
+                status, out, err = self.run_program(
+                    {"PATH": variables["PATH"]},
+                    args=("valgrind", "-q", "--trace-children=yes", *flags, "env", *words, "echo", "ran"))
+                self.assertEqual((status, out), outcome, err)
+                if status:
+                    self.assertIn("heapsake: refused: malloc: is not called, but another in its place", err)
+            os.unlink(self.pool)
+
     def test_occupied_addresses(self):
         # Where a position-independent program lies when addresses are not randomised.
         subprocess.run([COMMAND, "create", "-s", "64M", "--base", "0x555555400000", self.pool],

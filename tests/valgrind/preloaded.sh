@@ -8,7 +8,7 @@
 #
 # - The library must be built with -Dvalgrind=true, or memcheck sees one large mapping.
 # - Without nouserintercepts valgrind puts its own malloc in place of any library's that has one:
-#   the program runs, and nothing of it is in the pool.
+#   the program is refused.
 # - env sets the variables for the program alone: valgrind's own launcher would take the pool.
 # - A pool at the default base fits; one below 128 GiB may meet valgrind's own mappings.
 #
