@@ -98,8 +98,8 @@ class Program(Run):
         for line in ["HEAPSAKE_POOL=a b", "HEAPSAKE_SIZE=32M", "HEAPSAKE_KEEP=none", "HEAPSAKE_NEW=1",
                      "HEAPSAKE_INTERVAL=250us", "HEAPSAKE_DURABILITY=cache", "HEAPSAKE_QUIET=1"]:
             self.assertIn(line, out)
-        out = self.do("run", "-qk", "none", "--epoch", "-3", "env", env={"HEAPSAKE_CHILDREN": "inherit"}).out
-        self.assertIn("HEAPSAKE_EPOCH=-3", out.split("\n"))
+        older = self.do("run", "-qk", "none", "--epoch", "-3", "env", env={"HEAPSAKE_CHILDREN": "inherit"})
+        self.assertIn("HEAPSAKE_EPOCH=-3", older.out.split("\n"))
         preload = [line for line in out if line.startswith("LD_PRELOAD=")]
         self.assertRegex(preload[0], r"^LD_PRELOAD=/.*/libheapsake\.so:libm\.so\.6$")
 
