@@ -92,6 +92,8 @@ struct timerfd_part {
 	uint64_t interval_ns;
 };
 #define SAME_EXPIRY_NS 1000000 /* reading two clocks is not exact */
+#define TICK_LOOKS 8            /* of some 5 us each */
+#define JUST_NOW_NS 20000000   /* it may have been set again since it was described */
 #define TIMERFD_SET_TICKS _IOW('T', 0, uint64_t)
 
 static bool timerfd_claims(const struct file_look *look)
@@ -130,15 +132,34 @@ static bool timerfd_read(int fd, struct timerfd_part *part)
 			part->interval_ns = read_time(at);
 	}
 	file_info_close(&info);
-	/* Nothing is left of a periodic one that has expired, until its ticks are read. */
-	if (part->left_ns || part->interval_ns)
+	/* Nothing is left of a periodic one that has expired, until its ticks are read; nor of one
+	 * that was stopped, which has none. */
+	if (part->left_ns || (part->interval_ns && part->ticks))
 		part->expires_ns = part->left_ns + os_clock_ns((clockid_t)part->clock);
 	return is_one;
 }
 
+/* An interrupt, elsewhere maybe, makes a tick of a time that is over, and until it has, the timer
+ * looks like one that is not running. So it is looked at for as long as that may take. */
+static bool timerfd_read_ticks(int fd, struct timerfd_part *part)
+{
+	bool is_one = timerfd_read(fd, part);
+
+	for (int i = 0; i < TICK_LOOKS && is_one && !part->left_ns && !part->ticks; i++)
+		is_one = timerfd_read(fd, part);
+	return is_one;
+}
+
+/* Only then: for others, which do not run, this would be in vain each time. */
+static bool has_just_expired(const struct timerfd_part *before)
+{
+	return before->expires_ns && os_clock_ns((clockid_t)before->clock) + SAME_EXPIRY_NS -
+					     before->expires_ns < JUST_NOW_NS;
+}
+
 static size_t timerfd_describe(const struct file_look *look, struct file_record *record)
 {
-	timerfd_read(look->fd, (void *)record->part);
+	timerfd_read_ticks(look->fd, (void *)record->part);
 	return sizeof(struct timerfd_part);
 }
 
@@ -156,7 +177,7 @@ static bool timerfd_refresh(struct file_record *record, const struct stat *st)
 	struct timerfd_part *part = (void *)record->part, now;
 
 	(void)st;
-	if (!timerfd_read((int)record->fd, &now))
+	if (!(has_just_expired(part) ? timerfd_read_ticks : timerfd_read)((int)record->fd, &now))
 		return false;
 	if (is_same_expiry(part, &now)) {
 		now.expires_ns = part->expires_ns;
@@ -196,12 +217,13 @@ static int timerfd_make(const struct file_record *record, const struct ledger_re
 	const struct timerfd_part *part = (const void *)record->part;
 	const int fd = os_timerfd_create((int)part->clock, O_CLOEXEC);
 	const struct itimerspec at_once = {.it_value.tv_nsec = 1};
+	const struct itimerspec stopped = {.it_interval = time_of(part->interval_ns)};
 	uint64_t ticks = part->ticks;
 
 	(void)state, (void)why;
 	if (fd < 0)
 		return fd;
-	int error = part->expires_ns ? timerfd_start(part, fd) : 0;
+	int error = part->expires_ns ? timerfd_start(part, fd) : os_timerfd_settime(fd, 0, &stopped);
 	if (!error && ticks && os_ioctl(fd, TIMERFD_SET_TICKS, &ticks) < 0 && !part->expires_ns)
 		error = os_timerfd_settime(fd, 0, &at_once); /* one, at least */
 	if (error)

@@ -1,11 +1,14 @@
 /* Counters, timers, signals, and entries of an epoll, in two lives. */
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include "process/files-kind.h"
 #include "two-lives.h"
 
 TestSuite(events, .init = scratch_open, .fini = scratch_close);
@@ -119,6 +122,83 @@ Test(events, a_timer_for_a_while_does_not_heed_that_the_time_of_day_was_set)
 	first_lives(has_timers_by_the_time_of_day);
 	set_back();
 	second_lives(what_was_set_for_a_while_comes);
+}
+
+static void has_one_that_was_stopped(void)
+{
+	const struct itimerspec stopped = {.it_interval = {3600, 0}};
+
+	both->fd[0] = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	EXPECT(timerfd_settime(both->fd[0], 0, &stopped, NULL) == 0);
+	save();
+}
+
+static void it_does_not_run(void)
+{
+	struct itimerspec left;
+
+	EXPECT(timerfd_gettime(both->fd[0], &left) == 0 && left.it_interval.tv_sec == 3600);
+	EXPECT(left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
+}
+
+Test(events, a_timer_that_was_stopped_is_not_started_by_its_interval)
+{
+	two_lives(has_one_that_was_stopped, it_does_not_run);
+}
+
+/* The interrupt that makes a tick is another processor's, if there is one. */
+static volatile int is_wanted;
+
+static void *start_when_wanted(void *timer)
+{
+	const struct itimerspec soon = {.it_value = {0, 200000}};
+	cpu_set_t other;
+
+	CPU_ZERO(&other);
+	CPU_SET(1, &other);
+	sched_setaffinity(0, sizeof(other), &other);
+	for (;;) {
+		while (!is_wanted)
+			sched_yield();
+		timerfd_settime((int)(intptr_t)timer, 0, &soon, NULL);
+		is_wanted = 0;
+	}
+	return NULL;
+}
+
+#define EXPIRIES 300
+
+static void looks_while_timers_expire(void)
+{
+	struct {
+		struct file_record record;
+		uint64_t clock, ticks, expires_ns, more[8]; /* files-anon.c */
+	} timer = {.record.fd = (uint32_t)timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK)};
+	static struct file_look look;
+	unsigned missed = 0;
+	pthread_t thread;
+
+	EXPECT(file_look_at((int)timer.record.fd, &look));
+	file_timerfd.describe(&look, &timer.record);
+	pthread_create(&thread, NULL, start_when_wanted, (void *)(intptr_t)timer.record.fd);
+	for (unsigned i = 0; i < EXPIRIES; i++) {
+		is_wanted = 1;
+		while (is_wanted)
+			sched_yield();
+		bool is_missed = false;
+		do {
+			EXPECT(file_timerfd.refresh(&timer.record, &look.st));
+			is_missed |= !timer.ticks && !timer.expires_ns;
+		} while (!timer.ticks);
+		missed += is_missed;
+	}
+	EXPECT(missed < EXPIRIES / 10);
+}
+
+/* It was taken for one that does not run, and who waited for it would have waited for ever. */
+Test(events, a_timer_that_is_just_expiring_is_not_lost)
+{
+	first_lives(looks_while_timers_expire);
 }
 
 static void saves_twice(void)
