@@ -19,6 +19,7 @@ struct cut_shared {
 	uint32_t gate;              /* enum cut_gate; a futex; stored to by the committer alone */
 	uint32_t lifelong;          /* locks that came to be held for life */
 	uint32_t is_overfull;       /* there were more threads than records: no cut any more */
+	int send_error, list_error; /* since the gates closed: why one could not be stopped, or found */
 	int pid;
 	const char *here;           /* not 0; wiped in a child that has a copy of our memory */
 	bool (*is_busy)(uintptr_t pc);

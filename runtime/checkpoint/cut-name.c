@@ -4,6 +4,9 @@
  * On the committer's thread, while the others may run: what is read of their records may be of a
  * moment ago.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "cut-gate.h"
 #include "line.h"
 #include "os.h"
@@ -62,13 +65,26 @@ static const struct cut_thread *find_culprit(void)
 	return culprit;
 }
 
+void cut_name_limit(struct line *line, int send_error, int list_error)
+{
+	if (send_error == -EAGAIN) {
+		line_add(line, "threads cannot be told to stop, for as many signals wait as may; raise "
+			 "RLIMIT_SIGPENDING (ulimit -i)");
+	} else if (list_error) {
+		line_add(line, "threads cannot be listed: ");
+		line_add(line, strerrordesc_np(-list_error));
+	}
+}
+
 void cut_name_culprit(struct line *line)
 {
 	const struct cut_thread *culprit = find_culprit();
 
 	if (cut_shared.is_overfull)
 		line_add(line, "there are, or were, too many threads");
-	else if (culprit)
+	else if (!culprit || cut_is_outside(culprit))
+		cut_name_limit(line, cut_shared.send_error, cut_shared.list_error);
+	if (!line->len && culprit)
 		name_one(line, culprit);
 	if (!line->len)
 		line_add(line, "a thread that is not known to libc does not stop");

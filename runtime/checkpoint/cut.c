@@ -131,6 +131,8 @@ static uint32_t visit_unknown(void (*visit)(uint32_t tid))
 		}
 	if (fd >= 0)
 		os_close(fd);
+	else
+		cut_shared.list_error = fd;
 	return count;
 }
 
@@ -292,7 +294,10 @@ static void gate_open(void)
 
 static void signal_thread(uint32_t tid)
 {
-	os_tgsigqueue((int)tid, CUT_SIGNAL, CUT_MAGIC);
+	const int error = os_tgsigqueue((int)tid, CUT_SIGNAL, CUT_MAGIC);
+
+	if (error && error != -ESRCH)
+		cut_shared.send_error = error;
 }
 
 static void stop_thread(struct cut_thread *thread, unsigned *ret_forced)
@@ -348,6 +353,7 @@ static bool hold_all(enum cut_gate gate, uint64_t *hold_ns, struct cut_report *r
 
 	report->closed_ns = began;
 	report->forced = 0;
+	cut_shared.send_error = cut_shared.list_error = 0;
 	for (uint32_t i = 0; i < cut_thread_top(); i++)
 		cut_shared.threads[i].is_signalled = false;
 	if (cut_shared.arm)

@@ -180,3 +180,7 @@ void cut_release(struct cut_report *report);
  * as the line reaches */
 struct line;
 void cut_name_lifelong(struct line *line);
+
+/* cut_name_limit() - what a limit of the process did to a stop: a signal that could not be sent, a
+ * list of threads that could not be made; 0 or -errno each. Adds nothing if neither was amiss */
+void cut_name_limit(struct line *line, int send_error, int list_error);

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "checkpoint/cut.h"
 #include "line.h"
 #include "ours.h"
 #include "settings.h"
@@ -25,6 +26,9 @@
 #define SPIN_NS UINT64_C(15000)
 #define LOOK_AGAIN_MIN_NS 100000
 #define LOOK_AGAIN_MAX_NS 2000000
+
+/* Of the last try to stop all: why somebody could not be told to, or be found; 0: nothing amiss */
+static int send_error OURS, list_error OURS;
 
 /* ---- Those that are known ---- */
 
@@ -79,7 +83,10 @@ static bool send(struct thread *thread, bool *ret_is_refused)
 	if (error == 0)
 		return true;
 	__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
-	*ret_is_refused |= error != -ESRCH; /* too many signals wait somewhere */
+	if (error != -ESRCH) {
+		*ret_is_refused = true;
+		send_error = error;
+	}
 	return error != -ESRCH;
 }
 
@@ -210,6 +217,8 @@ static int send_to_new(void)
 		}
 	if (fd >= 0)
 		os_close(fd);
+	if (len < 0)
+		list_error = (int)len;
 	return is_refused ? -EAGAIN : (int)len;
 }
 
@@ -224,6 +233,7 @@ static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 	const uint64_t until = os_clock_ns(CLOCK_MONOTONIC) + hold_ns;
 	bool is_refused = false;
 
+	send_error = list_error = 0;
 	threads_shared.signals_ended =
 		__atomic_load_n(&threads_calls.signals_ended, __ATOMIC_ACQUIRE);
 	__atomic_store_n(&threads_shared.absent, 0, __ATOMIC_RELEASE);
@@ -271,6 +281,7 @@ static void name_culprit(char why[192])
 {
 	struct line line = line_in(why, 192);
 
+	cut_name_limit(&line, send_error, list_error);
 	for (uint32_t i = 0; i < threads_shared.count && !line.len; i++)
 		if (!has_come(thread_at(i)))
 			name_thread(&line, thread_at(i));
@@ -278,7 +289,7 @@ static void name_culprit(char why[192])
 		line_add(&line, "user or group ids are being changed");
 	if (!line.len)
 		line_add(&line, count_others() ? "threads begin and end faster than they can be stopped" :
-						 "/proc/self/task cannot be read");
+						 "/proc/self/task cannot be looked at");
 }
 
 int threads_stop(uint64_t patience_ns, char why[192])

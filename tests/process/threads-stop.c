@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -267,11 +268,43 @@ static void name_who_does_not_stop(void)
 	pthread_join(other, NULL);
 }
 
+/* ---- Where a limit forbids it, that is said ---- */
+
+static void stop_shortly(void *unused)
+{
+	stop_error = threads_stop(UINT64_C(200000000), why);
+	if (stop_error == 0)
+		threads_release();
+}
+
+static void name_limit(int which, const char *expected)
+{
+	struct rlimit before, none;
+
+	must(getrlimit(which, &before) == 0, "getrlimit");
+	none = (struct rlimit){0, before.rlim_max};
+	setrlimit(which, &none);
+	must(os_thread_start(stop_shortly, NULL, 1 << 20, &stopper_is_alive) == 0, "no stopper");
+	while (__atomic_load_n(&stopper_is_alive, __ATOMIC_ACQUIRE))
+		os_futex_wait(&stopper_is_alive, 1, NULL);
+	setrlimit(which, &before);
+	must(stop_error == -EAGAIN, "all were stopped in spite of the limit");
+	must(strstr(why, expected) != NULL, why);
+	stop_error = 0;
+}
+
+static void name_limits(void)
+{
+	name_limit(RLIMIT_NOFILE, "threads cannot be listed: Too many open files"); /* none is known yet */
+	name_limit(RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING");
+}
+
 int main(void)
 {
 	alarm(200); /* it hangs */
 	ours_open_zone();
 	must(threads_open() == 0, "threads_open");
+	name_limits();
 	stop_all_kinds();
 	name_who_does_not_stop();
 	return 0;

@@ -4,6 +4,7 @@
 #include "cutting.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "line.h"
 #include "os.h"
@@ -185,6 +186,26 @@ CUT_TEST(gives_up_and_names_who_stays_in_a_transaction)
 	pthread_join(outside, NULL);
 	pthread_join(thread, NULL);
 	pthread_join(workers[0].thread, NULL);
+}
+
+CUT_TEST(says_if_no_signal_can_be_sent)
+{
+	struct rlimit limit;
+	struct cut_report report;
+	pthread_t outside;
+
+	cutting_open();
+	CHILD_MUST(pthread_create(&outside, NULL, run_outside, NULL) == 0);
+	while (!is_outside)
+		sleep_us(100);
+	CHILD_MUST(getrlimit(RLIMIT_SIGPENDING, &limit) == 0);
+	limit.rlim_cur = 0;
+	CHILD_MUST(setrlimit(RLIMIT_SIGPENDING, &limit) == 0);
+	cut_self->state = CUT_PARKED;
+	CHILD_MUST(cut_stop(CUTTING_INTERVAL_NS, &report) == CUT_E_GIVEN_UP);
+	CHILD_MUST(strstr(report.culprit, "RLIMIT_SIGPENDING") != NULL);
+	is_over = true;
+	pthread_join(outside, NULL);
 }
 
 static void *want_second_lock(void *argument)
