@@ -76,6 +76,16 @@ static bool is_made_up(int fd)
 	return false;
 }
 
+/* What was written to it says what the program is to be woken by, and nobody can ask for that. */
+static bool is_of_pressure(const char *path)
+{
+	static const char end[] = ".pressure";
+	const size_t len = strlen(path);
+
+	return file_text_begins(path, "/proc/pressure/") ||
+	       (len >= sizeof(end) && strcmp(path + len - (sizeof(end) - 1), end) == 0);
+}
+
 static bool is_marked_deleted(const char *link)
 {
 	static const char mark[] = " (deleted)";
@@ -142,6 +152,8 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 
 	if (is_writable(record) && S_ISREG(record->mode) && !part->is_made_up && !part->is_nameless)
 		written_note(record, part->path, part->size, part->mtime_ns);
+	if (part->is_made_up && is_writable(record) && is_of_pressure(part->path))
+		ledger_veto(writer, "a watch of pressure (PSI)", part->path);
 	if (record->callers || part->is_made_up)
 		return;
 	if (part->is_nameless && S_ISREG(record->mode))

@@ -260,6 +260,19 @@ Test(files, inotify_is_vetoed_by_descriptor_and_name)
 	refused(watches, "descriptor 3: an inotify instance");
 }
 
+static void watches_pressure(void)
+{
+	both->fd[0] = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK);
+	save();
+}
+
+/* It came back without what it was to be woken by. */
+Test(files, watch_of_pressure_is_vetoed_by_name)
+{
+	if (access("/proc/pressure/memory", W_OK) == 0)
+		refused(watches_pressure, "a watch of pressure (PSI): /proc/pressure/memory");
+}
+
 /* It looks like a file, with a path that is in no directory. */
 static void queues(void)
 {
