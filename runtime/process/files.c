@@ -26,7 +26,7 @@
 #include "socket-said.h"
 
 #define ARENA_BYTES (UINT64_C(64) << 20)
-#define TABLE_MAX (1 << 20) /* numbers above are not kept; the kernel's own limit, mostly */
+#define TABLE_MAX (1 << 20) /* numbers above are a veto; the kernel's own limit, mostly */
 #define SLICE 128           /* so many are described again for each epoch */
 
 /* One descriptor. */
@@ -41,6 +41,7 @@ static struct {
 	int *before;        /* the last time they were looked for */
 	int count;
 	int total;          /* with ours */
+	bool is_beyond;     /* there are numbers that the table has not */
 	unsigned slice;
 	char *arena;
 	uint64_t arena_used;
@@ -131,7 +132,10 @@ static void note_present(const char *name)
 		return;
 	const uint64_t fd = file_number(&at, 10);
 	self.total++;
-	if (fd >= TABLE_MAX || ours_fd_has((int)fd))
+	if (ours_fd_has((int)fd))
+		return;
+	self.is_beyond |= fd >= TABLE_MAX;
+	if (fd >= TABLE_MAX)
 		return;
 	self.present[self.count++] = (int)fd;
 }
@@ -149,6 +153,7 @@ static bool enumerate(void)
 	self.present = self.before;
 	self.before = before;
 	self.count = self.total = 0;
+	self.is_beyond = false;
 	while ((len = os_getdents(file_links(), names, sizeof(names))) > 0)
 		for (long at = 0; at < len;) {
 			const struct dirent_head *entry = (const void *)(names + at);
@@ -332,6 +337,8 @@ void files_save(struct ledger_writer *writer)
 		ledger_veto(writer, "more descriptors than there is room for", NULL);
 		return;
 	}
+	if (self.is_beyond)
+		ledger_veto(writer, "a descriptor with a higher number than are kept", NULL);
 	if (!share_find(self.present, self.count, record_of))
 		ledger_veto(writer, "no memory to look at its descriptors", NULL);
 	for (int i = 0; i < self.count; i++) {

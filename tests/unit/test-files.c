@@ -423,6 +423,22 @@ static void limit_to_64(void)
 	EXPECT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
+static void has_a_number_beyond(void)
+{
+	const struct rlimit limit = {(1 << 20) + 100, (1 << 20) + 100};
+
+	both->word = setrlimit(RLIMIT_NOFILE, &limit) == 0 && dup2(1, (1 << 20) + 1) >= 0;
+	save();
+}
+
+/* Where fs.nr_open lets programs have such. */
+Test(files, number_beyond_all_that_are_kept_is_vetoed)
+{
+	first_lives(has_a_number_beyond);
+	if (both->word)
+		cr_assert_not_null(strstr(both->writer.veto, "higher number"), "%s", both->writer.veto);
+}
+
 static void has_the_last_number(void)
 {
 	both->fd[0] = dup2(open("/dev/zero", O_RDONLY), 63);
