@@ -82,7 +82,7 @@ void stats_print(enum stats_form form)
 	heap_get_stats(&stats);
 	const int length = form == STATS_JSON ? format_json(text, sizeof(text), &stats) :
 						format_text(text, sizeof(text), &stats);
-	os_write(stderr_fd(), text, (size_t)length);
+	say_write(stderr_fd(), text, (size_t)length);
 	errno = errno_before;
 }
 

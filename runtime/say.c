@@ -7,13 +7,14 @@
 #include "say.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "task.h"
 
 #define LINE_MAX_BYTES 1280
 
@@ -45,6 +46,21 @@ line_add(struct line *line, const char *format, ...)
 	va_end(args);
 }
 
+/* The program may never write there, and would be killed by a line that is not its own. A SIGPIPE
+ * it has waiting already stays. */
+void say_write(int fd, const char *text, size_t len)
+{
+	const uint64_t pipe = UINT64_C(1) << (SIGPIPE - 1);
+	const uint64_t before = os_sigmask(~UINT64_C(0));
+	siginfo_t ours;
+
+	os_sigmask(before | pipe); /* of the others each may end a write that does not come on */
+	const bool waits = (before & pipe) && (os_sigpending() & pipe);
+	if (os_write(fd, text, len) == -EPIPE && !waits)
+		os_sigtake(pipe, &ours);
+	os_sigmask(before);
+}
+
 static void line_write(struct line *line)
 {
 	/* One fact, one line: a newline inside a path or value would forge a second message. */
@@ -52,7 +68,7 @@ static void line_write(struct line *line)
 		if (line->text[i] == '\n')
 			line->text[i] = ' ';
 	line->text[line->len++] = '\n';
-	os_write(STDERR_FILENO, line->text, line->len);
+	say_write(STDERR_FILENO, line->text, line->len);
 }
 
 void say_set_level(enum say_level level)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum say_level { SAY_ERROR, SAY_WARN, SAY_INFO, SAY_DEBUG };
@@ -39,6 +40,9 @@ void say(enum say_level level, const char *object, const char *format, ...)
 
 /* say_line() - print the formatted line as it is, whatever the level (reports, statistics) */
 void say_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* say_write() - to a descriptor, in one write; a reader that is gone is nobody's death */
+void say_write(int fd, const char *text, size_t len);
 
 /* refuse() - fill *ret_why; returns its status, so that `return refuse(...)` reads well */
 int refuse(struct refusal *ret_why, enum status status, const char *object, const char *format, ...)

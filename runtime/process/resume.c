@@ -55,7 +55,7 @@ static _Noreturn void fail(const char *what, const struct line *why, int error)
 	line_add(&line, ": error ");
 	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
 	line_add(&line, "; nothing in the pool has changed\n");
-	os_write(files_stderr(), line.text, line.len);
+	say_write(files_stderr(), line.text, line.len);
 	os_exit_group(STATUS_FAILED);
 }
 
@@ -378,6 +378,6 @@ void process_say_resumed(uint64_t epoch, const struct ending *ending)
 	ending_tell(ending, epoch, &line);
 	line_add(&line, "\n");
 	if (!process_self.plan.note->is_quiet)
-		os_write(files_stderr(), line.text, line.len);
+		say_write(files_stderr(), line.text, line.len);
 	files_let_stderr_go();
 }

@@ -68,6 +68,42 @@ Test(say, errno_survives)
 	cr_assert_eq(found, 4711);
 }
 
+/* In a child: whether it lives; waits: a SIGPIPE does, and must go on to. */
+static int say_to_nobody(bool waits)
+{
+	sigset_t set;
+	int ends[2];
+
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	if (waits) {
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		raise(SIGPIPE);
+	}
+	if (pipe(ends) != 0)
+		return 1;
+	close(ends[0]);
+	dup2(ends[1], 2);
+	say_line("x");
+	sigset_t pending, mask;
+	sigpending(&pending);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	return sigismember(&pending, SIGPIPE) != waits || sigismember(&mask, SIGPIPE) != waits;
+}
+
+Test(say, who_reads_no_more_kills_nobody)
+{
+	for (int waits = 0; waits < 2; waits++) {
+		int status = -1;
+		const pid_t pid = fork();
+		if (pid == 0)
+			_exit(say_to_nobody(waits));
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0, "wait status 0x%x", (unsigned)status);
+	}
+}
+
 Test(say, levels_are_obeyed_and_reports_are_not_subject_to_them)
 {
 	listen_begin();
