@@ -103,7 +103,7 @@ static void end_program(void)
 
 	lock_acquire(&ending);
 	if (!has_ended && preload.keep == KEEP_HEAP && committer_is_open())
-		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS));
+		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS, 0));
 	has_ended = true;
 	lock_release(&ending);
 	errno = errno_before;

@@ -24,6 +24,7 @@ enum control_flags {
 	CONTROL_RUNNING = 1, /* an owner is attached (or died attached) */
 	CONTROL_PRIVATE = 2, /* keep=none: the first fork has made the heap private */
 	CONTROL_KEPT = 4,    /* keep=process: the owner's pid is that of its keeper */
+	CONTROL_ENDED = 8,   /* keep=process: that it ends by itself is durable */
 };
 
 /* How keeping goes; all zeros while nothing is kept. */

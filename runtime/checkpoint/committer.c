@@ -296,13 +296,15 @@ int committer_checkpoint(int timeout_ms)
 }
 
 /* The thread goes when it has put its house in order, so that the next run starts at once. */
-int committer_finish(int timeout_ms)
+int committer_finish(int timeout_ms, uint32_t flags)
 {
 	const int error = committer_checkpoint(timeout_ms);
 	const struct timespec patience = {.tv_nsec = 2 * LAST_TEND_NS};
 
 	if (error == -ENODEV)
 		return error;
+	if (!error)
+		control_set_flag(committer.plan.pool->control, flags);
 	committer.is_over = true;
 	control_ring(committer.plan.pool->control);
 	const uint32_t alive = __atomic_load_n(&committer.alive, __ATOMIC_ACQUIRE);
@@ -316,7 +318,7 @@ void committer_end(int timeout_ms, const char *why)
 	const struct timespec look_again = {.tv_nsec = END_LOOK_NS};
 	uint32_t alive;
 
-	if (committer_finish(timeout_ms) == -ENODEV)
+	if (committer_finish(timeout_ms, 0) == -ENODEV)
 		return;
 	while ((alive = __atomic_load_n(&committer.alive, __ATOMIC_ACQUIRE)) != 0) {
 		/* Again: one more cut may have fallen in between, and a resume from there has another

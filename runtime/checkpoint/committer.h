@@ -75,9 +75,10 @@ int committer_start(void);
  * open; not started yet) */
 int committer_checkpoint(int timeout_ms);
 
-/* committer_finish() - the last epoch, waiting that long for it; none is made after. 0 or the
- * above; the committer is idle for good on return */
-int committer_finish(int timeout_ms);
+/* committer_finish() - the last epoch, waiting that long for it; none is made after. When it is
+ * durable the control page gets these flags. 0 or the above; the committer is idle for good on
+ * return */
+int committer_finish(int timeout_ms, uint32_t flags);
 
 /* committer_add_region() - keep one more; while epochs are made, any thread. Without an address it
  * is only given a place (home_offset UINT64_MAX on entry, told on return), so that the region table

@@ -273,7 +273,7 @@ void process_ended(int status)
 		return;
 	process_self.status = status;
 	process_self.has_ended = true;
-	committer_finish(END_MS);
+	committer_finish(END_MS, CONTROL_ENDED);
 }
 
 void process_give_up(const char *why)

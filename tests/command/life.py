@@ -8,7 +8,7 @@ import termios
 import time
 import unittest
 
-from case import COMMAND, Case, main
+from case import COMMAND, PROGRAMS, Case, main
 
 PATIENCE_S = 20
 
@@ -79,6 +79,34 @@ class Statuses(Life):
         result = self.do("run", "-k", "process", "-p", "pool", "sh", "-c", "kill -9 $$")
         self.assertEqual(result.err.split("\n", 1)[1], "heapsake: sh was killed by signal 9; the same command line "
                                      "resumes it, --new starts afresh\n")
+
+    def start_loud(self, pool, *words, **kwargs):
+        process = subprocess.Popen([COMMAND, "run", "-k", "process", "-p", pool, "--", *words],
+                                   cwd=self.dir, env=self.environ, stderr=subprocess.PIPE, **kwargs)
+        self.started.append(process)
+        return process
+
+    def last_line(self, process):
+        return process.communicate(timeout=PATIENCE_S)[1].decode().splitlines()[-1]
+
+    def test_who_is_killed_after_its_end_was_noted_is_not_said_to_be_resumed(self):
+        """It was said to be, and the same line did all the work a second time."""
+        process = self.start_loud("pool", os.path.join(PROGRAMS, "command-leaving"))
+        self.assertEqual(self.last_line(process), f"heapsake: {PROGRAMS}/command-leaving was killed by signal 9 when it "
+                         "had ended by itself; the same command line starts afresh")
+        self.assertIn("its program has ended; the next run starts afresh", self.do("info", "pool").out)
+
+    def test_who_is_killed_before_its_first_epoch_is_not_said_to_be_resumed(self):
+        unkept = os.memfd_create("unkept", 0)
+        os.set_inheritable(unkept, True)
+        process = self.start_loud("pool", "true", close_fds=False)
+        os.close(unkept)
+        self.until("a veto", lambda: "VETOED" in self.do("info", "pool").out)
+        keeper = process.pid
+        with open(f"/proc/{keeper}/task/{keeper}/children") as children:
+            os.kill(int(children.read().split()[0]), signal.SIGKILL)  # init, and with it all
+        self.assertEqual(self.last_line(process), "heapsake: true was killed by signal 9 before its first epoch; "
+                         "the same command line starts afresh")
 
     def test_125_126_127_as_env(self):
         with open(self.path("plain"), "w"):

@@ -287,6 +287,15 @@ static bool is_crash_again(const struct keeper *keeper, uint64_t lived_ns)
 	return is_crash && keeper->life->note.mode == KEEPER_RESUME && lived_ns < CRASH_SOON_NS;
 }
 
+static const char *outlook(const struct life *life)
+{
+	switch (life_next(life)) {
+	case LIFE_HAS_ENDED: return " when it had ended by itself; the same command line starts afresh";
+	case LIFE_WAS_NEVER: return " before its first epoch; the same command line starts afresh";
+	default: return "; the same command line resumes it, --new starts afresh";
+	}
+}
+
 static void keeper_say_killed(const struct keeper *keeper)
 {
 	const struct life *life = keeper->life;
@@ -298,8 +307,7 @@ static void keeper_say_killed(const struct keeper *keeper)
 			 "is, go back further: heapsake resume --epoch=-1 %s", life->name, number,
 			 (unsigned long long)lived_ns / 1000000, life->note.pool);
 	else
-		say_line("heapsake: %s was killed by signal %d; the same command line resumes it, "
-			 "--new starts afresh", life->name, number);
+		say_line("heapsake: %s was killed by signal %d%s", life->name, number, outlook(life));
 }
 
 static _Noreturn void keeper_die(const struct keeper *keeper)

@@ -162,6 +162,30 @@ static bool is_last(const struct life *life, const struct pool *pool)
 	       snapshot.owner.pid == life->note.keeper_pid;
 }
 
+static enum life_next next_by(const struct life *life, const struct control_snapshot *page)
+{
+	if (page->owner.pid != life->note.keeper_pid)
+		return LIFE_RESUMES; /* as far as is known: it never got there, or the next has begun */
+	if (page->flags & CONTROL_ENDED)
+		return LIFE_HAS_ENDED;
+	return life->note.mode == KEEPER_FRESH && !page->status.epoch ? LIFE_WAS_NEVER : LIFE_RESUMES;
+}
+
+enum life_next life_next(const struct life *life)
+{
+	static struct pool pool;
+	struct control_snapshot page;
+	struct refusal why;
+	enum life_next next = LIFE_RESUMES;
+
+	if (pool_open(&pool, life->note.pool, POOL_ASK, &why) != 0)
+		return next;
+	if (control_read(pool.control, &page) == 0)
+		next = next_by(life, &page);
+	pool_close(&pool);
+	return next;
+}
+
 /* Its next life may have begun already, and have written: what is told then would mislead the one
  * after that. */
 void life_note_end(const struct life *life, uint64_t ended_unix_ns)

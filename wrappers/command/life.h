@@ -78,6 +78,14 @@ bool message_receive(int socket, struct message *ret_message);
 void life_remember_outputs(struct life *life);
 void life_note_end(const struct life *life, uint64_t ended_unix_ns);
 
+/* life_next() - what the same command line would do next, when the program was killed */
+enum life_next {
+	LIFE_RESUMES,
+	LIFE_HAS_ENDED,  /* by itself, and was killed on its way out */
+	LIFE_WAS_NEVER,  /* there was no epoch yet */
+};
+enum life_next life_next(const struct life *life);
+
 /* init_run() - what the new process does; `flags` are those it was made with. */
 _Noreturn void init_run(struct life *life, int socket, int flags);
 
