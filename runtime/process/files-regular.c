@@ -184,6 +184,23 @@ static bool is_that_file(const struct file_record *record, const struct stat *st
 	return part->birth_ns && birth_ns ? part->birth_ns == birth_ns : st->st_dev == record->dev;
 }
 
+/* A new file often gets the number of the one that was removed. */
+static int refuse_another(const struct file_record *record, const struct stat *st,
+			  struct refusal *ret_why)
+{
+	const char *path = part_of(record)->path;
+
+	if (st->st_ino == record->ino)
+		return refuse(ret_why, STATUS_INCOMPATIBLE, path,
+			      "was made after the program had opened another of this name (descriptor "
+			      "%u), which is gone; try an older epoch with --epoch=-1, or --new",
+			      record->fd);
+	return refuse(ret_why, STATUS_INCOMPATIBLE, path,
+		      "is another file than the program had open (descriptor %u, inode %lu, now %lu); "
+		      "put the old one back, try an older epoch with --epoch=-1, or --new",
+		      record->fd, (unsigned long)record->ino, (unsigned long)st->st_ino);
+}
+
 static int check(const struct file_record *record, const struct ledger_reader *state,
 		 struct refusal *ret_why)
 {
@@ -196,8 +213,8 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 	const int fd = open_again(record);
 	if (fd == -ENOENT)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
-			      "descriptor %u of the program, is missing; put it back, or --new",
-			      record->fd);
+			      "descriptor %u of the program, is missing; put it back, try an older epoch "
+			      "with --epoch=-1, or --new", record->fd);
 	if (fd < 0)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
 			      "descriptor %u of the program, cannot be opened: error %d (%s); "
@@ -205,10 +222,7 @@ static int check(const struct file_record *record, const struct ledger_reader *s
 	const bool is_that = os_fstat(fd, &st) == 0 && is_that_file(record, &st, os_birth_ns(fd));
 	os_close(fd);
 	if (!is_that)
-		return refuse(ret_why, STATUS_INCOMPATIBLE, part->path,
-			      "is another file than the program had open (descriptor %u, inode %lu, "
-			      "now %lu); put the old one back, or --new",
-			      record->fd, (unsigned long)record->ino, (unsigned long)st.st_ino);
+		return refuse_another(record, &st, ret_why);
 	if (part->is_output)
 		output_look(part->path, st.st_dev, st.st_ino);
 	return 0;

@@ -137,6 +137,27 @@ static void file_is_another(void)
 	cr_assert_neq(creat(scratch_path("file"), 0600), -1);
 }
 
+/* Like a journal of SQLite's; the line had the same number twice. */
+static void file_is_made_again(void)
+{
+	struct stat old, now = {0};
+
+	cr_assert_eq(stat(scratch_path("file"), &old), 0);
+	cr_assert_eq(unlink(scratch_path("file")), 0);
+	for (int i = 0; i < 100 && now.st_ino != old.st_ino; i++) {
+		rename(scratch_path("file"), scratch_path("old"));
+		cr_assert_neq(open(scratch_path("file"), O_WRONLY | O_CREAT, 0600), -1);
+		cr_assert_eq(stat(scratch_path("file"), &now), 0);
+	}
+	if (now.st_ino != old.st_ino)
+		cr_skip("numbers are not given again here");
+}
+
+Test(files, file_with_the_number_of_one_that_is_gone_is_refused)
+{
+	second_is_refused(reads_and_writes, file_is_made_again, "/file: was made after the program");
+}
+
 Test(files, missing_file_is_refused_by_name)
 {
 	second_is_refused(reads_and_writes, file_goes, "/file: descriptor");
