@@ -60,7 +60,7 @@ int threads_check(const struct ledger_reader *state, bool is_exact, char why[192
 	while ((record = next_record(&reader))) {
 		count++;
 		first = record->flags & THREAD_IS_MAIN ? record : first;
-		if (!may_become(&record->credentials)) {
+		if (!(record->flags & THREAD_HAS_ENDED) && !may_become(&record->credentials)) {
 			line_add(&line, "it ran as user ");
 			line_add_number(&line, record->credentials.uid[1], 10);
 			line_add(&line, ", group ");
@@ -225,8 +225,11 @@ static int place_all(const struct ledger_reader *state)
 			return place;
 		threads_shared.threads[place].record = *record;
 		threads_shared.threads[place].old_tid = record->tid;
-		if (record->flags & THREAD_IS_MAIN)
-			threads_shared.main = (uint32_t)place;
+		if (!(record->flags & THREAD_IS_MAIN))
+			continue;
+		threads_shared.main = (uint32_t)place;
+		threads_shared.main_has_ended = (record->flags & THREAD_HAS_ENDED) != 0;
+		threads_shared.is_dumpable = (record->flags & THREAD_IS_DUMPABLE) != 0;
 	}
 	return threads_shared.main == UINT32_MAX ? -EINVAL : 0;
 }

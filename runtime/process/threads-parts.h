@@ -23,7 +23,7 @@ enum thread_flags {
 	THREAD_HAS_AFFINITY = 4, /* other than the process began with */
 	THREAD_HAS_SCHEDULING = 8,
 	THREAD_HAS_NO_NEW_PRIVILEGES = 16,
-	THREAD_IS_DUMPABLE = 32, /* of the process, to the kernel; told of the main thread */
+	THREAD_IS_DUMPABLE = 32, /* of the process; in the main thread's record */
 };
 
 /* What threads-told.c knows of a thread. All zeros: nobody has told anything. */
@@ -91,6 +91,8 @@ struct threads_shared {
 	uint32_t signals_ended; /* as it was before the stop */
 	int group_count; /* supplementary groups of the main thread; -errno: too many */
 	uint32_t groups[THREADS_GROUPS_MAX];
+	bool main_has_ended; /* all others say what it would have said of the process */
+	bool is_dumpable;    /* as who looked last has found it */
 	uint32_t main; /* at a resume: its place */
 	uint64_t usual_affinity[THREAD_CPU_WORDS];
 };

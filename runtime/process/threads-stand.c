@@ -64,6 +64,12 @@ static void note_rseq(struct thread_record *record)
 	record->rseq_bytes = error == -EBUSY ? bytes : 0;
 }
 
+/* All who do say the same. */
+static bool speaks_for_all(const struct thread_record *record)
+{
+	return record->flags & THREAD_IS_MAIN || threads_shared.main_has_ended;
+}
+
 /* What libc sets when a thread begins, and what hardly any program ever changes. */
 static void note_rare(struct thread_record *record)
 {
@@ -75,8 +81,7 @@ static void note_rare(struct thread_record *record)
 	record->flags = record->tid == (uint32_t)threads_shared.pid ? THREAD_IS_MAIN : 0;
 	if (os_prctl(PR_GET_NO_NEW_PRIVS, 0, 0) == 1)
 		record->flags |= THREAD_HAS_NO_NEW_PRIVILEGES;
-	if (record->flags & THREAD_IS_MAIN && os_prctl(PR_GET_DUMPABLE, 0, 0) == 1)
-		record->flags |= THREAD_IS_DUMPABLE;
+	threads_shared.is_dumpable = os_prctl(PR_GET_DUMPABLE, 0, 0) == 1;
 	memset(record->name, 0, sizeof(record->name));
 	os_prctl(PR_GET_NAME, (uintptr_t)record->name, 0);
 	os_prctl(PR_GET_PDEATHSIG, (uintptr_t)&record->parent_death_signal, 0);
@@ -85,7 +90,7 @@ static void note_rare(struct thread_record *record)
 	note_affinity(record);
 	note_scheduling(record);
 	if (threads_told.what & ~(uint32_t)PROCESS_TOLD_USUAL)
-		told_note(&record->told, record->flags & THREAD_IS_MAIN);
+		told_note(&record->told, speaks_for_all(record));
 }
 
 /* A resume must never run with rights that were given up before the cut. */
@@ -112,7 +117,7 @@ static void note(struct thread *self, uint32_t generation)
 	ours_self.noted = self->birth;
 	self->told = threads_told.age;
 	record->pending = os_sigpending();
-	if (record->flags & THREAD_IS_MAIN)
+	if (speaks_for_all(record))
 		threads_shared.group_count = os_get_groups(threads_shared.groups, THREADS_GROUPS_MAX);
 }
 

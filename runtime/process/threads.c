@@ -116,6 +116,7 @@ static bool is_still_there(struct thread *thread, bool *ret_unused)
 	}
 	if (is_zombie(thread)) {
 		thread->record.flags = THREAD_IS_MAIN | THREAD_HAS_ENDED;
+		threads_shared.main_has_ended = true;
 		thread->record.frame = (struct frame){0};
 		thread->stands = threads_shared.generation;
 		__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
@@ -231,6 +232,7 @@ static bool is_changing_ids(void)
 static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 {
 	const uint64_t until = os_clock_ns(CLOCK_MONOTONIC) + hold_ns;
+	const bool had_ended = threads_shared.main_has_ended;
 	bool is_refused = false;
 
 	send_error = list_error = 0;
@@ -240,7 +242,7 @@ static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 	keep_only(send, &is_refused);
 	while (!is_refused && wait_for_absent(hold_ns, end_ns)) {
 		if (count_others() == threads_shared.count)
-			return !is_changing_ids();
+			return !is_changing_ids() && had_ended == threads_shared.main_has_ended;
 		const uint64_t now = os_clock_ns(CLOCK_MONOTONIC);
 		if (now >= until || send_to_new() < 0)
 			return false;
@@ -339,7 +341,8 @@ uint64_t threads_blocked(void)
 	uint64_t blocked = ~UINT64_C(0);
 
 	for (uint32_t i = 0; i < threads_shared.count; i++)
-		blocked &= thread_at(i)->record.blocked;
+		if (!has_ended(thread_at(i)))
+			blocked &= thread_at(i)->record.blocked;
 	return blocked;
 }
 
@@ -370,6 +373,9 @@ void threads_save(struct ledger_writer *writer)
 	for (uint32_t i = 0; i < threads_shared.count; i++) {
 		struct thread_record *record = ledger_put(writer, LEDGER_THREAD, sizeof(*record));
 		*record = thread_at(i)->record;
+		record->flags &= ~(uint32_t)THREAD_IS_DUMPABLE;
+		if (record->flags & THREAD_IS_MAIN && threads_shared.is_dumpable)
+			record->flags |= THREAD_IS_DUMPABLE;
 		if (look_again || record->pending & ~shared)
 			record->pending = threads_read_pending(record->tid);
 		else
