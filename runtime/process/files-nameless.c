@@ -11,6 +11,7 @@
 #include "descriptor.h"
 #include "os.h"
 #include "ours.h"
+#include "process.h"
 
 /* LEDGER_CONTENTS: a piece of the file that descriptor fd is; holes are left out. */
 struct contents_record {
@@ -27,12 +28,20 @@ static bool is_zeros(const char *bytes, size_t len)
 	return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
-/* It may be open for writing only. */
+/* It may be open for writing only; but to close another description of it is to take the locks
+ * away that the process has on it. */
+static int open_to_read(const struct file_record *record)
+{
+	if ((record->status & O_ACCMODE) != O_WRONLY && !(record->status & (O_DIRECT | O_PATH)))
+		return (int)record->fd;
+	return process_may_hold_locks ? -EBUSY : file_reopen((int)record->fd, O_RDONLY);
+}
+
 void nameless_save(const struct file_record *record, const char *path, uint64_t size,
 		   struct ledger_writer *writer)
 {
 	static char bytes[PIECE_BYTES] OURS;
-	const int fd = size ? file_reopen((int)record->fd, O_RDONLY) : 0;
+	const int fd = size ? open_to_read(record) : (int)record->fd;
 	int error = fd < 0 ? fd : 0;
 
 	if (size > SIZE_MAX_BYTES || error) {
@@ -54,7 +63,7 @@ void nameless_save(const struct file_record *record, const char *path, uint64_t 
 	}
 	if (error)
 		ledger_veto(writer, "an open file without a name that cannot be read", path);
-	if (fd > 0)
+	if (fd >= 0 && fd != (int)record->fd)
 		os_close(fd);
 }
 

@@ -67,14 +67,15 @@ static bool is_that_file(int fd, const struct synced *looks)
 }
 
 /* A description of our own: an error that the program's has to tell is the program's to hear. One
- * that may be had for reading only, or for writing only. */
+ * that may be had for reading only, or for writing only. Not where there are locks: to open a file
+ * is to take its lease away, and to close it, all locks (fcntl) this process has on it. */
 static int open_that(const struct due *file)
 {
 	const int number = (int)file->record->fd, how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	int fd = -ENOENT;
 
-	if (process_may_hold_locks && os_fcntl(number, F_GETLEASE, NULL) != F_UNLCK)
-		return -EAGAIN; /* to open it is to take a lease away */
+	if (process_may_hold_locks)
+		return -EAGAIN;
 	for (int i = 0; i < 4; i++) {
 		const int access = how | (i % 2 ? O_WRONLY : O_RDONLY);
 		fd = i < 2 ? file_reopen(number, access) : os_open(file->path, access, 0);
@@ -87,19 +88,9 @@ static int open_that(const struct due *file)
 	return fd < 0 ? fd : os_fd_move(fd); /* low numbers are the program's */
 }
 
-static int sync_by_number(const struct due *file)
-{
-	const int number = (int)file->record->fd;
-
-	if (is_that_file(number, &file->looks))
-		return os_fsync(number);
-	os_sync(); /* closed since, and renamed: it is somewhere */
-	return 0;
-}
-
 /* What was written behind its old end goes in pieces: who writes more than the disk takes, and then
  * ends, is not to wait until all of it is there. Once it has ended nothing is to go on with it. */
-static int sync_opened(const struct due *file)
+static int sync_through(int fd, const struct due *file)
 {
 	const struct synced *old = slot_of(file->looks.ino);
 	const bool is_known = old->dev == file->looks.dev && old->ino == file->looks.ino;
@@ -110,19 +101,33 @@ static int sync_opened(const struct due *file)
 	for (uint64_t at = 0; at < len; at += piece) {
 		if (process_self.has_ended)
 			return -ECANCELED;
-		os_sync_piece(opened, from + at, piece);
+		os_sync_piece(fd, from + at, piece);
 	}
-	const int error = process_self.has_ended ? -ECANCELED : os_fsync(opened);
+	const int error = process_self.has_ended ? -ECANCELED : os_fsync(fd);
 	return error == -EINVAL ? 0 : error; /* it has no media */
+}
+
+static int sync_by_number(const struct due *file)
+{
+	const int number = (int)file->record->fd;
+
+	if (is_that_file(number, &file->looks))
+		return sync_through(number, file);
+	os_sync(); /* closed since, and renamed: it is somewhere */
+	return 0;
 }
 
 static int sync_file(const struct due *file)
 {
-	opened = open_that(file);
-	if (opened < 0)
+	const int fd = open_that(file);
+
+	if (fd < 0)
 		return sync_by_number(file);
+	opened = fd;
 	ours_fd_add(&opened); /* a child that is forked meanwhile closes it */
-	const int error = sync_opened(file);
+	const int error = sync_through(fd, file);
+	if (process_may_hold_locks) /* by now: it stays open, the last of its kind */
+		return error;
 	os_close(opened);
 	opened = -1;
 	return error == -EBADF ? sync_by_number(file) : error; /* a program that closes all of them */

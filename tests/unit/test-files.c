@@ -329,6 +329,39 @@ static void locks(void)
 	save();
 }
 
+static bool others_may_lock(int fd)
+{
+	struct flock whole = {.l_type = F_WRLCK};
+	int status;
+	const pid_t other = fork();
+
+	if (other == 0)
+		_exit(fcntl(fd, F_SETLK, &whole) == 0);
+	EXPECT(waitpid(other, &status, 0) == other);
+	return status != 0;
+}
+
+static void locks_what_is_synced(void)
+{
+	struct flock whole = {.l_type = F_WRLCK};
+
+	both->fd[0] = open(scratch_path("locked"), O_RDWR | O_CREAT, 0600);
+	both->fd[1] = open(scratch_path("."), O_TMPFILE | O_RDWR, 0600);
+	process_may_hold_locks = true; /* the wrapped calls would say so */
+	for (int i = 0; i < 2; i++)
+		EXPECT(write(both->fd[i], "x", 1) == 1 && fcntl(both->fd[i], F_SETLK, &whole) == 0);
+	save();
+	files_sync();
+	EXPECT(!others_may_lock(both->fd[0]) && !others_may_lock(both->fd[1]));
+}
+
+/* Who closes any description of a file has no locks on it any more: each epoch unlocked what the
+ * program had written. */
+Test(files, locks_outlive_an_epoch)
+{
+	first_lives(locks_what_is_synced);
+}
+
 static void locks_hold(void)
 {
 	const int other = open(scratch_path("locked"), O_RDWR), whole = open(scratch_path("whole"), O_RDWR);
