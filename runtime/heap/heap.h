@@ -98,7 +98,7 @@ int heap_undo_add(void *p, size_t len); /* any memory of the program */
 typedef int heap_undo_set_root(const char *name, void *p);
 int heap_undo_root(const char *name, void *p, heap_undo_set_root *set);
 void heap_undo_keep(void); /* what was allocated so far and is not freed stays, whatever comes */
-void heap_undo_keep_block(const void *p); /* the block that begins there stays, whatever comes */
+void heap_undo_keep_block(void *p); /* the block that begins there stays, whatever comes */
 void heap_undo_commit(void);
 void heap_undo_abort(void);
 

@@ -155,34 +155,90 @@ void undo_note_free(void *p)
 }
 
 /* The newest note for which `is_it` says so; NULL: there is none. */
-static struct note *note_find(bool (*is_it)(const struct note *note, const void *p), const void *p)
+static struct note *note_find(bool (*is_it)(struct note *note, void *context), void *context)
 {
 	for (struct undo_chunk *chunk = undo_self.newest; chunk; chunk = chunk->older)
 		for (size_t at = chunk->newest; at != 0;) {
 			struct note *note = (struct note *)((char *)chunk + at);
 			at = note->before;
-			if (is_it(note, p))
+			if (is_it(note, context))
 				return note;
 		}
 	return NULL;
 }
 
-static bool note_is_foreign_free(const struct note *note, const void *p)
-{
-	return note->kind == NOTE_FOREIGN_FREE && note->p == p;
-}
-
 static bool note_is_of_live_block(const struct note *note)
 {
-	if (note->kind == NOTE_FOREIGN)
-		return !note_find(note_is_foreign_free, note->p);
 	return note->kind == NOTE_ALLOC &&
 	       slot_is_live(state_of(heap_span_of(note->p), note->p));
 }
 
-static bool note_is_live_block_at(const struct note *note, const void *p)
+/* No address is given twice: what is freed is so at the end only. */
+static bool note_is_block_at(struct note *note, void *p)
 {
-	return note->p == p && note_is_of_live_block(note);
+	return note->p == p && (note->kind == NOTE_FOREIGN || note_is_of_live_block(note));
+}
+
+/* ---- Foreign blocks that were freed again ---- */
+
+/* Their addresses, in a table with open addressing: a search through the notes for each block that
+ * was allocated took seconds where there were some ten thousand. */
+struct freed {
+	size_t count;
+	size_t mask; /* of slots, whose number is a power of two */
+	void **slots; /* NULL: none, or no memory; they are lost then */
+};
+
+static bool freed_count(struct note *note, void *freed)
+{
+	((struct freed *)freed)->count += note->kind == NOTE_FOREIGN_FREE;
+	return false;
+}
+
+static void freed_open(struct freed *freed)
+{
+	size_t slots = OS_PAGE_BYTES / sizeof(void *);
+
+	if (!freed->count)
+		return;
+	while (slots < 2 * freed->count)
+		slots *= 2;
+	freed->mask = slots - 1;
+	freed->slots = os_mmap(NEAR, slots * sizeof(void *), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (os_is_error(freed->slots))
+		freed->slots = NULL;
+}
+
+static void freed_close(struct freed *freed)
+{
+	if (freed->slots)
+		os_munmap(freed->slots, (freed->mask + 1) * sizeof(void *));
+}
+
+/* Where p is, or would be. */
+static void **freed_slot(const struct freed *freed, const void *p)
+{
+	size_t i = ((uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >> 32) & freed->mask;
+
+	while (freed->slots[i] && freed->slots[i] != p)
+		i = (i + 1) & freed->mask;
+	return &freed->slots[i];
+}
+
+static bool freed_has(const struct freed *freed, const void *p)
+{
+	return freed->slots && *freed_slot(freed, p);
+}
+
+/* Newest first, so that whatever was freed is known when its block is met. */
+static bool note_keep(struct note *note, void *freed)
+{
+	if (note->kind == NOTE_FOREIGN_FREE && ((struct freed *)freed)->slots)
+		*freed_slot(freed, note->p) = note->p;
+	else if (note->kind == NOTE_FOREIGN ? !freed_has(freed, note->p) : note_is_of_live_block(note))
+		note->kind = NOTE_KEPT;
+	return false;
 }
 
 static void note_commit(const struct note *note)
@@ -274,18 +330,17 @@ int heap_undo_root(const char *name, void *p, heap_undo_set_root *set)
 
 void heap_undo_keep(void)
 {
-	for (struct undo_chunk *chunk = undo_self.newest; chunk; chunk = chunk->older)
-		for (size_t at = chunk->newest; at != 0;) {
-			struct note *note = (struct note *)((char *)chunk + at);
-			at = note->before;
-			if (note_is_of_live_block(note))
-				note->kind = NOTE_KEPT;
-		}
+	struct freed freed = {0};
+
+	note_find(freed_count, &freed);
+	freed_open(&freed);
+	note_find(note_keep, &freed);
+	freed_close(&freed);
 }
 
-void heap_undo_keep_block(const void *p)
+void heap_undo_keep_block(void *p)
 {
-	struct note *note = p && heap_undo_is_active ? note_find(note_is_live_block_at, p) : NULL;
+	struct note *note = p && heap_undo_is_active ? note_find(note_is_block_at, p) : NULL;
 
 	if (note)
 		note->kind = NOTE_KEPT;

@@ -370,6 +370,31 @@ Test(heap_undo, an_abort_leaves_blocks_that_were_kept)
 	arena_assert_whole();
 }
 
+static size_t released;
+
+static void release(void *p)
+{
+	(void)p;
+	released++;
+}
+
+/* An exception out of a block that had allocated some ten thousand once took minutes. */
+Test(heap_undo, of_foreign_blocks_those_are_kept_that_were_not_freed)
+{
+	const uintptr_t end = 16 * 400000;
+	heap_undo_foreign(release);
+	begin();
+	for (uintptr_t p = 16; p <= end; p += 16)
+		cr_assert_eq(heap_undo_alloc_foreign((void *)p), (void *)p);
+	cr_assert(heap_undo_free_foreign((void *)(end + 16)), "of before: stays as it was");
+	for (uintptr_t p = 16; p <= end; p += 64)
+		cr_assert(heap_undo_free_foreign((void *)p));
+	heap_undo_keep();
+	heap_undo_alloc_foreign((void *)(end + 32));
+	heap_undo_abort();
+	cr_assert_eq(released, 100001, "a quarter, and what came later");
+}
+
 Test(heap_undo, without_a_heap_ranges_are_put_back)
 {
 	char text[] = "old";
