@@ -69,19 +69,27 @@ static void check_thread(void)
 	MUST(!has_policies || policy() == MPOL_PREFERRED);
 }
 
+static bool has_no_tsc; /* of the other thread, which asks no clock */
+static pid_t other_tid;
+
 static void check_other(void)
 {
+	int may_read_tsc = 0;
+
 	MUST(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_DEFAULT);
 	MUST(ioprio() == IDLE);
 	MUST(personality(0xffffffff) == (PER_LINUX | ADDR_NO_RANDOMIZE));
 	MUST(!has_policies || policy() == MPOL_DEFAULT);
+	MUST(!has_no_tsc || (prctl(PR_GET_TSC, &may_read_tsc) == 0 && may_read_tsc == PR_TSC_SIGSEGV));
 }
 
 static pthread_barrier_t turn;
 
 static void *be_other(void *unused)
 {
+	other_tid = gettid();
 	MUST(syscall(SYS_ioprio_set, 1, 0, IDLE) == 0);
+	has_no_tsc = prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == 0;
 	for (int life = 1; life <= LIVES; life++) {
 		check_other();
 		pthread_barrier_wait(&turn);
@@ -93,6 +101,7 @@ static void *be_other(void *unused)
 
 /* ---- What cuts ask for now and then: a change is not to wait for that ---- */
 
+/* Another thread's, too; and each alone, or one would bring the others to notice. */
 static void change(int life)
 {
 	const struct sched_param none = {0};
@@ -100,9 +109,10 @@ static void change(int life)
 
 	CPU_ZERO(&first);
 	CPU_SET(0, &first);
-	MUST(setpriority(PRIO_PROCESS, (id_t)gettid(), life) == 0);
-	if (life == 2)
+	if (life == 1)
 		MUST(sched_setaffinity(0, sizeof(first), &first) == 0);
+	if (life == 2)
+		MUST(setpriority(PRIO_PROCESS, (id_t)other_tid, 5) == 0);
 	if (life == 3)
 		MUST(pthread_setschedparam(pthread_self(), SCHED_BATCH, &none) == 0);
 }
@@ -111,8 +121,8 @@ static void check_changed(int life)
 {
 	cpu_set_t now;
 
-	MUST(getpriority(PRIO_PROCESS, (id_t)gettid()) == life);
-	MUST(sched_getaffinity(0, sizeof(now), &now) == 0 && (life < 2 || CPU_COUNT(&now) == 1));
+	MUST(sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_COUNT(&now) == 1);
+	MUST(getpriority(PRIO_PROCESS, (id_t)other_tid) == (life < 2 ? 0 : 5));
 	MUST(sched_getscheduler(0) == (life < 3 ? SCHED_OTHER : SCHED_BATCH));
 }
 
