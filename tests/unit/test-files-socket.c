@@ -1,5 +1,6 @@
 /* Sockets in two lives: those a process has alone, and pairs of which it has both ends. */
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -7,6 +8,7 @@
 #include <sys/un.h>
 
 #include "process/process.h"
+#include "process/socket-said.h"
 #include "process/socket-unix.h"
 #include "two-lives.h"
 
@@ -210,6 +212,96 @@ static void listens_and_goes_elsewhere(void)
 Test(sockets, socket_bound_in_another_directory_is_vetoed)
 {
 	refused(listens_and_goes_elsewhere, "not to be found from here: socket");
+}
+
+static const int on = 1;
+
+static bool is_told_of_losses(int fd)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &value, &len) == 0 && value == 1;
+}
+
+static void tell_and_close(unsigned many)
+{
+	for (unsigned i = 0; i < many; i++) {
+		const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+		EXPECT(tell(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) == 0);
+		close(fd);
+	}
+}
+
+static bool nobody(uint64_t ino)
+{
+	return false;
+}
+
+/* What was said of sockets that are gone is forgotten, and not what was said since the look. */
+static void has_one_after_many(void)
+{
+	for (unsigned i = 0; i < 30; i++) {
+		tell_and_close(100);
+		files_prepare();
+	}
+	tell_and_close(600);
+	said_begin_look();
+	both->fd[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	both->fd[1] = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT(tell(both->fd[0], SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) == 0);
+	said_prune(nobody);
+	save();
+}
+
+static void one_is_told_of_losses(void)
+{
+	EXPECT(is_told_of_losses(both->fd[0]) && !is_told_of_losses(both->fd[1]));
+}
+
+Test(sockets, options_of_sockets_that_come_and_go_take_no_room)
+{
+	two_lives(has_one_after_many, one_is_told_of_losses);
+}
+
+static void has_too_many(void)
+{
+	tell_and_close(2000);
+	both->fd[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	save();
+}
+
+Test(sockets, more_options_than_there_is_room_for_are_a_veto)
+{
+	refused(has_too_many, "more options of sockets");
+}
+
+static void has_filter(void)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, 0xffff);
+	const struct sock_fprog filter = {1, &all};
+
+	both->fd[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT(tell(both->fd[0], SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0);
+	save();
+}
+
+static void had_filter(void)
+{
+	has_filter();
+	EXPECT(tell(both->fd[0], SOL_SOCKET, SO_DETACH_FILTER, &on, sizeof(on)) == 0);
+	save();
+}
+
+static void receives(void)
+{
+	EXPECT(fcntl(both->fd[0], F_GETFD) >= 0);
+}
+
+Test(sockets, filter_is_a_veto_until_it_is_taken_away)
+{
+	refused(has_filter, ", a socket with a filter");
+	two_lives(had_filter, receives);
 }
 
 static void listens_to_routes(void)
