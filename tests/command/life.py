@@ -265,12 +265,12 @@ class Known(Life):
 
 class Signals(Life):
     COUNT = ("perl", "-e", '$| = 1; $SIG{$_} = sub { print "$_[0]\n"; exit 7 if $_[0] eq "TERM" }'
-             ' for qw(TERM INT HUP USR1 CONT); print "ready\n"; sleep 1 while 1')
+             ' for qw(TERM INT HUP USR1 CHLD CONT); print "ready\n"; sleep 1 while 1')
 
     def test_a_signal_to_the_keeper_reaches_the_program(self):
         process = self.start(*self.COUNT)
         process.stdout.readline()
-        for name in ["USR1", "HUP", "INT", "TERM"]:
+        for name in ["USR1", "CHLD", "HUP", "INT", "TERM"]:
             process.send_signal(getattr(signal, "SIG" + name))
             self.assertEqual(process.stdout.readline().decode(), name + "\n")
         self.assertEqual(process.wait(PATIENCE_S), 7)

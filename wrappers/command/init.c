@@ -300,6 +300,8 @@ static void init_pass_on(struct init *init, const struct message *message)
 	const bool is_for_this_stop = init_is_for_this_stop(init, message);
 	const bool has_got_it = is_sent_to_group(signal);
 
+	if (signal->si_signo == SIGCHLD) /* it may have been of a child of ours */
+		init_reap(init);
 	if (init->has_ended || !is_for_one(signal))
 		return;
 	if (is_for_this_stop)

@@ -147,7 +147,7 @@ static void keeper_pass_on(struct keeper *keeper)
 
 	if (read(keeper->signal_fd, &got, sizeof(got)) != sizeof(got))
 		return;
-	if (got.ssi_signo == SIGCHLD || is_from_ourselves(&got))
+	if ((got.ssi_signo == SIGCHLD && got.ssi_code > 0) || is_from_ourselves(&got)) /* of init */
 		return;
 	struct message message = {.kind = MESSAGE_SIGNAL, .value = keeper->stop_count};
 	message.signal.si_signo = (int)got.ssi_signo;
