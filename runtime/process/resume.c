@@ -170,6 +170,16 @@ static void name_mapping(const struct mapping *mapping)
 	os_name_memory((void *)(uintptr_t)mapping->start, mapping->end - mapping->start, name);
 }
 
+/* Shared memory that cannot be written now may have been, or may be yet: the program decides by
+ * mprotect(), and how it has opened the file nobody tells. */
+static int open_file(const struct mapping *mapping)
+{
+	const int fd = mapping->is_shared ? os_open(mapping->path, O_RDWR | O_CLOEXEC, 0) : -EACCES;
+
+	return fd >= 0 || (mapping->is_shared && mapping->protection & MAPPING_WRITE)
+		? fd : os_open(mapping->path, O_RDONLY | O_CLOEXEC, 0);
+}
+
 static void make_mapping(const struct mapping *mapping)
 {
 	const int sharing = MAP_FIXED | (mapping->is_shared ? MAP_SHARED :
@@ -179,8 +189,7 @@ static void make_mapping(const struct mapping *mapping)
 			     (advice_grows_down(mapping) ? MAP_GROWSDOWN : 0);
 
 	if (mapping->kind == MAPPING_FILE) {
-		fd = os_open(mapping->path, (mapping->is_shared && (mapping->protection & MAPPING_WRITE)
-						     ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+		fd = open_file(mapping);
 		require(fd < 0 ? fd : 0, mapping->path);
 		flags = !advice_is_synced(mapping) ? sharing : MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED;
 	}

@@ -3,6 +3,7 @@
  * the program has told, and the stack grows on.
  */
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "killed.h"
@@ -82,15 +83,43 @@ static void check_stack(int life)
 	MUST(mprotect(in_stack, PAGE, PROT_NONE) == 0);
 }
 
+/* ---- A shared file, closed but for when it is written ---- */
+
+static char name[] = "/tmp/protected-again-XXXXXX";
+static char *shared;
+
+static void protect_shared(void)
+{
+	const int fd = mkstemp(name);
+
+	MUST(fd >= 0 && ftruncate(fd, PAGE) == 0);
+	shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	MUST(shared != MAP_FAILED && close(fd) == 0);
+}
+
+static void check_shared(int life)
+{
+	MUST(protection_at(shared) == READ && shared[0] == life - 1);
+	if (mprotect(shared, PAGE, PROT_READ | PROT_WRITE) != 0) {
+		MUST(!"it can be opened again");
+		return;
+	}
+	shared[0] = (char)life;
+	MUST(mprotect(shared, PAGE, PROT_READ) == 0);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	protect_constants();
+	protect_shared();
 	protect_stack();
 	for (int life = 1; life < LIVES; life++) {
 		die();
 		check_constants();
+		check_shared(life);
 		check_stack(life);
 	}
+	unlink(name);
 	return failures != 0;
 }
