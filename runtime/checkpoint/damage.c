@@ -28,17 +28,27 @@ const struct damaged_page *damage_find(const struct damage *damage, uint64_t key
 	return page && !page->is_past && page->number == number ? page : NULL;
 }
 
+/* A page at rest keeps nobody from anything: one that no merge can pass takes its place. */
+static struct damaged_page *make_room(struct damage *damage, uint64_t number)
+{
+	if (damage->count < DAMAGE_MAX)
+		return &damage->pages[damage->count++];
+	damage->more_seen++;
+	for (unsigned i = DAMAGE_MAX; number != ANNALS_NONE && i-- > 0;)
+		if (damage->pages[i].number == ANNALS_NONE)
+			return &damage->pages[i];
+	return NULL;
+}
+
 bool damage_note(struct damage *damage, uint64_t key, uint64_t number, int error,
 		 const struct home_fault *fault)
 {
 	struct damaged_page *page = find(damage, key);
 
-	if (!page && damage->count == DAMAGE_MAX) {
-		damage->more_seen++;
-		return false;
-	}
 	if (!page)
-		page = &damage->pages[damage->count++];
+		page = make_room(damage, number);
+	if (!page)
+		return false;
 	*page = (struct damaged_page){
 		.key = key, .fault = *fault, .error = error, .number = number, .is_seen = true,
 	};

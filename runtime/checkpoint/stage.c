@@ -183,13 +183,16 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 	return read_image(checkpoint, key, last, ret_base);
 }
 
-/* Whoever shows home as it is has been shown this. It must not become what was committed. */
+/* The base is not known. Whoever shows home as it is has been shown this, and it must not become
+ * what was committed. If there was no room to remember it, it was met a moment ago. */
 static bool is_damage(const struct checkpoint *checkpoint, const struct told_page *page,
 		      uint64_t last)
 {
 	const struct damaged_page *damaged = damage_find(&checkpoint->damage, page->key, last);
 
-	return damaged && !damaged->error && damaged->fault.found == page->sum;
+	if (damaged)
+		return !damaged->error && damaged->fault.found == page->sum;
+	return checkpoint->home.fault.found == page->sum;
 }
 
 /* The entry that makes of the base this page; mask 0: none is needed, or zeros. */

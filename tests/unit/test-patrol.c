@@ -93,8 +93,8 @@ Test(patrol, finds_a_page_at_rest_that_rots_and_says_where)
 	checkpoint_close(engine);
 }
 
-/* Steps, and more of them than it has room to remember: each is looked at, and counted, once. */
-Test(patrol, a_round_looks_at_each_page_once)
+/* All pages but one, and none of them zeros. */
+static void put_all_to_rest(void)
 {
 	put_to_rest();
 	for (unsigned i = 1; i < PAGES; i++)
@@ -104,6 +104,12 @@ Test(patrol, a_round_looks_at_each_page_once)
 		commit();
 		cr_assert_eq(checkpoint_merge(engine), 0);
 	}
+}
+
+/* Steps, and more of them than it has room to remember: each is looked at, and counted, once. */
+Test(patrol, a_round_looks_at_each_page_once)
+{
+	put_all_to_rest();
 	for (unsigned i = 1; i < PAGES; i++)
 		flip(HOME(i) + 5);
 	for (unsigned i = 0; i < 2; i++) {
@@ -189,6 +195,54 @@ Test(patrol, what_was_shown_damaged_does_not_become_an_epoch)
 	walk_round();
 	walk_round();
 	cr_assert_eq(info_now().damaged_pages, 0);
+	checkpoint_close(engine);
+}
+
+/* However many they are: of most there is no more than the number. */
+Test(patrol, none_of_many_pages_shown_damaged_becomes_an_epoch)
+{
+	static char page[PAGE] __attribute__((aligned(64)));
+
+	put_all_to_rest();
+	for (unsigned i = 1; i < PAGES; i++) {
+		flip(HOME(i) + 1000);
+		memory[i][1000] ^= 1;
+	}
+	const uint64_t epoch = info_now().epoch;
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(commit(), epoch);
+		walk_round();
+	}
+	for (unsigned i = 1; i < PAGES; i++)
+		cr_assert_eq(checkpoint_page(engine, region.id, i, page), CHECKPOINT_E_DAMAGED);
+	checkpoint_close(engine);
+}
+
+/* It is remembered in the place of one that keeps nobody from anything. */
+Test(patrol, damage_met_by_a_merge_is_logged_again_however_much_there_is_at_rest)
+{
+	const struct checkpoint_page last = {region.id, PAGES - 1, memory[PAGES - 1]};
+	const struct checkpoint_page other = {region.id, 0, memory[0]};
+	uint64_t epoch;
+
+	put_all_to_rest();
+	for (unsigned i = 1; i < PAGES - 1; i++)
+		flip(HOME(i) + 1000);
+	walk_round();
+	memory[PAGES - 1][5]++;
+	cr_assert_eq(checkpoint_commit(engine, &last, 1, &epoch), 0);
+	flip(HOME(PAGES - 1) + 1000);
+	for (unsigned i = 0; i < 4; i++) {
+		memory[0][0]++;
+		cr_assert_eq(checkpoint_commit(engine, &other, 1, &epoch), 0);
+	}
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED);
+	told.count = 0;
+	checkpoint_mend(engine, found);
+	cr_assert(told.count == 1 && told.page == PAGES - 1);
+	walk_round();
+	cr_assert_leq(info_now().damaged_pages, PAGES, "%u", (unsigned)info_now().damaged_pages);
 	checkpoint_close(engine);
 }
 
