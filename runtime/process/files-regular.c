@@ -42,16 +42,40 @@ static bool is_writable(const struct file_record *record)
 	return (record->status & O_ACCMODE) != O_RDONLY && !(record->status & O_PATH);
 }
 
-/* In /proc, of a process that will not be there in the next life. */
-static bool is_of_another(const char *link)
+/* Of which process this is what /proc tells; 0: none. *ret_rest: what stands behind its number */
+static int process_of(const char *link, const char **ret_rest)
 {
 	int pid = 0;
 
+	*ret_rest = link;
 	if (!file_text_begins(link, "/proc/"))
-		return false;
+		return 0;
 	for (link += strlen("/proc/"); *link >= '0' && *link <= '9'; link++)
 		pid = pid * 10 + (*link - '0');
+	*ret_rest = link;
+	return pid;
+}
+
+/* It will not be there in the next life. */
+static bool is_of_another(const char *link)
+{
+	const int pid = process_of(link, &link);
+
 	return pid != 0 && pid != os_getpid();
+}
+
+/* Where numbers cannot be chosen, the program's own is another in the next life. Its length. */
+static size_t describe_path(const char *link, char path[FILE_PATH_MAX])
+{
+	const char *rest;
+	struct line line = line_in(path, FILE_PATH_MAX);
+
+	if (process_of(link, &rest) != 0) {
+		line_add(&line, "/proc/self");
+		link = rest;
+	}
+	line_add(&line, link);
+	return line.len + 1;
 }
 
 static bool claims(const struct file_look *look)
@@ -133,10 +157,9 @@ static void warn_of_writing_in_place(const struct file_record *record, const str
 static size_t describe(const struct file_look *look, struct file_record *record)
 {
 	struct regular_part *part = part_of(record);
-	const size_t len = strlen(look->link) + 1;
+	const size_t len = describe_path(look->link, part->path);
 
 	memset(part, 0, sizeof(*part));
-	memcpy(part->path, look->link, len);
 	part->is_made_up = is_made_up(look->fd);
 	part->is_renamed = !part->is_made_up && look->st.st_nlink > 0 &&
 			   is_marked_deleted(look->link);

@@ -3,6 +3,7 @@
 #include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
@@ -402,6 +403,27 @@ Test(files, watch_of_pressure_is_vetoed_by_name)
 {
 	if (access("/proc/pressure/memory", W_OK) == 0)
 		refused(watches_pressure, "a watch of pressure (PSI): /proc/pressure/memory");
+}
+
+static void looks_at_itself(void)
+{
+	both->fd[0] = open("/proc/self/stat", O_RDONLY);
+	both->word = (uint64_t)getpid();
+	save();
+}
+
+static void it_is_another(void)
+{
+	char text[64] = "";
+
+	EXPECT(read(both->fd[0], text, sizeof(text) - 1) > 0 && atoi(text) == (int)getpid());
+	EXPECT(both->word != (uint64_t)getpid());
+}
+
+/* Where the number cannot be chosen it is another one's, or nobody's. */
+Test(files, what_proc_tells_of_a_process_itself_is_of_the_next_one)
+{
+	two_lives(looks_at_itself, it_is_another);
 }
 
 /* It looks like a file, with a path that is in no directory. */
