@@ -48,6 +48,7 @@ static struct {
 } environment;
 static bool has_begun, has_ended;
 static struct lock ending; /* the second to exit waits for the first one's last epoch */
+static _Thread_local bool is_ending; /* this thread, which a signal's handler may have exit again */
 
 void main_init(void)
 {
@@ -97,15 +98,29 @@ static void tell_last_epoch(int error)
 		    "last", strerrordesc_np(-error), (unsigned long long)committer_epoch());
 }
 
+static void take_last_epoch(void)
+{
+	if (is_ending) {
+		say(SAY_WARN, "exit", "called again while it waits for the last epoch; epoch %llu is the last "
+		    "that is known to be durable", (unsigned long long)committer_epoch());
+		return;
+	}
+	is_ending = true;
+	lock_acquire(&ending);
+	if (!has_ended)
+		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS, 0));
+	has_ended = true;
+	lock_release(&ending);
+	is_ending = false;
+}
+
 static void end_program(void)
 {
 	const int errno_before = errno;
 
-	lock_acquire(&ending);
-	if (!has_ended && preload.keep == KEEP_HEAP && committer_is_open())
-		tell_last_epoch(committer_finish(cut_is_in_section() ? 0 : LAST_EPOCH_MS, 0));
+	if (preload.keep == KEEP_HEAP && committer_is_open()) /* not in a child: whose lock may be held */
+		take_last_epoch();
 	has_ended = true;
-	lock_release(&ending);
 	errno = errno_before;
 }
 

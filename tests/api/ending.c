@@ -13,6 +13,8 @@
  * run: locked
  * says: heapsake: exit: called inside a section, with a lock held, which is not kept; epoch \d+ is the last
  * run: thread
+ * run: again => status 8
+ * says: heapsake: exit: called again while it waits for the last epoch; epoch \d+ is the last that is known to be durable
  * run: err => status 2
  * says: api-ending: a 1\.5 2: No such file or directory
  * run: errx => status 3
@@ -60,6 +62,36 @@ static void *leave(void *unused)
 {
 	exit(0);
 	return unused;
+}
+
+/* A section that is not left, so that exit() waits until a handler calls it again. */
+static _Atomic bool is_inside;
+
+static void *stay(void *unused)
+{
+	pthread_sigmask(SIG_BLOCK, &(sigset_t){{1 << (SIGALRM - 1)}}, NULL);
+	HSK_TX {
+		is_inside = true;
+		pause();
+	}
+	return unused;
+}
+
+static void exit_again(int number)
+{
+	exit(8);
+}
+
+static void end_twice(void)
+{
+	pthread_t thread;
+
+	signal(SIGALRM, exit_again);
+	pthread_create(&thread, NULL, stay, NULL);
+	while (!is_inside)
+		usleep(100);
+	ualarm(100000, 0);
+	exit(0);
 }
 
 static void end_by_list(const char *format, ...)
@@ -110,13 +142,15 @@ static void end(void)
 		pthread_create(&thread, NULL, leave, NULL);
 		pthread_join(thread, NULL);
 	}
+	if (step_is("again"))
+		end_twice();
 	end_by_line();
 }
 
 int main(int argc, char **argv)
 {
 	static const char *const expected[] = {"", "return", "exit", "quick", "quick",
-					       "quick", "quick", "thread", "err", "errx",
+					       "quick", "quick", "thread", "thread", "err", "errx",
 					       "verr", "verrx", "error 2", "error_at_line"};
 
 	step_begin(argc, argv);
