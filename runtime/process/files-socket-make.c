@@ -106,10 +106,10 @@ static void tell(const struct file_record *record, int fd, const struct ledger_r
 	char text[32];
 	struct line line = line_in(text, sizeof(text));
 
-	socket_options_write(fd, part->family, part->type, &part->options);
+	const bool is_whole = socket_options_write(fd, part->family, part->type, &part->options);
 	line_add(&line, "descriptor ");
 	line_add_number(&line, record->fd, 10);
-	if (!said_make(fd, record->fd, state))
+	if (!said_make(fd, record->fd, state) || !is_whole)
 		file_notice(text, "a socket, is refused an option or a membership it had");
 }
 

@@ -125,8 +125,9 @@ void socket_options_read(int fd, int family, int type, struct socket_options *re
 }
 
 /* The kernel doubles what it is given, and says so; sizes nobody has set are its own affair. */
-static void write_sizes(int fd, const struct socket_options *wanted)
+static bool write_sizes(int fd, const struct socket_options *wanted)
 {
+	bool is_whole = true;
 	int lock = 0, size;
 
 	for (unsigned i = 0; i < OPTIONS; i++) {
@@ -141,14 +142,17 @@ static void write_sizes(int fd, const struct socket_options *wanted)
 		if ((options[i].name == SO_SNDBUF && (lock & SNDBUF_LOCK)) ||
 		    (options[i].name == SO_RCVBUF && (lock & RCVBUF_LOCK))) {
 			size /= 2;
-			os_setsockopt(fd, SOL_SOCKET, options[i].name, &size, sizeof(size));
+			is_whole &= os_setsockopt(fd, SOL_SOCKET, options[i].name, &size,
+						  sizeof(size)) >= 0;
 		}
 	}
+	return is_whole;
 }
 
-void socket_options_write(int fd, int family, int type, const struct socket_options *wanted)
+bool socket_options_write(int fd, int family, int type, const struct socket_options *wanted)
 {
 	struct socket_option_value now;
+	bool is_whole = true;
 
 	for (unsigned i = 0; i < OPTIONS; i++) {
 		const struct socket_option_value *value = &wanted->values[i];
@@ -159,7 +163,8 @@ void socket_options_write(int fd, int family, int type, const struct socket_opti
 			continue;
 		read_one(fd, i, &now);
 		if (now.len != value->len || memcmp(now.bytes, value->bytes, value->len) != 0)
-			os_setsockopt(fd, options[i].level, name, value->bytes, value->len);
+			is_whole &= os_setsockopt(fd, options[i].level, name, value->bytes,
+						  value->len) >= 0;
 	}
-	write_sizes(fd, wanted);
+	return write_sizes(fd, wanted) && is_whole;
 }

@@ -18,5 +18,5 @@ struct socket_options {
 
 bool socket_options_have(int level, int name); /* it is one of those */
 void socket_options_read(int fd, int family, int type, struct socket_options *ret_options);
-/* Those that differ from what a fresh socket has; what is refused is left. */
-void socket_options_write(int fd, int family, int type, const struct socket_options *options);
+/* Those that differ from what a fresh socket has; what is refused is left, and it says false. */
+bool socket_options_write(int fd, int family, int type, const struct socket_options *options);

@@ -304,6 +304,38 @@ Test(sockets, filter_is_a_veto_until_it_is_taken_away)
 	two_lives(had_filter, receives);
 }
 
+static void has_a_privilege(void)
+{
+	const int priority = 7;
+
+	both->fd[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	both->word = setsockopt(both->fd[0], SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority)) == 0;
+	save();
+}
+
+static void has_it_no_more(void)
+{
+	dup2(open(scratch_path("said"), O_RDWR | O_CREAT, 0600), 2);
+	EXPECT(setresuid(1, 1, 1) == 0);
+}
+
+static void that_is_told(void)
+{
+	char said[1000] = "";
+
+	EXPECT(pread(2, said, sizeof(said) - 1, 0) > 0 && strstr(said, "is refused an option"));
+}
+
+/* One that is bound to a device that is not there was bound to none, and heard everybody. */
+Test(sockets, option_that_is_refused_is_told)
+{
+	first_lives(has_a_privilege);
+	if (!both->word)
+		return;
+	caller = has_it_no_more;
+	second_lives(that_is_told);
+}
+
 static void listens_to_routes(void)
 {
 	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = 1};
