@@ -28,8 +28,8 @@
  *
  * Atomic, not isolated: a transaction is never kept by half, but other threads see its stores as
  * they happen. Keep your locks; put the transaction outside and the lock inside. Where an
- * exception, longjmp() or the thread's end may abort it, put them the other way round: a lock
- * inside is given back before the bytes are.
+ * exception or the thread's end may abort it, put them the other way round: a lock inside is given
+ * back before the bytes are.
  *
  * Threads: every function may be called from any thread; none from a signal handler.
  * Errors: 0, or the negative of an errno. errno itself is never touched.
@@ -217,7 +217,7 @@ HSK_API int hsk_on_resume(void (*fn)(void *arg), void *arg);
  * @len:  bytes, exactly; 0 ends the exclusion that began at ptr
  *
  * For secrets and for what is made anew in any case. Holds in this run only. Do not free the
- * memory before it has ended.
+ * memory, or have an abort free it, before it has ended: who gets it next would be kept as zeros.
  *
  * Return: 0, or
  *   -EINVAL  the range is not in kept memory
