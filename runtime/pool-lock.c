@@ -197,7 +197,8 @@ int pool_lock(struct pool *pool, struct refusal *ret_why)
 				      "its file system has no locks: error %d (%s); "
 				      "use ext4, xfs, btrfs or tmpfs",
 				      -error, strerrordesc_np(-error));
-		if (read_owner(pool->fd, &owner, &is_keeper))
+		/* Whoever only checks it is not named by the page, which knows the last owner. */
+		if (pool_has_owner(pool) && read_owner(pool->fd, &owner, &is_keeper))
 			state = holder_state(&owner, is_keeper);
 		uint64_t waited_ns = os_clock_ns(CLOCK_MONOTONIC) - start_ns;
 		bool is_patient = waited_ns < PATIENCE_ANY_NS || state == HOLDER_DUMPING ||
