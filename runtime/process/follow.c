@@ -227,6 +227,7 @@ int follow_meet(void)
 void follow_look(void)
 {
 	take_in(false);
+	mappings_look_at_files(&self.lists[self.newest]);
 }
 
 /* Else the first epoch finds out by itself, page by page. */

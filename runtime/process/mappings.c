@@ -187,14 +187,40 @@ static bool is_droppable(const struct mapping *mapping)
 	       os_madvise((void *)(uintptr_t)mapping->start, OS_PAGE_BYTES, MADV_DODUMP) == -EINVAL;
 }
 
+void mapping_note_file(struct mapping *mapping, const struct stat *st)
+{
+	if (S_ISCHR(st->st_mode))
+		return;
+	mapping->file = st->st_ino;
+	mapping->size = (uint64_t)st->st_size;
+	mapping->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* As rarely as names are looked at. Another file of that name is none of ours: the mapping's own is
+ * about to be called deleted. */
+void mappings_look_at_files(struct mappings *mappings)
+{
+	static uint64_t looked_ns OURS;
+	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
+	struct stat st;
+
+	if (now_ns - looked_ns < NAMES_HOLD_NS)
+		return;
+	looked_ns = now_ns;
+	for (size_t i = 0; i < mappings->count; i++) {
+		struct mapping *mapping = &mappings->list[i];
+		if (mapping->kind == MAPPING_FILE && !mapping->is_shared && !mapping->is_ours &&
+		    os_stat(mapping->path, &st) == 0 && st.st_ino == mapping->file)
+			mapping_note_file(mapping, &st);
+	}
+}
+
 static void look_into(struct mapping *mapping)
 {
 	struct stat st;
 
 	if (mapping->kind == MAPPING_FILE && os_stat(mapping->path, &st) == 0) {
-		mapping->size = (uint64_t)st.st_size;
-		mapping->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				    (uint64_t)st.st_mtim.tv_nsec;
+		mapping_note_file(mapping, &st);
 		if (S_ISCHR(st.st_mode) && st.st_rdev != ZERO_DEVICE)
 			mapping->kind = MAPPING_LOST;
 	}
@@ -251,6 +277,7 @@ static void take_over(struct mapping *mapping, const struct mappings *before)
 		look_into(mapping);
 		return;
 	}
+	mapping->file = old->file;
 	mapping->size = old->size;
 	mapping->mtime_ns = old->mtime_ns;
 	mapping->is_kept = old->is_kept;

@@ -30,7 +30,8 @@ struct mapping {
 	uint64_t offset;   /* in the file */
 	uint64_t device;   /* as maps has it */
 	uint64_t inode;
-	uint64_t size;     /* of the file, and when it was changed, when it was first seen */
+	uint64_t file;     /* its inode, as stat() has it, which may be another; 0: not known */
+	uint64_t size;     /* of the file, and when it was changed, when it was last looked at */
 	uint64_t mtime_ns;
 	uint32_t kind;
 	uint8_t protection;
@@ -67,6 +68,12 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 
 /* mappings_look_again() - at one that may have been replaced by what looks alike */
 void mappings_look_again(struct mapping *mapping);
+
+/* mapping_note_file() - what stat() says of its file; of a device nothing
+ * mappings_look_at_files() - which ones have changed: what is private shows it as well */
+struct stat;
+void mapping_note_file(struct mapping *mapping, const struct stat *st);
+void mappings_look_at_files(struct mappings *mappings);
 
 /* mapping_is_same() - of the same bytes, where both are */
 bool mapping_is_same(const struct mapping *one, const struct mapping *other);

@@ -97,14 +97,14 @@ static int check_file(const struct mapping *mapping, struct refusal *ret_why)
 		return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
 			      "was mapped, and cannot be opened: %s; put it back, or start afresh with "
 			      "--new", strerrordesc_np(-error));
-	const uint64_t mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				  (uint64_t)st.st_mtim.tv_nsec;
-	if (mapping->is_shared || ((uint64_t)st.st_size == mapping->size &&
-				   mtime_ns == mapping->mtime_ns))
+	struct mapping now = {0};
+	mapping_note_file(&now, &st);
+	if (mapping->is_shared ? now.file == mapping->file
+			       : now.size == mapping->size && now.mtime_ns == mapping->mtime_ns)
 		return 0;
 	return refuse(ret_why, STATUS_INCOMPATIBLE, mapping->path,
-		      "has been replaced since it was mapped; put the old one back, or start afresh "
-		      "with --new");
+		      "is mapped, and has been replaced since, or changed; put the old one back, try an "
+		      "older epoch with --epoch=-1, or start afresh with --new");
 }
 
 static int check_files(struct refusal *ret_why)

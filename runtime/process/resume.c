@@ -254,6 +254,13 @@ static bool is_made_anew(const struct mapping *mapping)
 	return mapping->kind != MAPPING_FILE && !mapping->is_ours;
 }
 
+/* Where a file has been cut off its pages are gone, and so are those of the process's own. */
+static bool is_cut_off(const struct mapping *mapping, uint64_t address)
+{
+	return mapping->kind == MAPPING_FILE && mapping->file &&
+	       mapping->offset + (address - mapping->start) >= mapping->size;
+}
+
 /* `most` pages are kept from here on; those that go in alike do. Returns how many. */
 static unsigned put_pages(uint64_t number, unsigned most, uint64_t address)
 {
@@ -262,7 +269,7 @@ static unsigned put_pages(uint64_t number, unsigned most, uint64_t address)
 	unsigned count = 1;
 	int error;
 
-	if (!mapping)
+	if (!mapping || is_cut_off(mapping, address))
 		return count;
 	if (is_made_anew(mapping)) { /* what was never touched stays a hole */
 		const uint64_t left = (mapping->end - address) / LAYOUT_BLOCK_BYTES;
