@@ -24,6 +24,7 @@ struct regular_part {
 	uint64_t size;
 	uint64_t mtime_ns;
 	uint64_t birth_ns; /* 0: the file system does not say */
+	uint64_t ctime_ns; /* a name that comes or goes changes it, too */
 	uint8_t is_output; /* written at its end */
 	uint8_t is_nameless;
 	uint8_t is_renamed; /* deleted under this name, but has another */
@@ -118,9 +119,26 @@ static bool is_marked_deleted(const char *link)
 	return len >= sizeof(mark) && strcmp(link + len - (sizeof(mark) - 1), mark) == 0;
 }
 
+static uint64_t time_ns(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec;
+}
+
 static uint64_t mtime_ns(const struct stat *st)
 {
-	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+	return time_ns(&st->st_mtim);
+}
+
+/* Has it the path it was described with? Only if the file has changed there is a need to ask. */
+static bool is_where_it_was(struct file_record *record, const struct stat *st)
+{
+	static char link[FILE_PATH_MAX] OURS;
+	struct regular_part *part = part_of(record);
+
+	if (part->ctime_ns == time_ns(&st->st_ctim))
+		return true;
+	part->ctime_ns = time_ns(&st->st_ctim);
+	return file_link((int)record->fd, link) && strcmp(link, part->path) == 0;
 }
 
 /* What a read or a write moves. */
@@ -132,6 +150,8 @@ static bool refresh(struct file_record *record, const struct stat *st)
 	record->offset = offset < 0 ? 0 : offset;
 	if (part->is_made_up)
 		return true;
+	if (!is_where_it_was(record, st))
+		return false;
 	part->is_nameless = st->st_nlink == 0;
 	part->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 	part->mtime_ns = is_writable(record) ? mtime_ns(st) : 0;
@@ -164,6 +184,7 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 	part->is_renamed = !part->is_made_up && look->st.st_nlink > 0 &&
 			   is_marked_deleted(look->link);
 	part->birth_ns = part->is_made_up ? 0 : os_birth_ns(look->fd);
+	part->ctime_ns = time_ns(&look->st.st_ctim);
 	refresh(record, &look->st);
 	warn_of_writing_in_place(record, &look->st);
 	return sizeof(*part) + len;

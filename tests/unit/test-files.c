@@ -129,6 +129,36 @@ Test(files, log_that_another_process_writes_is_not_cut)
 	cr_assert_eq(status, 0, "the second life");
 }
 
+static void renames_it_at_the_last_moment(void)
+{
+	both->fd[0] = open(scratch_path("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+	EXPECT(write(both->fd[0], "a", 1) == 1);
+	files_prepare();
+	char old[256];
+	snprintf(old, sizeof(old), "%s", scratch_path("log"));
+	EXPECT(rename(old, scratch_path("log.1")) == 0);
+	both->fd[1] = open(old, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	both->writer = (struct ledger_writer){.bytes = both->bytes, .capacity = LEDGER_BYTES};
+	files_save(&both->writer);
+}
+
+static void it_has_its_new_name(void)
+{
+	char bytes[4];
+
+	EXPECT(write(both->fd[0], "b", 1) == 1 && write(both->fd[1], "c", 1) == 1);
+	int fd = open(scratch_path("log.1"), O_RDONLY);
+	EXPECT(read(fd, bytes, 4) == 2 && memcmp(bytes, "ab", 2) == 0);
+	fd = open(scratch_path("log"), O_RDONLY);
+	EXPECT(read(fd, bytes, 4) == 1 && bytes[0] == 'c');
+}
+
+/* Between the look while threads run and the pause; under its old name there is another file. */
+Test(files, file_renamed_just_before_the_pause_has_its_new_name)
+{
+	two_lives(renames_it_at_the_last_moment, it_has_its_new_name);
+}
+
 static void file_goes(void)
 {
 	cr_assert_eq(unlink(scratch_path("file")), 0);
