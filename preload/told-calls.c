@@ -107,7 +107,8 @@ static const char *unkept_by(long number, long a, long b, long c, long e)
 static int told_by(long number, long a)
 {
 	if (number != SYS_prctl)
-		return number == SYS_sched_setattr ? PROCESS_TOLD_USUAL : PROCESS_TOLD_SOME;
+		return number == SYS_sched_setattr || number == SYS_rseq ? PROCESS_TOLD_USUAL
+									 : PROCESS_TOLD_SOME;
 	switch (a) {
 	case PR_SET_NAME:
 	case PR_SET_TIMERSLACK:
@@ -342,6 +343,7 @@ bool told_is_call(long number)
 	case SYS_ioperm:
 	case SYS_iopl:
 	case SYS_modify_ldt:
+	case SYS_rseq:
 	case SYS_unshare:
 	case SYS_setns:
 	case SYS_chroot:

@@ -24,6 +24,7 @@ enum thread_flags {
 	THREAD_HAS_SCHEDULING = 8,
 	THREAD_HAS_NO_NEW_PRIVILEGES = 16,
 	THREAD_IS_DUMPABLE = 32, /* of the process; in the main thread's record */
+	THREAD_HAS_OWN_RSEQ = 64, /* not libc's: where it is nobody tells */
 };
 
 /* What threads-told.c knows of a thread. All zeros: nobody has told anything. */

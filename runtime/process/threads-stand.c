@@ -51,15 +51,20 @@ static void note_scheduling(struct thread_record *record)
 		memset(at, 0, sizeof(*at));
 }
 
-/* The kernel does not tell where it is, only whether it is there. */
+/* The kernel does not tell where it is, only whether it is this one, none (0) or another. Where
+ * libc has none, one that is nobody's is asked for. */
 static void note_rseq(struct thread_record *record)
 {
-	const uint64_t area = record->fs + (uint64_t)threads_shared.rseq_offset;
-	const uint32_t bytes = threads_shared.rseq_bytes;
-	int error = -EINVAL;
+	static char nobodys[32] OURS __attribute__((aligned(32)));
+	const uint32_t libcs = threads_shared.rseq_bytes, bytes = libcs ? libcs : sizeof(nobodys);
+	const uint64_t area = libcs ? record->fs + (uint64_t)threads_shared.rseq_offset
+				    : (uintptr_t)nobodys;
+	const int error = os_rseq_register(area, bytes);
 
-	if (bytes && (error = os_rseq_register(area, bytes)) == 0)
+	if (error == 0)
 		os_rseq_unregister(area, bytes);
+	else if (error == -EINVAL)
+		record->flags |= THREAD_HAS_OWN_RSEQ;
 	record->rseq = error == -EBUSY ? area : 0;
 	record->rseq_bytes = error == -EBUSY ? bytes : 0;
 }

@@ -352,16 +352,20 @@ static bool has_directed_signals(void)
 	       threads_shared.signals_ended;
 }
 
-/* What came with a signal the kernel does not tell; numbers from 32 on are sent for that. */
+/* What came with a signal the kernel does not tell; numbers from 32 on are sent for that. Nor does
+ * it tell where whoever is not libc has it note the processor: he would go on with an old one. */
 static void veto_what_is_lost(struct ledger_writer *writer, const struct thread_record *record)
 {
 	char tid[16];
 	struct line line = line_in(tid, sizeof(tid));
 
-	if (!(record->pending & ~UINT64_C(0) << 31))
+	if (!(record->flags & THREAD_HAS_OWN_RSEQ) && !(record->pending & ~UINT64_C(0) << 31))
 		return;
 	line_add_number(&line, record->tid, 10);
-	ledger_veto(writer, "a signal with a value for one thread", tid);
+	if (record->flags & THREAD_HAS_OWN_RSEQ)
+		ledger_veto(writer, "restartable sequences that are not libc's (rseq)", tid);
+	else
+		ledger_veto(writer, "a signal with a value for one thread", tid);
 }
 
 /* What is blocked everywhere and waits for the process is no thread's own. */

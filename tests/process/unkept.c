@@ -20,6 +20,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -41,6 +42,17 @@ UNDER_TEST(landlock)
 	const bool is_done = syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 	close(rules);
 	return is_done;
+}
+
+/* As a library has it that was there before libc's (tcmalloc). */
+UNDER_TEST(sequences)
+{
+	static char area[32] __attribute__((aligned(32)));
+	const int signature = 0x53053053, unregister = 1;
+
+	syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(area), unregister,
+		signature);
+	return syscall(SYS_rseq, area, sizeof(area), 0, signature) == 0;
 }
 
 UNDER_TEST(namespace)
@@ -174,7 +186,7 @@ static const struct {
 } acts[] = {
 	{"landlock", landlock}, {"namespace", namespace}, {"network", network},
 	{"directories", directories}, {"keyring", keyring}, {"key", key}, {"ports", ports},
-	{"segments", segments}, {"dispatch", dispatch}, {"directory", directory}, {"queue", queue},
+	{"segments", segments}, {"sequences", sequences}, {"dispatch", dispatch}, {"directory", directory}, {"queue", queue},
 	{"undo", undo}, {"aio", aio}, {"filter", filter}, {"root", root}, {"protected", protected},
 	 {"secret", secret}, {"device", device}, {"huge", huge},
 };
