@@ -18,6 +18,7 @@
 #include "descriptor.h"
 #include "os.h"
 #include "ours.h"
+#include "socket-options.h"
 
 /* ---- peers ---- */
 
@@ -178,7 +179,7 @@ void unix_save_queue(int fd, int type, bool is_shut, struct ledger_writer *write
 	os_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &before, sizeof(before));
 }
 
-int unix_fill_queue(int fd, int peer, const struct ledger_reader *state)
+static int send_all(int fd, int peer, const struct ledger_reader *state)
 {
 	struct ledger_reader reader = {.bytes = state->bytes, .len = state->len};
 	const struct socket_record *kept;
@@ -193,4 +194,26 @@ int unix_fill_queue(int fd, int peer, const struct ledger_reader *state)
 			return sent < 0 ? (int)sent : -EAGAIN;
 	}
 	return 0;
+}
+
+static void set_room(int fd, int bytes)
+{
+	if (os_setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		os_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+/* How much goes in depends on the pieces it is sent in, and on what room its sender had made. The
+ * kernel says twice what it is told, and notes that it was told. */
+int unix_fill_queue(int fd, int peer, const struct ledger_reader *state)
+{
+	int room = 0, is_told = 0;
+	uint32_t room_len = sizeof(room), told_len = sizeof(is_told);
+
+	os_getsockopt(peer, SOL_SOCKET, SO_SNDBUF, &room, &room_len);
+	os_getsockopt(peer, SOL_SOCKET, SO_BUF_LOCK, &is_told, &told_len);
+	set_room(peer, QUEUE_MAX);
+	const int error = send_all(fd, peer, state);
+	set_room(peer, room / 2);
+	os_setsockopt(peer, SOL_SOCKET, SO_BUF_LOCK, &is_told, sizeof(is_told));
+	return error;
 }

@@ -426,6 +426,38 @@ static void messages_are_there_and_then_the_end(void)
 	EXPECT(read(both->fd[0], bytes, 8) == 0 && read(both->fd[1], bytes, 8) == 0);
 }
 
+static void has_a_full_pair(void)
+{
+	int ends[2];
+
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	both->fd[0] = ends[0];
+	both->fd[1] = ends[1];
+	for (ssize_t len; (len = write(ends[1], both->bytes, 100000)) > 0;)
+		both->word += (uint64_t)len;
+	save();
+}
+
+static void all_of_it_is_there(void)
+{
+	static char bytes[1 << 20];
+	size_t total = 0;
+
+	for (ssize_t len; (len = read(both->fd[0], bytes, sizeof(bytes))) > 0;)
+		total += (size_t)len;
+	EXPECT(total == both->word);
+	total = 0;
+	for (ssize_t len; (len = write(both->fd[1], bytes, 100000)) > 0;)
+		total += (size_t)len;
+	EXPECT(total == both->word); /* it takes as much as before */
+}
+
+/* How much goes in depends on the pieces it is put in by: what had been there did not fit. */
+Test(sockets, full_pair_is_as_full_as_it_was)
+{
+	two_lives(has_a_full_pair, all_of_it_is_there);
+}
+
 /* Their end was taken for empty messages, of which there is no end. */
 Test(sockets, messages_end_where_their_sender_has_ended)
 {
