@@ -131,7 +131,7 @@ static void run(void *argument)
 		due_ns = committer.plan.interval_ns ? due_ns + interval_now_ns() : UINT64_MAX;
 		sleep_until(due_ns);
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
-		if (due_ns < now_ns) /* late: the next one is not earlier for it */
+		if (due_ns != UINT64_MAX) /* late, or asked for before: the next one is an interval from here */
 			due_ns = now_ns;
 		lock_acquire(&committer.lock);
 		if (!committer.is_over) {
