@@ -224,6 +224,7 @@ static __attribute__((constructor)) void preload_start(int argc, char **argv, ch
 	struct refusal why;
 	struct config *config = &frozen.config;
 
+	say_note_stderr();
 	exec_init();
 	main_init();
 	longjmp_init();

@@ -3,10 +3,14 @@
  * while another thread holds stdio's lock. The trick: the line is made by vsnprintf in a buffer on
  * the stack and leaves by one write(2). The guarantee: no allocation, no lock, errno as it was,
  * and lines of several threads or processes do not mix.
+ *
+ * A program that has closed its stderr, or had none, gets its number for the next thing it opens: a
+ * database, a connection. That must not find our lines in it.
  */
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ours.h"
 #include "task.h"
 
 #define LINE_MAX_BYTES 1280
@@ -21,6 +26,11 @@
 /* Written at start-up, before there are threads; read by any thread. */
 static enum say_level say_level = SAY_WARN;
 static void (*say_backtrace)(void);
+static struct {
+	bool is_noted, was_open;
+	dev_t dev;
+	ino_t ino;
+} noted OURS; /* stderr, as it was at the start of this life */
 
 struct line {
 	size_t len;
@@ -61,6 +71,39 @@ void say_write(int fd, const char *text, size_t len)
 	os_sigmask(before);
 }
 
+void say_note_stderr(void)
+{
+	struct stat st;
+
+	noted.was_open = os_fstat(STDERR_FILENO, &st) == 0;
+	noted.dev = noted.was_open ? st.st_dev : 0;
+	noted.ino = noted.was_open ? st.st_ino : 0;
+	noted.is_noted = true;
+}
+
+/* A log, where stderr was led to meanwhile, is only written to, or at its end. */
+static bool is_for_words(void)
+{
+	struct stat st;
+
+	if (!noted.is_noted)
+		return true;
+	if (os_fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	if (noted.was_open && st.st_dev == noted.dev && st.st_ino == noted.ino)
+		return true;
+	const int flags = os_fcntl(STDERR_FILENO, F_GETFL, NULL);
+	if (S_ISREG(st.st_mode))
+		return noted.was_open && ((flags & O_ACCMODE) == O_WRONLY || flags & O_APPEND);
+	return S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode);
+}
+
+void say_to_stderr(const char *text, size_t len)
+{
+	if (is_for_words())
+		say_write(STDERR_FILENO, text, len);
+}
+
 static void line_write(struct line *line)
 {
 	/* One fact, one line: a newline inside a path or value would forge a second message. */
@@ -68,7 +111,7 @@ static void line_write(struct line *line)
 		if (line->text[i] == '\n')
 			line->text[i] = ' ';
 	line->text[line->len++] = '\n';
-	say_write(STDERR_FILENO, line->text, line->len);
+	say_to_stderr(line->text, line->len);
 }
 
 void say_set_level(enum say_level level)

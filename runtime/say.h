@@ -41,6 +41,13 @@ void say(enum say_level level, const char *object, const char *format, ...)
 /* say_line() - print the formatted line as it is, whatever the level (reports, statistics) */
 void say_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* say_note_stderr() - what has number 2 now is stderr. Afterwards, whatever else a program has
+ * opened under that number gets our lines only if it looks like a place for words */
+void say_note_stderr(void);
+
+/* say_to_stderr() - the line, where there is one to write to */
+void say_to_stderr(const char *text, size_t len);
+
 /* say_write() - to a descriptor, in one write; a reader that is gone is nobody's death */
 void say_write(int fd, const char *text, size_t len);
 

@@ -84,7 +84,7 @@ static void say_line_of(const struct report *report, const char *text, const cha
 	line_add(&line, text);
 	line_add(&line, detail);
 	line_add(&line, "\n");
-	os_write(2, buffer, line.len);
+	say_to_stderr(buffer, line.len);
 }
 
 void report_open(struct report *report, const struct committer_plan *plan)
@@ -213,7 +213,7 @@ static void tell_pause(const struct report *report, uint64_t pause_ns)
 	line_add(&line, ": paused for ");
 	line_add_number(&line, pause_ns / 1000, 10);
 	line_add(&line, " us\n");
-	os_write(2, buffer, line.len);
+	say_to_stderr(buffer, line.len);
 }
 
 void report_pause(struct report *report, uint64_t pause_ns)

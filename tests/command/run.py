@@ -37,6 +37,12 @@ class Program(Run):
         maps = self.run_none("-p", "pool", "cat", "/proc/self/maps").out
         self.assertRegex(maps, rf"(?m)^200000000000-.* rw-s .*{self.path('pool')}$")
 
+    def test_a_file_that_got_the_number_of_stderr_is_spared(self):
+        """A fork under keep=none says something, at this level."""
+        program = 'close STDERR; open F, "+>", "data"; exit 3 if fileno(F) != 2; defined(fork) || exit 4; wait'
+        self.expect(0, "run", "-qk", "none", "-p", "pool", "perl", "-e", program, env={"HEAPSAKE_LOG": "info"})
+        self.assertEqual(os.path.getsize(self.path("data")), 0)
+
     def test_the_default_pool_is_named_after_the_program(self):
         self.run_none("true")
         self.run_none("/bin/echo")

@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +102,58 @@ Test(say, who_reads_no_more_kills_nobody)
 		const pid_t pid = fork();
 		if (pid == 0)
 			_exit(say_to_nobody(waits));
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0, "wait status 0x%x", (unsigned)status);
+	}
+}
+
+/* How many bytes of a line come to what is stderr's number now; in a child. */
+static int said_to(int fd, int other_end)
+{
+	int count = 0;
+
+	dup2(fd, 2);
+	say_line("x");
+	if (other_end < 0)
+		return (int)lseek(2, 0, SEEK_END);
+	ioctl(other_end, FIONREAD, &count);
+	return count;
+}
+
+static int said_elsewhere(bool had_stderr)
+{
+	char path[] = "/tmp/heapsake-say-XXXXXX";
+	int pipe_ends[2], socket_ends[2];
+	const int data = mkstemp(path), log = open(path, O_WRONLY | O_APPEND);
+
+	unlink(path);
+	if (data < 0 || log < 0 || pipe(pipe_ends) != 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, socket_ends) != 0)
+		return 1;
+	if (!had_stderr)
+		close(2);
+	say_note_stderr();
+	if (said_to(data, -1) != 0)
+		return 2;
+	if (said_to(socket_ends[0], socket_ends[1]) != 0)
+		return 3;
+	if (said_to(pipe_ends[1], pipe_ends[0]) != 2)
+		return 4;
+	if (said_to(log, -1) != (had_stderr ? 2 : 0))
+		return 5;
+	if (ftruncate(data, 0) != 0 || dup2(data, 2) != 2)
+		return 6;
+	say_note_stderr(); /* some do start programs with such a one */
+	return said_to(data, -1) == 2 ? 0 : 7;
+}
+
+Test(say, what_a_program_has_opened_under_the_number_of_its_stderr_is_spared)
+{
+	for (int had_stderr = 0; had_stderr < 2; had_stderr++) {
+		int status = -1;
+		const pid_t pid = fork();
+		if (pid == 0)
+			_exit(said_elsewhere(had_stderr));
 		cr_assert_eq(waitpid(pid, &status, 0), pid);
 		cr_assert_eq(status, 0, "wait status 0x%x", (unsigned)status);
 	}
