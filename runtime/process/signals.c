@@ -63,14 +63,14 @@ static bool joins_other(siginfo_t *queue, unsigned count, const siginfo_t *info)
 static bool look_at_queue(uint64_t wanted, siginfo_t *queue, unsigned *ret_count)
 {
 	bool is_whole = true;
-	unsigned count = 0;
+	unsigned taken = 0, count = 0;
 
-	while (count < QUEUE_MAX && os_sigtake(wanted, &queue[count]) > 0)
+	for (; taken < QUEUE_MAX && os_sigtake(wanted, &queue[count]) > 0; taken++)
 		count += !joins_other(queue, count, &queue[count]);
 	for (unsigned i = 0; i < count; i++)
 		is_whole &= put_back(&queue[i]) == 0;
 	*ret_count = count;
-	return is_whole && count < QUEUE_MAX;
+	return is_whole && taken < QUEUE_MAX; /* a fast timer sends faster than they are taken */
 }
 
 static void save_queue(struct ledger_writer *writer, uint64_t waiting)

@@ -118,10 +118,29 @@ static void leave_waiting(void)
 	MUST(timer_delete(timer) == 0);
 }
 
+/* Each that is taken is followed by another at once: who takes them all is never done. */
+static void let_it_outrun_us(void)
+{
+	const int number = SIGRTMIN + 3;
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number};
+	const struct itimerspec at_once = {.it_value.tv_nsec = 1, .it_interval.tv_nsec = 1};
+	static volatile long stored;
+	timer_t timer;
+
+	block(number);
+	MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	MUST(timer_settime(timer, 0, &at_once, NULL) == 0);
+	for (int i = 0; i < 20; i++, stored++)
+		usleep(10000);
+	MUST(timer_delete(timer) == 0);
+	MUST(signal(number, SIG_IGN) != SIG_ERR); /* what waits is gone */
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	leave_waiting();
+	let_it_outrun_us();
 	send_mixed();
 	send_old();
 	for (int life = 1; life < LIVES; life++)
