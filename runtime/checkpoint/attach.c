@@ -19,6 +19,8 @@ static int prepare_writer(struct checkpoint *checkpoint)
 			       roster_end(&checkpoint->roster, LAYOUT_USE_REGIONS),
 			       checkpoint->plan.segment_bytes);
 
+	if (!error)
+		home_attach(&checkpoint->home);
 	if (!error && checkpoint->epoch == 0) /* zeros; an emptied pool has checksums still */
 		error = shape_forget_sums(&checkpoint->anchor);
 	if (!error && !checkpoint->log.buffer)

@@ -103,6 +103,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
 	merge_abandon(&checkpoint->merge);
 	carry_abandon(&checkpoint->carry);
 	patrol_deinit(&checkpoint->patrol);
+	home_close(&checkpoint->home);
 	log_close(&checkpoint->log);
 	if (checkpoint->buffer)
 		memory_free(checkpoint->buffer, checkpoint->buffer_bytes);

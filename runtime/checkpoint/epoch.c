@@ -24,7 +24,6 @@ void epoch_begin(struct checkpoint *checkpoint)
 	if (checkpoint->is_begun)
 		return;
 	checkpoint->is_begun = true;
-	checkpoint->home.is_viewed = true;
 	checkpoint->draft_error = 0;
 	checkpoint->fresh_count = 0;
 	stage_begin(checkpoint, checkpoint->attempt + 1);

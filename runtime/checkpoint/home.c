@@ -34,6 +34,20 @@ void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 	sumblock_forget(&ret_home->sumblock);
 }
 
+void home_attach(struct home *home)
+{
+	uint64_t file_bytes;
+
+	home_close(home);
+	if (medium_size(home->medium, &file_bytes) == 0)
+		pageset_open(&home->sums_read, file_bytes / LAYOUT_BLOCK_BYTES);
+}
+
+void home_close(struct home *home)
+{
+	pageset_close(&home->sums_read);
+}
+
 static uint64_t place_of(const struct home *home, uint64_t key, bool is_sum)
 {
 	const struct region *region = roster_find(home->roster, region_id_of_key(key));
@@ -51,11 +65,19 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 
 	if (!place)
 		return -ERANGE;
-	const uint64_t *sum = medium_view(home->medium, sizeof(*ret_sum), place);
-	if (!sum)
-		return medium_read(home->medium, ret_sum, sizeof(*ret_sum), place);
-	*ret_sum = *sum;
-	return 0;
+	const uint64_t block = place / LAYOUT_BLOCK_BYTES;
+	struct pageset *read = &home->sums_read;
+	const bool is_known = read->words && block < read->page_count;
+	const uint64_t *sum = is_known && pageset_has(read, block)
+				      ? medium_view(home->medium, sizeof(*ret_sum), place) : NULL;
+	if (sum) {
+		*ret_sum = *sum;
+		return 0;
+	}
+	const int error = medium_read(home->medium, ret_sum, sizeof(*ret_sum), place);
+	if (!error && is_known)
+		pageset_add(read, block, 1);
+	return error;
 }
 
 int home_sums(struct home *home, uint64_t key, unsigned count, uint64_t *ret_sums)
@@ -171,15 +193,24 @@ static int image_at_rest(struct home *home, uint64_t key, void *ret_page,
 	return 0;
 }
 
-int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
-	       uint64_t ret_lines[LAYOUT_LINES])
+static void note_unreadable(struct home *home, uint64_t key, uint64_t number)
 {
-	const uint64_t number = annals_find(home->annals, key, seq);
+	uint64_t expected = 0;
+
+	if (number != ANNALS_NONE)
+		expected = annals_at(home->annals, number)->sum;
+	else
+		home_sum(home, key, &expected);
+	home->fault = (struct home_fault){place_of(home, key, false), expected, 0};
+	home->fault_key = key;
+}
+
+static int image_of_entries(struct home *home, uint64_t key, uint64_t number, void *ret_page,
+			    uint64_t ret_lines[LAYOUT_LINES])
+{
+	const enum rest rest = rest_of(home, number);
 	int error = 0;
 
-	if (number == ANNALS_NONE)
-		return image_at_rest(home, key, ret_page, ret_lines);
-	const enum rest rest = rest_of(home, number);
 	if (rest == REST_HOME)
 		error = read_page(home, key, ret_page);
 	else if (rest == REST_ZEROS)
@@ -188,6 +219,19 @@ int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 		error = apply_entries(home, number, ret_page);
 	return error ? error : verify(home, key, annals_at(home->annals, number)->sum, ret_page,
 				      ret_lines);
+}
+
+int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
+	       uint64_t ret_lines[LAYOUT_LINES])
+{
+	const uint64_t number = annals_find(home->annals, key, seq);
+	const int error = number == ANNALS_NONE
+				  ? image_at_rest(home, key, ret_page, ret_lines)
+				  : image_of_entries(home, key, number, ret_page, ret_lines);
+
+	if (error == -EIO)
+		note_unreadable(home, key, number);
+	return error;
 }
 
 /* Are the homes of these pages in one piece? */

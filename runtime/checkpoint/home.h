@@ -6,6 +6,7 @@
 #include "anchor.h"
 #include "annals.h"
 #include "log.h"
+#include "pageset.h"
 #include "roster.h"
 #include "sumblock.h"
 
@@ -26,9 +27,11 @@ struct home {
 	uint64_t seed;                     /* of line sums */
 	uint64_t zero_lines[LAYOUT_LINES]; /* the sums of a page of zeros */
 	/* What may be looked at where it lies, so that an error of the disk would be a SIGBUS: of the
-	 * log what was read before; of home all, once the program uses it in the same way. */
+	 * log what was read before; of home what the program has just stored to; checksums in blocks of
+	 * the file that were read before. */
 	bool is_log_viewed;
 	bool is_viewed;
+	struct pageset sums_read;
 	struct sumblock sumblock; /* of pages written and not settled */
 	struct home_fault fault;
 	uint64_t fault_key; /* of the page */
@@ -38,13 +41,17 @@ struct home {
 void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 	       const struct annals *annals, const struct roster *roster);
 
+/* home_attach() - the pool has its shape: sums are going to be asked for again and again */
+void home_attach(struct home *home);
+void home_close(struct home *home);
+
 /* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 /* home_sums() - of pages whose checksums stand in one block of theirs */
 int home_sums(struct home *home, uint64_t key, unsigned count, uint64_t *ret_sums);
 
 /* home_image() - the page as the records up to `seq` have it, verified; and the sums of its lines.
- * 0, HOME_E_DAMAGED, -errno */
+ * 0, HOME_E_DAMAGED, -errno; of -EIO home->fault says the place, too */
 int home_image(struct home *home, uint64_t key, uint64_t seq, void *ret_page,
 	       uint64_t ret_lines[LAYOUT_LINES]);
 

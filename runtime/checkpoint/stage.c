@@ -149,12 +149,15 @@ static int read_image(struct checkpoint *checkpoint, uint64_t key, uint64_t last
 		      struct base *ret_base)
 {
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
-	int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
 
+	checkpoint->home.is_viewed = true;
+	const int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
+	checkpoint->home.is_viewed = false;
 	ret_base->lines = error ? NULL : ret_base->room;
-	if (error != HOME_E_DAMAGED)
+	if (error != HOME_E_DAMAGED && error != -EIO)
 		return error;
-	damage_note(&checkpoint->damage, key, last, 0, &checkpoint->home.fault);
+	damage_note(&checkpoint->damage, key, last, error == -EIO ? error : 0,
+		    &checkpoint->home.fault);
 	return 0;
 }
 

@@ -6,6 +6,8 @@
  */
 #include "engine.h"
 
+#include <errno.h>
+
 #include "check.h"
 #include "os.h"
 #include "segment.h"
@@ -52,14 +54,15 @@ static int note_damage(struct checkpoint *checkpoint, int error)
 	const uint64_t key = home->fault_key, seq = checkpoint->selected_seq;
 	const bool is_log_viewed = home->is_log_viewed;
 
-	if (error != HOME_E_DAMAGED)
+	if ((error != HOME_E_DAMAGED && error != -EIO) || !key)
 		return error;
 	home->is_log_viewed = false; /* the newest of it was not read before */
-	if (home_image(home, key, seq, page, lines) == HOME_E_DAMAGED)
-		damage_note(&checkpoint->damage, key, annals_find(&checkpoint->annals, key, seq), 0,
-			    &home->fault);
+	const int newest = home_image(home, key, seq, page, lines);
+	if (newest == HOME_E_DAMAGED || newest == -EIO)
+		damage_note(&checkpoint->damage, key, annals_find(&checkpoint->annals, key, seq),
+			    newest == -EIO ? newest : 0, &home->fault);
 	home->is_log_viewed = is_log_viewed;
-	return error;
+	return newest == -EIO ? HOME_E_DAMAGED : error;
 }
 
 void checkpoint_mend(struct checkpoint *checkpoint, checkpoint_found *found)

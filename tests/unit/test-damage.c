@@ -163,25 +163,39 @@ Test(damage, finds_and_mends_a_rotten_page_of_home)
 	checkpoint_close(engine);
 }
 
-/* ---- A log that cannot be read ---- */
+/* ---- What cannot be read ---- */
 
-static uint64_t log_begin, log_end;
+static uint64_t bad_begin, bad_end;
 static const struct medium_table *disk_table;
-static const void *gone; /* a mapping behind the end of its file: to touch it is a SIGBUS */
+static struct medium_table bad_table;
+static const char *gone; /* NULL, or a mapping behind the end of its file: to touch it is a SIGBUS */
 
-static bool is_in_log(uint64_t offset)
+static bool is_bad(uint64_t offset)
 {
-	return offset >= log_begin && offset < log_end;
+	return offset >= bad_begin && offset < bad_end;
 }
 
-static int read_but_log(struct medium *medium, void *buffer, size_t len, uint64_t offset)
+static int read_but_bad(struct medium *medium, void *buffer, size_t len, uint64_t offset)
 {
-	return is_in_log(offset) ? -EIO : disk_table->read(medium, buffer, len, offset);
+	return is_bad(offset) ? -EIO : disk_table->read(medium, buffer, len, offset);
 }
 
-static const void *view_of_log(struct medium *medium, size_t len, uint64_t offset)
+static const void *view_of_bad(struct medium *medium, size_t len, uint64_t offset)
 {
-	return is_in_log(offset) ? gone : NULL;
+	return is_bad(offset) && gone ? gone + (offset - bad_begin) : NULL;
+}
+
+static void make_bad(uint64_t begin, uint64_t len)
+{
+	bad_begin = begin;
+	bad_end = begin + len;
+	gone = mmap(NULL, len, PROT_READ, MAP_SHARED, fileno(tmpfile()), 0);
+	cr_assert_neq((void *)gone, MAP_FAILED);
+	disk_table = disk.medium.table;
+	bad_table = *disk_table;
+	bad_table.read = read_but_bad;
+	bad_table.view = view_of_bad;
+	disk.medium.table = &bad_table;
 }
 
 static int pass(void *context, uint64_t index, bool is_zero, const void *page)
@@ -192,9 +206,6 @@ static int pass(void *context, uint64_t index, bool is_zero, const void *page)
 /* Where it is shown as a part of the file, a disk that fails is a signal to whoever looks. */
 Test(damage, merge_of_a_log_that_cannot_be_read_is_an_error_and_no_signal)
 {
-	struct medium_table table;
-	FILE *file = tmpfile();
-
 	make_pool_on(&disk);
 	open_engine(&disk.medium);
 	for (char i = 1; i < 10; i++) {
@@ -202,15 +213,7 @@ Test(damage, merge_of_a_log_that_cannot_be_read_is_an_error_and_no_signal)
 		commit();
 	}
 	cr_assert_eq(checkpoint_overlay(engine, region.id, pass, NULL), 0);
-	log_begin = log_file_place(&engine->log, 0);
-	log_end = log_begin + engine->log.segment_count * plan.segment_bytes;
-	gone = mmap(NULL, log_end - log_begin, PROT_READ, MAP_SHARED, fileno(file), 0);
-	cr_assert_neq(gone, MAP_FAILED);
-	disk_table = disk.medium.table;
-	table = *disk_table;
-	table.read = read_but_log;
-	table.view = view_of_log;
-	disk.medium.table = &table;
+	make_bad(log_file_place(&engine->log, 0), engine->log.segment_count * plan.segment_bytes);
 	cr_assert_eq(checkpoint_merge(engine), -EIO);
 	disk.medium.table = disk_table;
 	cr_assert_eq(checkpoint_merge(engine), 0);
@@ -233,5 +236,90 @@ Test(damage, merge_of_a_log_at_the_end_of_the_file_is_no_error)
 	}
 	cr_assert_eq(log_file_place(&engine->log, 0) + last.segment_bytes, disk.view_bytes);
 	cr_assert_eq(checkpoint_merge(engine), 0);
+	checkpoint_close(engine);
+}
+
+static void put_to_rest(void)
+{
+	make_pool_on(&disk);
+	open_engine(&disk.medium);
+	memset(memory[2], 'a', PAGE);
+	for (char i = 1; i < 8; i++) {
+		memory[0][0] = i;
+		commit();
+		cr_assert_eq(checkpoint_merge(engine), 0);
+	}
+}
+
+/* As often as it is started again. */
+Test(damage, checksums_that_cannot_be_read_fail_an_epoch_and_are_no_signal)
+{
+	uint64_t epoch;
+
+	put_to_rest();
+	checkpoint_close(engine);
+	open_engine(&disk.medium);
+	make_bad(space_place(&engine->anchor.sb, LAYOUT_USE_HEAP_SUMS, 0), PAGE);
+	memory[2][5] = 'b';
+	cr_assert_eq(checkpoint_commit_compared(engine, &epoch), -EIO);
+	disk.medium.table = disk_table;
+	commit();
+	assert_memory();
+	checkpoint_close(engine);
+}
+
+static void commit_some(char from, unsigned count)
+{
+	while (count--) {
+		memory[0][0] = from++;
+		commit();
+	}
+}
+
+/* It is known what it is; what it was may be lost. */
+Test(damage, page_whose_home_cannot_be_read_is_logged_whole)
+{
+	put_to_rest();
+	make_bad(LAYOUT_HEAD_BYTES + 2 * PAGE, PAGE);
+	gone = NULL;
+	memory[2][5] = 'b';
+	commit();
+	commit_some(8, 4);
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	disk.medium.table = disk_table; /* written to, it can be read again */
+	assert_memory();
+	checkpoint_close(engine);
+}
+
+static unsigned mended;
+
+static void found(uint32_t region_id, uint64_t page)
+{
+	cr_assert_eq(page, 2);
+	mended++;
+}
+
+/* Likewise, but it has an entry of a line already: no merge would ever come to its end. */
+Test(damage, page_that_a_merge_cannot_read_is_told_and_logged_whole)
+{
+	struct checkpoint_info info;
+
+	put_to_rest();
+	memory[2][5] = 'b';
+	commit();
+	make_bad(LAYOUT_HEAD_BYTES + 2 * PAGE, PAGE);
+	commit_some(8, 4);
+	cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED);
+	checkpoint_info(engine, &info);
+	cr_assert(info.damaged_pages == 1 && info.damage_error == -EIO);
+	cr_assert_eq(info.damage.file_offset, LAYOUT_HEAD_BYTES + 2 * PAGE);
+	checkpoint_mend(engine, found);
+	cr_assert_eq(mended, 1);
+	commit_some(12, 4);
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.damaged_pages, 0);
+	disk.medium.table = disk_table;
+	assert_memory();
 	checkpoint_close(engine);
 }
