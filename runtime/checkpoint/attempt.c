@@ -186,7 +186,8 @@ void attempt_make(void)
 	const bool is_requested = control_pending(committer.plan.pool->control, &request);
 
 	hold();
-	if (os_clock_ns(CLOCK_MONOTONIC) - committer.last_cut_ns > PRECOPY_AFTER_NS)
+	if (is_requested ||
+	    os_clock_ns(CLOCK_MONOTONIC) - committer.last_cut_ns > PRECOPY_AFTER_NS)
 		precopy();
 	int error = take_cut(&ticket, &is_committed);
 	if (error == -EAGAIN) { /* who waits goes on waiting, for the next attempt */
