@@ -23,6 +23,7 @@
 #include "ends.h"
 #include "keep.h"
 #include "lock.h"
+#include "os.h"
 #include "preload.h"
 #include "say.h"
 #include "tx.h"
@@ -114,11 +115,14 @@ static void take_last_epoch(void)
 	is_ending = false;
 }
 
+/* Not of a child: in one of vfork all this is the parent's, which goes on. */
 static void end_program(void)
 {
 	const int errno_before = errno;
 
-	if (preload.keep == KEEP_HEAP && committer_is_open()) /* not in a child: whose lock may be held */
+	if (os_getpid() != preload.owner)
+		return;
+	if (preload.keep == KEEP_HEAP && committer_is_open())
 		take_last_epoch();
 	has_ended = true;
 	errno = errno_before;

@@ -2,6 +2,7 @@
  * DESIGN 2.2, 2.3: a child of vfork shares the memory of the thread that made it, and the gates.
  * One that met them closed took itself for a forked child, and turned them off for its parent: no
  * epoch came to be any more. And a record that it made, under its own id, was its parent's later.
+ * Nor is it the program's end where one ends by exit(), though it should not.
  *
  * with: HEAPSAKE_INTERVAL=0
  * run: run
@@ -84,11 +85,26 @@ static void a_thread_that_is_new(void)
 	pthread_join(thread, NULL);
 }
 
+static void a_child_that_exits(void)
+{
+	int status;
+	const pid_t pid = vfork();
+
+	if (pid == 0) {
+		execl("/nowhere", "nowhere", NULL);
+		exit(9);
+	}
+	MUST(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 9);
+	count++;
+	MUST(hsk_checkpoint(20000) == (hsk_epoch() ? 0 : -ENODEV));
+}
+
 int main(int argc, char **argv)
 {
 	step_begin(argc, argv);
 	null = open("/dev/null", O_WRONLY);
 	a_child_that_meets_the_gates();
 	a_thread_that_is_new();
+	a_child_that_exits();
 	return 0;
 }
