@@ -45,9 +45,13 @@ static void add_address(struct line *line, const struct socket_part *part)
 	line_add_number(line, ntohs(in->sin_port), 10); /* at the same place in both */
 }
 
-/* 0: nobody is behind this file any more. */
+/* 0: nobody is behind this file any more. To connect() a file that is no socket looks the same. */
 static int is_file_dead(const struct socket_part *part)
 {
+	struct stat st;
+
+	if (os_stat(socket_path(part), &st) == 0 && !S_ISSOCK(st.st_mode))
+		return -EEXIST;
 	const int fd = os_socket(part->family, part->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int error = fd < 0 ? fd : os_connect(fd, part->name, part->name_len);
 

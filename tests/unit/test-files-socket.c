@@ -197,6 +197,19 @@ Test(sockets, file_of_a_socket_belongs_to_whom_it_did)
 	two_lives(lets_a_group_connect, group_may_connect);
 }
 
+static void file_is_no_socket(void)
+{
+	cr_assert_eq(unlink(scratch_path("socket")), 0);
+	cr_assert_neq(creat(scratch_path("socket"), 0600), -1);
+}
+
+/* It was taken for the file of a socket that is dead, and removed. */
+Test(sockets, file_in_the_place_of_a_socket_is_not_removed)
+{
+	second_is_refused(lets_a_group_connect, file_is_no_socket, "socket: descriptor 3 was bound to it");
+	cr_assert_eq(access(scratch_path("socket"), F_OK), 0);
+}
+
 static void listens_and_goes_elsewhere(void)
 {
 	const struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "socket"};
