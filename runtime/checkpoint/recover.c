@@ -16,7 +16,8 @@
 #include "region.h"
 
 #define PUSH_MANY 32u /* at once: most of their time is waiting for memory */
-#define DAMAGED "look at the disk; --epoch takes an older epoch"
+/* An older epoch is no remedy: how far a merge had come is not known without the records lost. */
+#define DAMAGED "look at the disk; restore the pool from a copy, or begin anew with --new"
 
 static int refuse_chain(struct log *log, uint64_t file_offset, struct refusal *ret_why)
 {

@@ -99,6 +99,7 @@ Test(damage, tells_a_torn_tail_from_damage_before_valid_records)
 	cr_assert_eq(open_damaged(&epoch), 0);
 	cr_assert_eq(why.status, STATUS_CORRUPT);
 	cr_assert(strstr(why.line, "log at offset") != NULL, "%s", why.line);
+	cr_assert(strstr(why.line, "--epoch") == NULL, "it is refused as well: %s", why.line);
 }
 
 /* However far behind it the next one stands: 60 KiB a record, in one segment of a megabyte. */
