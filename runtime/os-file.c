@@ -40,6 +40,16 @@ int os_ftruncate(int fd, uint64_t size_bytes)
 	return (int)os_syscall3(SYS_ftruncate, fd, (long)size_bytes, 0);
 }
 
+int os_set_mtime(int fd, uint64_t unix_ns)
+{
+	const struct timespec times[] = {
+		{.tv_nsec = UTIME_OMIT},
+		{(time_t)(unix_ns / 1000000000), (long)(unix_ns % 1000000000)},
+	};
+
+	return (int)os_syscall4(SYS_utimensat, fd, 0, (long)times, 0);
+}
+
 int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len)
 {
 	return (int)os_syscall4(SYS_fallocate, fd, mode, (long)offset, (long)len);

@@ -23,6 +23,7 @@ int os_memfd(const char *name); /* CLOEXEC */
 int os_fstat(int fd, struct stat *ret_stat);
 int os_fstatfs(int fd, struct statfs *ret_statfs);
 int os_ftruncate(int fd, uint64_t size_bytes);
+int os_set_mtime(int fd, uint64_t unix_ns);
 int os_fallocate(int fd, int mode, uint64_t offset, uint64_t len);
 int os_fchmod(int fd, unsigned mode);
 int64_t os_lseek(int fd, int64_t offset, int whence); /* the new offset */

@@ -99,15 +99,20 @@ static int save_tail(int fd, const char *name, uint64_t from, uint64_t to)
 	return error;
 }
 
-bool output_cut_back(const char *path, int fd, unsigned number, uint64_t old_size, uint64_t size)
+bool output_cut_back(const char *path, int fd, unsigned number, uint64_t old_size,
+		     uint64_t old_mtime_ns)
 {
+	struct stat st;
 	char name[FILE_PATH_MAX];
 	char text[FILE_PATH_MAX + 128];
 	struct line tail = line_in(name, sizeof(name)), fact = line_in(text, sizeof(text));
 
 	file_tail_path(&tail, number);
+	const uint64_t size = os_fstat(fd, &st) == 0 ? (uint64_t)st.st_size : old_size;
 	const bool is_cut = save_tail(fd, name, old_size, size) == 0 &&
 			    os_ftruncate(fd, old_size) == 0;
+	if (is_cut)
+		os_set_mtime(fd, old_mtime_ns);
 	line_add_number(&fact, size - old_size, 10);
 	line_add(&fact, " bytes written after the epoch ");
 	line_add(&fact, is_cut ? "are moved to " : "remain, as they cannot be moved to ");

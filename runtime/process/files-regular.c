@@ -303,14 +303,15 @@ static int put_back(const struct file_record *record, int fd)
 		if (output_is_shared(st.st_dev, st.st_ino))
 			file_notice(part->path, "somebody else has written to it; what came "
 				    "after the epoch remains, and comes again");
-		else if (output_cut_back(part->path, fd, record->fd, part->size, size))
+		else if (output_cut_back(part->path, fd, record->fd, part->size, part->mtime_ns))
 			size = part->size;
 		offset = end_of(record, fd, size);
 	} else if (part->is_output && size < part->size) {
 		file_notice(part->path, "is shorter than at the epoch; output goes on at its end");
 		offset = end_of(record, fd, size);
-	} else if (is_writable(record) && !part->is_output &&
+	} else if (is_writable(record) &&
 		   (size != part->size || mtime_ns(&st) != part->mtime_ns)) {
+		/* Output of the same size as well: a database has looked for the file's end, once. */
 		file_notice(part->path,
 			    "was written in place after the epoch, which is not rolled back");
 	}

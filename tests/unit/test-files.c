@@ -80,6 +80,40 @@ Test(files, output_written_after_the_epoch_appears_once)
 	two_lives(writes_output, writes_it_again);
 }
 
+/* InnoDB goes to the end of a file for its size, and writes anywhere from then on; it was not told
+ * that its pages were newer than it. */
+static void writes_before_the_end(void)
+{
+	both->fd[0] = open(scratch_path("data"), O_RDWR | O_CREAT, 0600);
+	EXPECT(write(both->fd[0], "abc", 3) == 3);
+	save();
+	EXPECT(pwrite(both->fd[0], "x", 1, 0) == 1);
+}
+
+static void it_is_told(void)
+{
+	EXPECT(is_told("/data: was written in place after the epoch"));
+}
+
+Test(files, what_is_written_before_the_end_is_told)
+{
+	caller = hear;
+	two_lives(writes_before_the_end, it_is_told);
+}
+
+static void nothing_of_the_kind_is_told(void)
+{
+	EXPECT(!is_told("/out: was written in place"));
+}
+
+Test(files, output_that_was_cut_back_is_not_told_as_written_in_place_by_the_next_life)
+{
+	caller = hear;
+	first_lives(writes_output);
+	second_lives(nothing_of_the_kind_is_told);
+	second_lives(nothing_of_the_kind_is_told);
+}
+
 static void reads_what_it_appends_to(void)
 {
 	char byte;
