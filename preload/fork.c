@@ -73,6 +73,15 @@ static bool is_home_shown(void)
 	return malloc_is_active && preload.window.home_end != 0 && preload.window.pool;
 }
 
+/* The pool is opened anew for it, and may be out of reach by now. */
+static const char *remedy_for(int error)
+{
+	const bool is_kept_out = error == -EACCES || error == -EPERM || error == -ENOENT;
+
+	return is_kept_out ? "it has given up its rights, or its root, before its first fork; run it "
+			     "as the user it becomes" : "free some memory and descriptors";
+}
+
 /* keep=none. The heap's locks are held: no page may come or go meanwhile. Stores may: they land in
  * the file before the switch and in private memory after it, and are seen by this process either
  * way. */
@@ -81,8 +90,8 @@ static int freeze(void)
 	const int error = window_freeze(&preload.window);
 
 	if (error) {
-		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; free some memory",
-		    strerrordesc_np(-error));
+		say(SAY_ERROR, "fork", "the heap cannot be made private: %s; %s", strerrordesc_np(-error),
+		    remedy_for(error));
 		return error;
 	}
 	say(SAY_INFO, "fork", "the heap is private memory from here on; %s is no longer written",
@@ -96,8 +105,8 @@ static int lend(void)
 	const int error = window_lend(&preload.window, &lease);
 
 	if (error)
-		say(SAY_ERROR, "fork", "the pool cannot be kept still for the child: %s; free some memory "
-		    "and descriptors", strerrordesc_np(-error));
+		say(SAY_ERROR, "fork", "the pool cannot be kept still for the child: %s; %s",
+		    strerrordesc_np(-error), remedy_for(error));
 	return error;
 }
 

@@ -43,6 +43,12 @@ class Program(Run):
         self.expect(0, "run", "-qk", "none", "-p", "pool", "perl", "-e", program, env={"HEAPSAKE_LOG": "info"})
         self.assertEqual(os.path.getsize(self.path("data")), 0)
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
+    def test_a_fork_after_rights_were_given_up_says_what_to_do(self):
+        program = '$< = $> = %d; exit 7 if !defined(fork)' % NOBODY.pw_uid
+        result = self.expect(7, "run", "-qk", "none", "-p", "pool", "perl", "-e", program)
+        self.assertRegex(result.err, r"\Aheapsake: fork: .*: Permission denied; .*run it as the user it becomes\n\Z")
+
     def test_the_default_pool_is_named_after_the_program(self):
         self.run_none("true")
         self.run_none("/bin/echo")
