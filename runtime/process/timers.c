@@ -9,7 +9,8 @@
  * Whose signal is for a thread that has ended is silent, but its number stays the program's: it is
  * made again as one that tells nobody. A clock of a thread's time on the processor has the thread's
  * number in its own; 0 is whoever made the timer, which the kernel does not tell. If the signal is
- * for one thread it is taken to be that one, as of a profiler's; else it is a veto.
+ * for one thread it is taken to be that one, as of a profiler's, or it is the only one there is;
+ * else it is a veto.
  *
  * LEDGER_TIMER: one struct timers_record, then a struct timer_record for each of timer_create().
  */
@@ -131,8 +132,10 @@ static bool name_clock(struct timer_record *timer)
 {
 	if (!is_thread_clock(timer->clock) || clock_tid(timer->clock) != 0)
 		return true;
-	timer->clock = clock_of((uint32_t)timer->tid, timer->clock);
-	return timer->tid != 0;
+	const uint32_t only = threads_shared.count == 1 ? (uint32_t)os_getpid() : 0;
+	const uint32_t tid = timer->tid ? (uint32_t)timer->tid : only;
+	timer->clock = clock_of(tid, timer->clock);
+	return tid != 0;
 }
 
 static void save_created(struct ledger_writer *writer)

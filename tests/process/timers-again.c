@@ -29,6 +29,24 @@ static void check_stopped(void)
 	MUST(getitimer(ITIMER_VIRTUAL, &now) == 0 && !now.it_value.tv_sec && !now.it_value.tv_usec);
 }
 
+/* ---- Of the only thread's time ---- */
+
+static void count_alone(void)
+{
+	const struct itimerspec later = {.it_value.tv_sec = 1000};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	struct itimerspec left;
+	timer_t timer;
+
+	MUST(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0);
+	MUST(timer_settime(timer, 0, &later, NULL) == 0);
+	for (int life = 1; life < LIVES; life++) {
+		die();
+		MUST(timer_gettime(timer, &left) == 0 && left.it_value.tv_sec > 900);
+	}
+	MUST(timer_delete(timer) == 0);
+}
+
 /* ---- Of threads ---- */
 
 static timer_t mute, mute_clock, own_time;
@@ -113,6 +131,7 @@ static void check_timers(void)
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	count_alone();
 	stop_halfway();
 	make_timers();
 	for (int life = 1; life < LIVES; life++) {
