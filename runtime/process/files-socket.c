@@ -85,13 +85,18 @@ static void describe_file(struct socket_part *part)
 	part->file_gid = st.st_gid;
 }
 
-/* The working directory it was bound in may be another. */
-static bool has_lost_sight_of_file(const struct socket_part *part)
+static bool has_relative_path(const struct socket_part *part)
 {
 	const char *path = part->state == SOCKET_LOOSE || part->state == SOCKET_LISTENING ?
 				   socket_path(part) : NULL;
 
-	return path && *path != '/' && !part->file_mode;
+	return path && *path != '/';
+}
+
+/* The working directory it was bound in may be another. */
+static bool has_lost_sight_of_file(const struct socket_part *part)
+{
+	return has_relative_path(part) && !part->file_mode;
 }
 
 /* Its state, its name and its peer's. */
@@ -154,6 +159,8 @@ static bool refresh(struct file_record *record, const struct stat *st)
 
 	if (part->state == SOCKET_LOOSE)
 		return refresh_datagrams(part, (int)record->fd, st->st_ino);
+	if (has_relative_path(part)) /* the working directory may be another by now */
+		return false;
 	if (part->state == SOCKET_LISTENING)
 		return socket_option((int)record->fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
 	if (part->state == SOCKET_PAIRED)
