@@ -107,12 +107,14 @@ static int sync_through(int fd, const struct due *file)
 	return error == -EINVAL ? 0 : error; /* it has no media */
 }
 
+/* Threads run: by the time it is synced the number may be another file's. */
 static int sync_by_number(const struct due *file)
 {
 	const int number = (int)file->record->fd;
+	const int error = is_that_file(number, &file->looks) ? sync_through(number, file) : 0;
 
 	if (is_that_file(number, &file->looks))
-		return sync_through(number, file);
+		return error;
 	os_sync(); /* closed since, and renamed: it is somewhere */
 	return 0;
 }
