@@ -41,8 +41,10 @@ int shape_pool(struct anchor *anchor, uint64_t regions_bytes, uint64_t segment_b
 		if (!error) /* the first epoch need not wait for it */
 			error = extend(&next, LAYOUT_USE_LOG, segment_bytes);
 	}
-	if (error || memcmp(&next, &anchor->sb, sizeof(next)) == 0)
+	if (error)
 		return error;
+	if (memcmp(&next, &anchor->sb, sizeof(next)) == 0) /* the last time it may have got half-way */
+		return anchor->is_adopted ? anchor_settle(anchor) : 0;
 	error = anchor_adopt(anchor);
 	if (!error)
 		error = medium_extend(anchor->medium, space_file_bytes(&next));

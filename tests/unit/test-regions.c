@@ -121,3 +121,33 @@ Test(regions, one_alone_can_be_read_and_then_nothing_written)
 	cr_assert_eq(checkpoint_attach(engine), -EINVAL);
 	checkpoint_close(engine);
 }
+
+/* Whichever of its steps fails: what is told to be there the next time is in both superblocks. */
+Test(regions, growth_that_got_half_way_is_made_whole)
+{
+	static struct disk empty;
+	unsigned failed = 0;
+
+	make_pool_on(&empty);
+	disk_init(&disk);
+	for (uint64_t call = 0; call < 8; call++) {
+		struct region other = {.id = 9, .page_count = 600, .home = LAYOUT_USE_REGIONS,
+				       .home_offset = UINT64_MAX};
+		const struct layout_superblock *slots = (const struct layout_superblock *)disk.view;
+		disk_copy(&disk, &empty);
+		open_engine(&disk.medium);
+		disk.fault_from = disk.calls + call;
+		disk.fault_until = disk.fault_from + 1;
+		disk.fault = DISK_FAULT_EIO;
+		failed += checkpoint_add_region(engine, &other) != 0;
+		disk.fault = DISK_FAULT_NONE;
+		other.home_offset = UINT64_MAX;
+		cr_assert_eq(checkpoint_add_region(engine, &other), 0);
+		for (unsigned i = 0; i < 2; i++)
+			cr_assert_eq(slots[i].checksum, superblock_checksum(&slots[i]), "call %u",
+				     (unsigned)call);
+		cr_assert_eq(slots[0].extent_count, slots[1].extent_count);
+		checkpoint_close(engine);
+	}
+	cr_assert_gt(failed, 3);
+}
