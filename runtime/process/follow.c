@@ -37,7 +37,8 @@ static struct {
 	struct span notes[NOTES];
 	struct span opened; /* from the first to the last of them; none: empty */
 	bool is_full;     /* there was no slot for a page */
-	struct span lost; /* what cannot be followed; nothing: empty */
+	struct span lost; /* the first that cannot be followed; nothing: empty */
+	bool is_lost_gone; /* it is no more; others there may be */
 } self OURS;
 
 int follow_open(struct track *track)
@@ -98,8 +99,10 @@ static void forget(uint64_t start, uint64_t end)
 {
 	track_cut(self.track, (void *)(uintptr_t)start, end - start);
 	space_forget(start, end, committer_look_again);
-	if (self.lost.start >= start && self.lost.start < end)
+	if (self.lost.end && self.lost.start >= start && self.lost.start < end) {
 		self.lost = (struct span){0};
+		self.is_lost_gone = true;
+	}
 }
 
 /* What the kernel does not tell of (memory of a device, say) is a veto until it is gone. */
@@ -172,6 +175,21 @@ static void renew(const struct span *span)
 	}
 }
 
+/* Which others could not be followed nobody knows: so all are, once more. */
+static void follow_all_again(void)
+{
+	const struct mapping *const list = now()->list;
+
+	self.is_lost_gone = false;
+	for (size_t i = 0; i < now()->count; i++)
+		if (list[i].is_kept)
+			forget(list[i].start, list[i].end);
+	track_join(self.track); /* what is left of them needs no room any more */
+	for (size_t i = 0; i < now()->count; i++)
+		if (list[i].is_kept)
+			follow(list[i].start, list[i].end);
+}
+
 static unsigned take_notes(struct span notes[NOTES], struct span *ret_opened)
 {
 	lock_acquire(&self.lock);
@@ -215,6 +233,8 @@ static int take_in(bool is_still)
 	}
 	for (unsigned i = 0; i < count; i++)
 		renew(&notes[i]);
+	if (self.is_lost_gone)
+		follow_all_again();
 	track_join(self.track);
 	return 0;
 }
