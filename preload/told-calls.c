@@ -154,7 +154,7 @@ static long tell(long number, long a, long b, long c, long d, long e)
 		const char *const unkept = result >= 0 ? unkept_by(number, a, b, c, e) : NULL;
 		if (unkept)
 			process_note_unkept(unkept);
-		else if (result >= 0 && told_is_about_self(number))
+		else if (result >= 0 && (told_is_about_self(number) || number == SYS_rseq))
 			process_note_told(told_by(number, a));
 		ours_leave();
 	}

@@ -110,6 +110,8 @@ static bool note_credentials(struct thread_record *record)
 static void note(struct thread *self, uint32_t generation)
 {
 	struct thread_record *record = &self->record;
+	/* First: another thread that does not stand yet may be telling something of this one. */
+	const uint32_t age = __atomic_load_n(&threads_told.age, __ATOMIC_ACQUIRE);
 	const bool is_somebody_else = note_credentials(record);
 
 	if (threads_shared.has_fsgsbase) {
@@ -117,10 +119,10 @@ static void note(struct thread *self, uint32_t generation)
 		record->gs = frame_gs();
 	}
 	if (ours_self.noted != self->birth || is_somebody_else || generation % RARELY == 0 ||
-	    self->told != threads_told.age)
+	    self->told != age)
 		note_rare(record);
 	ours_self.noted = self->birth;
-	self->told = threads_told.age;
+	self->told = age;
 	record->pending = os_sigpending();
 	if (speaks_for_all(record))
 		threads_shared.group_count = os_get_groups(threads_shared.groups, THREADS_GROUPS_MAX);
