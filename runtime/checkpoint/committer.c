@@ -144,7 +144,7 @@ static void run(void *argument)
 		     made_ns - now_ns);
 	}
 	checkpoint_finish(committer.plan.checkpoint);
-	waiters_settle(waiters_newest(), -ESHUTDOWN);
+	waiters_shut();
 }
 
 int committer_open(const struct committer_plan *plan)

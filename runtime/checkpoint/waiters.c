@@ -26,7 +26,8 @@ static struct {
 	uint32_t life; /* random: no other process has it */
 	_Atomic uint32_t tickets;
 	_Atomic uint64_t outcome; /* struct outcome */
-	uint32_t bell;            /* a futex: rung when outcome has changed */
+	_Atomic bool is_shut;
+	uint32_t bell; /* a futex: rung when outcome has changed */
 } self OURS;
 
 void waiters_open(void)
@@ -62,6 +63,13 @@ void waiters_settle(uint32_t ticket, int error)
 	waiters_ring();
 }
 
+/* Who draws later than the newest that is settled looks by itself. */
+void waiters_shut(void)
+{
+	self.is_shut = true;
+	waiters_settle(waiters_newest(), -ESHUTDOWN);
+}
+
 static struct outcome outcome_now(void)
 {
 	const uint64_t word = atomic_load_explicit(&self.outcome, memory_order_acquire);
@@ -87,6 +95,8 @@ int waiters_wait(struct ticket ticket, int timeout_ms)
 			return 0;
 		if ((int32_t)(outcome.ticket - ticket.number) >= 0)
 			return outcome.error;
+		if (self.is_shut)
+			return -ESHUTDOWN;
 		if (cut_is_deadlock())
 			return -EDEADLK;
 		const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);

@@ -14,7 +14,8 @@ struct ticket {
 };
 struct ticket waiters_draw(void); /* from now on an epoch is asked for */
 /* waiters_wait() - how the first attempt ended whose cut came after the ticket was drawn; -EDEADLK:
- * there can be none (cut_is_deadlock()); -ETIMEDOUT. timeout_ms < 0: no limit */
+ * there can be none (cut_is_deadlock()); -ESHUTDOWN: there will be none; -ETIMEDOUT.
+ * timeout_ms < 0: no limit */
 int waiters_wait(struct ticket ticket, int timeout_ms);
 
 /* ---- The committer ---- */
@@ -23,4 +24,5 @@ void waiters_open(void);
 bool waiters_are_there(void);
 uint32_t waiters_newest(void); /* all threads stand: who this cut serves */
 void waiters_settle(uint32_t ticket, int error); /* all of them, up to this one */
+void waiters_shut(void); /* no epoch comes any more: all of them, and who asks from now on */
 void waiters_ring(void);                         /* look whether you must stop waiting */
