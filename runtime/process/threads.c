@@ -116,7 +116,11 @@ static bool is_still_there(struct thread *thread, bool *ret_unused)
 	}
 	if (is_zombie(thread)) {
 		thread->record.flags = THREAD_IS_MAIN | THREAD_HAS_ENDED;
-		threads_shared.main_has_ended = true;
+		if (!threads_shared.main_has_ended) {
+			threads_shared.main_has_ended = true;
+			/* Who has come already has not said what all say now: at the next try. */
+			__atomic_add_fetch(&threads_told.age, 1, __ATOMIC_RELEASE);
+		}
 		thread->record.frame = (struct frame){0};
 		thread->stands = threads_shared.generation;
 		__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);

@@ -1,6 +1,7 @@
 /*
  * What is the process's own and not a thread's comes back without a main thread, too: it has ended,
- * before any epoch could ask it.
+ * before any epoch could ask it. The other one is known by then, and was asked when it spoke for
+ * itself alone.
  */
 #include <grp.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 #define REFUSE_EXEC_GAIN 1
 
 static pthread_t first;
+static _Atomic bool may_end;
 
 static void *live_on(void *unused)
 {
@@ -23,6 +25,8 @@ static void *live_on(void *unused)
 	gid_t groups[8];
 	sigset_t term;
 
+	die();
+	may_end = true;
 	MUST(pthread_join(first, NULL) == 0);
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
@@ -46,5 +50,7 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	first = pthread_self();
 	MUST(pthread_create(&other, NULL, live_on, NULL) == 0);
+	while (!may_end)
+		usleep(1000);
 	pthread_exit(NULL);
 }
