@@ -41,6 +41,14 @@ bool ours_zone_is_open(void)
 	return atomic_load_explicit(&cursor, memory_order_relaxed) != 0;
 }
 
+/* What is mapped over the reservation takes it away first, and may fail then: a file that refuses
+ * flags leaves a hole as large as itself, and what a program maps there would not be kept. */
+static void reserve_again(uint64_t place, uint64_t len)
+{
+	if (is_reserved)
+		os_mmap(at(place), len, PROT_NONE, (RESERVED & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
 void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset)
 {
 	const uint64_t step = ((len + OS_PAGE_BYTES - 1) & ~(uint64_t)(OS_PAGE_BYTES - 1)) + GAP_BYTES;
@@ -51,7 +59,10 @@ void *ours_mmap(size_t len, int prot, int flags, int fd, uint64_t offset)
 		if (place + step > OURS_ZONE_END)
 			break;
 		void *memory = os_mmap(at(place), len, prot, flags | fixed, fd, offset);
-		if (!os_is_error(memory) || (intptr_t)memory != -EEXIST)
+		if (!os_is_error(memory))
+			return memory;
+		reserve_again(place, step - GAP_BYTES);
+		if ((intptr_t)memory != -EEXIST)
 			return memory;
 	}
 	return (void *)(intptr_t)-ENOMEM;

@@ -1,10 +1,13 @@
 /* System calls of our own: what the kernel's manual does not promise in so many words. */
 #include "os.h"
+#include "ours.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define PAGE ((size_t)4096)
 
@@ -27,4 +30,26 @@ Test(os, unreadable_memory_is_told_without_a_signal_and_read_all_the_same)
 	cr_assert_eq(os_read_memory(copy, p + PAGE + 100, 200), 0);
 	cr_assert(memcmp(copy, p, 200) == 0);
 	cr_assert_lt(os_read_memory(copy, p + 3 * PAGE, 1), 0);
+}
+
+/* V8 has each of its heap's pages at a random address. */
+Test(os, what_cannot_be_mapped_leaves_no_hole_in_the_zone)
+{
+	const uint64_t len = UINT64_C(64) << 30;
+	const int fd = socket(AF_UNIX, SOCK_DGRAM, 0); /* refuses when the place is cleared already */
+
+	cr_assert(fd >= 0);
+	ours_open_zone();
+	char *const before = os_mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert(ours_zone_holds(before));
+	const void *failed = os_mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	cr_assert(os_is_error(failed));
+	char *const after = os_mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert(ours_zone_holds(after) && after > before + len);
+	for (char *hint = before + PAGE; hint < after; hint += len / 64) {
+		char *got = mmap(hint, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		cr_assert(!ours_has((uintptr_t)got), "%p", (void *)got);
+		munmap(got, PAGE);
+	}
+	close(fd);
 }
