@@ -38,7 +38,7 @@ static struct {
 	struct span opened; /* from the first to the last of them; none: empty */
 	bool is_full;     /* there was no slot for a page */
 	struct span lost; /* the first that cannot be followed; nothing: empty */
-	bool is_lost_gone; /* it is no more; others there may be */
+	bool has_room;    /* something that was followed has gone since */
 } self OURS;
 
 int follow_open(struct track *track)
@@ -99,13 +99,11 @@ static void forget(uint64_t start, uint64_t end)
 {
 	track_cut(self.track, (void *)(uintptr_t)start, end - start);
 	space_forget(start, end, committer_look_again);
-	if (self.lost.end && self.lost.start >= start && self.lost.start < end) {
-		self.lost = (struct span){0};
-		self.is_lost_gone = true;
-	}
+	self.has_room = true;
 }
 
-/* What the kernel does not tell of (memory of a device, say) is a veto until it is gone. */
+/* What the kernel does not tell of (memory of a device, say), or there is no room for, is a veto
+ * until all that is there can be followed. */
 static void follow(uint64_t start, uint64_t end)
 {
 	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 && !self.lost.end)
@@ -175,15 +173,17 @@ static void renew(const struct span *span)
 	}
 }
 
-/* Which others could not be followed nobody knows: so all are, once more. */
+/* Which others could not be followed nobody knows: so all are, once more. It takes long: while
+ * threads run. */
 static void follow_all_again(void)
 {
 	const struct mapping *const list = now()->list;
 
-	self.is_lost_gone = false;
+	self.lost = (struct span){0};
 	for (size_t i = 0; i < now()->count; i++)
 		if (list[i].is_kept)
 			forget(list[i].start, list[i].end);
+	self.has_room = false;
 	track_join(self.track); /* what is left of them needs no room any more */
 	for (size_t i = 0; i < now()->count; i++)
 		if (list[i].is_kept)
@@ -233,7 +233,7 @@ static int take_in(bool is_still)
 	}
 	for (unsigned i = 0; i < count; i++)
 		renew(&notes[i]);
-	if (self.is_lost_gone)
+	if (!is_still && self.lost.end && self.has_room)
 		follow_all_again();
 	track_join(self.track);
 	return 0;

@@ -170,26 +170,27 @@ static void *start_when_wanted(void *timer)
 
 static void looks_while_timers_expire(void)
 {
-	struct {
-		struct file_record record;
-		uint64_t clock, ticks, expires_ns, more[8]; /* files-anon.c */
-	} timer = {.record.fd = (uint32_t)timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK)};
+	static char room[sizeof(struct file_record) + FILE_PART_MAX] __attribute__((aligned(8)));
+	struct file_record *const record = (struct file_record *)room;
+	const uint64_t *const part = (const uint64_t *)(const void *)record->part; /* files-anon.c */
+	const uint64_t *const ticks = &part[1], *const expires_ns = &part[2];
 	static struct file_look look;
 	unsigned missed = 0;
 	pthread_t thread;
 
-	EXPECT(file_look_at((int)timer.record.fd, &look));
-	file_timerfd.describe(&look, &timer.record);
-	pthread_create(&thread, NULL, start_when_wanted, (void *)(intptr_t)timer.record.fd);
+	record->fd = (uint32_t)timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	EXPECT(file_look_at((int)record->fd, &look));
+	file_timerfd.describe(&look, record);
+	pthread_create(&thread, NULL, start_when_wanted, (void *)(intptr_t)record->fd);
 	for (unsigned i = 0; i < EXPIRIES; i++) {
 		is_wanted = 1;
 		while (is_wanted)
 			sched_yield();
 		bool is_missed = false;
 		do {
-			EXPECT(file_timerfd.refresh(&timer.record, &look.st));
-			is_missed |= !timer.ticks && !timer.expires_ns;
-		} while (!timer.ticks);
+			EXPECT(file_timerfd.refresh(record, &look.st));
+			is_missed |= !*ticks && !*expires_ns;
+		} while (!*ticks);
 		missed += is_missed;
 	}
 	EXPECT(missed < EXPIRIES / 10);
