@@ -29,6 +29,16 @@ static void open_wide(uint64_t epoch)
 	cr_assert_eq(checkpoint_attach(engine), 0);
 }
 
+/* No page is zeros, all of them are in the log, and home is held. */
+static void hold_full_memory(void)
+{
+	make_pool_on(&disk);
+	memset(memory, 1, sizeof(memory));
+	open_wide(CHECKPOINT_NEWEST);
+	checkpoint_hold(engine, CHECKPOINT_STILL);
+	commit();
+}
+
 /* A few stores, sometimes a whole page, or zeros; and what a reader finds then. */
 static void store_and_commit(void)
 {
@@ -252,11 +262,7 @@ Test(carry, what_was_carried_is_gone_with_an_epoch_that_fails)
 	const struct checkpoint_page told = {region.id, 0, memory[0]};
 	uint64_t epoch;
 
-	make_pool_on(&disk);
-	memset(memory, 1, sizeof(memory));
-	open_wide(CHECKPOINT_NEWEST);
-	checkpoint_hold(engine, CHECKPOINT_STILL);
-	commit();
+	hold_full_memory();
 	go_on_until(CARRY_WAIT);
 	cr_assert_gt(engine->carry.epoch, info_now().epoch);
 	memory[0][0]++;
@@ -278,11 +284,7 @@ Test(carry, what_could_not_be_written_is_not_left_to_the_commit)
 	const struct checkpoint_page told = {region.id, 0, memory[0]};
 	uint64_t epoch;
 
-	make_pool_on(&disk);
-	memset(memory, 1, sizeof(memory));
-	open_wide(CHECKPOINT_NEWEST);
-	checkpoint_hold(engine, CHECKPOINT_STILL);
-	commit();
+	hold_full_memory();
 	go_on_until(CARRY_WRITE);
 	memory[0][0]++;
 	disk.fault = DISK_FAULT_APPEND;
@@ -301,11 +303,7 @@ Test(carry, drafts_that_are_not_in_the_log_yet_stay)
 	const struct checkpoint_page told = {region.id, 0, memory[0]};
 	uint64_t epoch;
 
-	make_pool_on(&disk);
-	memset(memory, 1, sizeof(memory));
-	open_wide(CHECKPOINT_NEWEST);
-	checkpoint_hold(engine, CHECKPOINT_STILL);
-	commit();
+	hold_full_memory();
 	for (unsigned i = 0; i < 20; i++) {
 		go_on_until(CARRY_WRITE);
 		memory[0][i]++;
