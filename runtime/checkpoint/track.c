@@ -303,7 +303,8 @@ void track_remove(struct track *track, void *start)
 		(track->range_count - i) * sizeof(*track->ranges));
 }
 
-/* Of each range, what lies before and behind. The memory is not there, so it need not be let go. */
+/* Of each range, what lies before and behind. The memory is not there, so it need not be let go. Of
+ * the lasting one nothing: it is followed whatever is said of all that lies around it. */
 int track_cut(struct track *track, void *start, size_t len)
 {
 	char *const from = start, *const to = from + len;
@@ -312,7 +313,7 @@ int track_cut(struct track *track, void *start, size_t len)
 	for (unsigned i = 0; i < count; i++) {
 		struct track_range *range = &track->ranges[i];
 		char *const end = range->start + range->len;
-		if (from >= end || to <= range->start)
+		if (from >= end || to <= range->start || range->start == track->lasting)
 			continue;
 		if (from > range->start && to < end) {
 			if (track->range_count == TRACK_RANGE_MAX)

@@ -52,8 +52,8 @@ struct track {
 	bool has_scan;           /* PAGEMAP_SCAN works */
 	_Atomic bool has_closed; /* set from outside, if mappings nobody may touch have contents that
 				  * were stored before they were closed: then they are read, too */
-	/* NULL, or the start of a range whose pages can be read for good once they are there: given
-	 * back, they are zeros */
+	/* NULL, or the start of a range that is never cut, whose pages can be read for good once they
+	 * are there: given back, they are zeros */
 	char *lasting;
 	struct track_dense dense;
 	uint64_t guard;          /* PAGES_GUARD where the kernel knows it, else 0 */

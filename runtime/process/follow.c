@@ -20,7 +20,7 @@
 #include "ours.h"
 #include "space.h"
 
-#define NOTES 64 /* more of them: one grows to what is next to it */
+#define NOTES 1024 /* more of them: one grows to what is next to it, over whatever is between */
 #define CHUNK_BYTES ((uint64_t)SPACE_CHUNK_PAGES * OS_PAGE_BYTES)
 
 struct span {

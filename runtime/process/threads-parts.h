@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "absent.h"
 #include "frame-x86_64.h"
 #include "policy.h"
 #include "threads.h"
@@ -78,7 +79,7 @@ struct thread {
  */
 struct threads_shared {
 	uint32_t generation; /* of stops; whoever stands waits for it to change */
-	uint32_t absent;     /* signalled and not come yet; and THREADS_SLEEPS */
+	struct absent absent; /* signalled and not come yet */
 	uint32_t made;       /* at a resume: how many wait in their handlers */
 	uint32_t may_go;
 	struct thread *threads;
@@ -98,8 +99,6 @@ struct threads_shared {
 	uint64_t usual_affinity[THREAD_CPU_WORDS];
 };
 extern struct threads_shared threads_shared;
-
-#define THREADS_SLEEPS UINT32_C(0x80000000) /* in `absent`: the committer sleeps there */
 
 /* The stop signal's value: this, generation, place. */
 #define THREADS_MARK UINT64_C(0x6b70) /* "kp", in its upper 16 bits: ours, not libc's */

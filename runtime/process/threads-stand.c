@@ -128,12 +128,6 @@ static void note(struct thread *self, uint32_t generation)
 		threads_shared.group_count = os_get_groups(threads_shared.groups, THREADS_GROUPS_MAX);
 }
 
-static void say_here(void)
-{
-	if (__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL) == THREADS_SLEEPS)
-		os_futex_wake(&threads_shared.absent, 1);
-}
-
 static void wait_while(uint32_t *word, uint32_t value)
 {
 	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
@@ -147,7 +141,7 @@ static void stand(struct thread *self, uint32_t generation)
 	struct thread *made = frame_mark(&self->record.frame);
 	if (!made) {
 		__atomic_store_n(&self->stands, generation, __ATOMIC_RELEASE);
-		say_here();
+		absent_come(&threads_shared.absent, generation);
 		wait_while(&threads_shared.generation, generation);
 		return;
 	}
@@ -228,7 +222,8 @@ int threads_open(void)
 	if (os_is_error(threads_shared.threads) || os_is_error(threads_shared.order) ||
 	    os_is_error(threads_shared.free))
 		return -ENOMEM;
-	threads_shared.generation = 1;
+	/* One that was put off when the image was taken is none of this life's. */
+	os_getrandom(&threads_shared.generation, sizeof(threads_shared.generation));
 	threads_shared.pid = os_getpid();
 	threads_shared.has_fsgsbase = (getauxval(AT_HWCAP2) & FRAME_HWCAP2_FSGSBASE) != 0;
 	os_get_affinity(0, threads_shared.usual_affinity, sizeof(threads_shared.usual_affinity));

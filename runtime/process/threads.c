@@ -77,12 +77,12 @@ static bool send(struct thread *thread, bool *ret_is_refused)
 		thread->stands = threads_shared.generation;
 		return true;
 	}
-	__atomic_add_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
+	absent_add(&threads_shared.absent);
 	const int error = os_tgsigqueue_in(threads_shared.pid, (int)thread->record.tid,
 					   OURS_STOP_SIGNAL, (void *)(uintptr_t)value);
 	if (error == 0)
 		return true;
-	__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
+	absent_come(&threads_shared.absent, threads_shared.generation);
 	if (error != -ESRCH) {
 		*ret_is_refused = true;
 		send_error = error;
@@ -111,7 +111,7 @@ static bool is_still_there(struct thread *thread, bool *ret_unused)
 	if (has_come(thread))
 		return true;
 	if (os_tgkill((int)thread->record.tid, 0) == -ESRCH) {
-		__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
+		absent_come(&threads_shared.absent, threads_shared.generation);
 		return false;
 	}
 	if (is_zombie(thread)) {
@@ -123,7 +123,7 @@ static bool is_still_there(struct thread *thread, bool *ret_unused)
 		}
 		thread->record.frame = (struct frame){0};
 		thread->stands = threads_shared.generation;
-		__atomic_sub_fetch(&threads_shared.absent, 1, __ATOMIC_ACQ_REL);
+		absent_come(&threads_shared.absent, threads_shared.generation);
 	}
 	return true;
 }
@@ -134,7 +134,7 @@ static bool spin_for_absent(void)
 
 	do {
 		for (unsigned i = 0; i < 64; i++) {
-			if (__atomic_load_n(&threads_shared.absent, __ATOMIC_ACQUIRE) == 0)
+			if (absent_count(&threads_shared.absent) == 0)
 				return true;
 			frame_relax();
 		}
@@ -147,20 +147,18 @@ static bool spin_for_absent(void)
 static bool wait_for_absent(uint64_t hold_ns, uint64_t end_ns)
 {
 	struct timespec look_again = {.tv_nsec = LOOK_AGAIN_MIN_NS};
-	uint32_t *absent = &threads_shared.absent, fewest = UINT32_MAX;
+	uint32_t fewest = UINT32_MAX;
 	uint64_t now = os_clock_ns(CLOCK_MONOTONIC), until = now + hold_ns;
 	bool unused;
 
 	if (spin_for_absent())
 		return true;
-	for (; now < until && now < end_ns; now = os_clock_ns(CLOCK_MONOTONIC)) {
-		uint32_t left = __atomic_or_fetch(absent, THREADS_SLEEPS, __ATOMIC_ACQ_REL);
-		long result = 0;
-		if (left != THREADS_SLEEPS)
-			result = os_futex_wait(absent, left, &look_again);
-		left = __atomic_and_fetch(absent, ~THREADS_SLEEPS, __ATOMIC_ACQ_REL);
+	while (now < until && now < end_ns) {
+		long result;
+		const uint32_t left = absent_await(&threads_shared.absent, &look_again, &result);
 		if (left == 0)
 			return true;
+		now = os_clock_ns(CLOCK_MONOTONIC); /* perhaps long after it was woken */
 		if (left < fewest) {
 			until = now + hold_ns;
 		} else if (result == -ETIMEDOUT) {
@@ -242,7 +240,7 @@ static bool try_to_stop(uint64_t hold_ns, uint64_t end_ns)
 	send_error = list_error = 0;
 	threads_shared.signals_ended =
 		__atomic_load_n(&threads_calls.signals_ended, __ATOMIC_ACQUIRE);
-	__atomic_store_n(&threads_shared.absent, 0, __ATOMIC_RELEASE);
+	absent_begin(&threads_shared.absent, threads_shared.generation);
 	keep_only(send, &is_refused);
 	while (!is_refused && wait_for_absent(hold_ns, end_ns)) {
 		if (count_others() == threads_shared.count)

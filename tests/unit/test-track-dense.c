@@ -74,3 +74,12 @@ Test(dense, another_range_is_not_surveyed)
 	cr_assert_eq(madvise(other, 10 * PAGE, MADV_DONTNEED), 0);
 	cr_assert_eq(collect(), 0, "what is not there is not told");
 }
+
+Test(dense, it_is_not_cut_with_what_lies_around_it)
+{
+	open_dense();
+	cr_assert_eq(track_cut(&track, range - 10 * PAGE, (PAGES + 20) * PAGE), 0);
+	range[30 * PAGE] = 1;
+	cr_assert_eq(collect(), 1);
+	cr_assert(told[30]);
+}
