@@ -7,6 +7,7 @@
 #include "say.h"
 
 const enum window_kind choice_window_kind = WINDOW_PRIVATE;
+void (*const choice_verify)(void) = NULL;
 
 size_t hsk_test_check(void);
 

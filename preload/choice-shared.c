@@ -2,3 +2,4 @@
 #include "preload.h"
 
 const enum window_kind choice_window_kind = WINDOW_SHARED;
+void (*const choice_verify)(void) = NULL;

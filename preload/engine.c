@@ -126,6 +126,7 @@ int engine_start_committer(const struct config *config, const struct committer_m
 		.durability = engine.durability,
 		.memory = memory,
 		.at_cut = heap_begin_epoch,
+		.verify = choice_verify,
 	});
 	return error ? engine_refuse_error(STATUS_FAILED, "no memory for its epochs", error, ret_why) : 0;
 }

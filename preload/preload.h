@@ -34,8 +34,9 @@ struct preload_state {
 };
 extern struct preload_state preload;
 
-/* choice-*.c: the one difference between libheapsake.so and the tests' libheapsake-private.so. */
+/* choice-*.c: the one difference between libheapsake.so and those of the tests. */
 extern const enum window_kind choice_window_kind;
+extern void (*const choice_verify)(void); /* committer_plan.verify */
 
 /* malloc.c: true from the moment the heap is in the pool. */
 extern bool malloc_is_active;

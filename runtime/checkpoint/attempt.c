@@ -128,12 +128,16 @@ static int take_image(bool may_point, bool *ret_is_committed)
 	report_instant(&committer.report, os_clock_ns(CLOCK_REALTIME));
 	if (committer.plan.at_cut)
 		committer.plan.at_cut();
-	const int error = collect_all(may_point);
+	int error = collect_all(may_point);
 	dirty_pages(&count, &is_pointed);
 	if (error && is_pointed) /* what is pointed at changes as soon as they go on */
 		dirty_unpoint();
-	*ret_is_committed = !error && is_pointed;
-	return *ret_is_committed ? commit() : error;
+	*ret_is_committed = !error && (is_pointed || committer.plan.verify);
+	if (*ret_is_committed)
+		error = commit();
+	if (!error && committer.plan.verify)
+		committer.plan.verify();
+	return error;
 }
 
 /*

@@ -61,6 +61,7 @@ struct committer_plan {
 	enum durability durability;    /* in effect */
 	const struct committer_memory *memory; /* keep=process; else NULL */
 	void (*at_cut)(void);          /* all threads stand, an epoch ends and one begins; may be NULL */
+	void (*verify)(void);          /* NULL, or a test's: they stand still, and the epoch is durable */
 };
 
 /* committer_open() - keeping begins: stores are followed, regions may be added, what the heap gives
