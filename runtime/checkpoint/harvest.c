@@ -2,11 +2,12 @@
  * The problem: which pages do all the entries of a long log speak of, and how are their lines read,
  * here and there, without a wait for the disk at each? The trick: once through the entries in the
  * order of the log, a thousand at a time, and through its bytes with them; a page is found at the
- * oldest of its entries. The guarantee: each page once, and what of the log cannot be read is an
- * error here and not a signal there.
+ * oldest of its entries. The guarantee: each page once, and what of the log cannot be read is said
+ * here and not a signal there. Who wants it may do without it: a later entry may have all of it.
  */
 #include "harvest.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "checkpoint.h"
@@ -45,7 +46,9 @@ static int read_ahead(struct harvest *harvest, struct log *log, const struct ann
 	const void *view = medium_view(log->medium, len, log_file_place(log, from));
 	if (view && os_madvise((void *)(uintptr_t)view, len, MADV_POPULATE_READ) == 0)
 		return 0;
-	return medium_read(log->medium, log->buffer, len, log_file_place(log, from));
+	const int error = medium_read(log->medium, log->buffer, len, log_file_place(log, from));
+	harvest->is_unreadable |= error == -EIO;
+	return error == -EIO ? 0 : error;
 }
 
 int harvest_collect(struct harvest *harvest, const struct annals *annals, struct log *log)

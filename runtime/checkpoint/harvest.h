@@ -13,6 +13,7 @@ struct harvest {
 	uint64_t number;    /* of the entry to be looked at next */
 	uint64_t read_from; /* the piece of the log that was read last */
 	uint64_t read_end;
+	bool is_unreadable; /* of what was read, some was not: to look at it is a signal */
 	struct queue queue; /* what was found and not taken */
 };
 

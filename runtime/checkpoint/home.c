@@ -75,7 +75,9 @@ int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum)
 		return 0;
 	}
 	const int error = medium_read(home->medium, ret_sum, sizeof(*ret_sum), place);
-	if (!error && is_known)
+	if (error)
+		home->fault = (struct home_fault){.file_offset = place};
+	else if (is_known)
 		pageset_add(read, block, 1);
 	return error;
 }

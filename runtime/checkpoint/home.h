@@ -45,7 +45,8 @@ void home_open(struct home *ret_home, struct anchor *anchor, struct log *log,
 void home_attach(struct home *home);
 void home_close(struct home *home);
 
-/* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there */
+/* home_sum() - the checksum home's page must have; 0: it counts as zeros, whatever is there. After
+ * an error home->fault has its place */
 int home_sum(struct home *home, uint64_t key, uint64_t *ret_sum);
 /* home_sums() - of pages whose checksums stand in one block of theirs */
 int home_sums(struct home *home, uint64_t key, unsigned count, uint64_t *ret_sums);

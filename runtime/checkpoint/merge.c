@@ -123,6 +123,8 @@ static int collect(struct merge *merge, struct home *home, struct log *log)
 {
 	const int more = harvest_collect(&merge->harvest, home->annals, log);
 
+	if (merge->harvest.is_unreadable)
+		home->is_log_viewed = false;
 	if (!more)
 		merge->phase = MERGE_WRITE;
 	return more == CHECKPOINT_MORE ? 0 : more;

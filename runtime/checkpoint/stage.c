@@ -33,6 +33,7 @@ struct base {
 	const uint64_t *lines; /* NULL: damaged, nobody knows */
 	bool is_zero;
 	bool is_fresh;         /* zeros in every epoch that can be had, and nobody looks at home */
+	bool is_unread;        /* nobody has seen any of it */
 	uint64_t room[LAYOUT_LINES];
 };
 
@@ -154,10 +155,19 @@ static int read_image(struct checkpoint *checkpoint, uint64_t key, uint64_t last
 	const int error = home_image(&checkpoint->home, key, ANNALS_NEWEST, page, ret_base->room);
 	checkpoint->home.is_viewed = false;
 	ret_base->lines = error ? NULL : ret_base->room;
+	ret_base->is_unread = error == -EIO;
 	if (error != HOME_E_DAMAGED && error != -EIO)
 		return error;
 	damage_note(&checkpoint->damage, key, last, error == -EIO ? error : 0,
 		    &checkpoint->home.fault);
+	return 0;
+}
+
+/* Its checksum cannot be read: it may be anything. */
+static int know_nothing(struct checkpoint *checkpoint, uint64_t key, struct base *ret_base)
+{
+	*ret_base = (struct base){.is_unread = true};
+	damage_note(&checkpoint->damage, key, ANNALS_NONE, -EIO, &checkpoint->home.fault);
 	return 0;
 }
 
@@ -173,7 +183,8 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 	else
 		sum = annals_at(&checkpoint->annals, last)->sum;
 	if (error)
-		return error;
+		return error == -EIO ? know_nothing(checkpoint, key, ret_base) : error;
+	ret_base->is_unread = false;
 	ret_base->is_zero = sum == 0;
 	ret_base->is_fresh = sum == 0 && last == ANNALS_NONE;
 	ret_base->lines = last == ANNALS_NONE ? NULL : annals_sums(&checkpoint->annals, last);
@@ -189,13 +200,13 @@ static int read_base(struct checkpoint *checkpoint, uint64_t key, uint64_t last,
 /* The base is not known. Whoever shows home as it is has been shown this, and it must not become
  * what was committed. If there was no room to remember it, it was met a moment ago. */
 static bool is_damage(const struct checkpoint *checkpoint, const struct told_page *page,
-		      uint64_t last)
+		      uint64_t last, const struct base *base)
 {
 	const struct damaged_page *damaged = damage_find(&checkpoint->damage, page->key, last);
 
 	if (damaged)
 		return !damaged->error && damaged->fault.found == page->sum;
-	return checkpoint->home.fault.found == page->sum;
+	return !base->is_unread && checkpoint->home.fault.found == page->sum;
 }
 
 /* The entry that makes of the base this page; mask 0: none is needed, or zeros. */
@@ -228,7 +239,7 @@ static int stage_changed(struct checkpoint *checkpoint, const struct told_page *
 	if (base.is_fresh && goes_home(checkpoint))
 		return bulk_write(&checkpoint->bulk, &checkpoint->home, page->key, page->bytes,
 				  page->sum);
-	if (!base.lines && is_damage(checkpoint, page, last))
+	if (!base.lines && is_damage(checkpoint, page, last, &base))
 		return 0;
 	const struct annals_entry entry = entry_of(page, &base);
 	if (entry.mask == 0 && (page->sum || base.is_zero))

@@ -184,7 +184,8 @@ static bool is_bad(uint64_t offset)
 
 static int read_but_bad(struct medium *medium, void *buffer, size_t len, uint64_t offset)
 {
-	return is_bad(offset) ? -EIO : disk_table->read(medium, buffer, len, offset);
+	return offset < bad_end && offset + len > bad_begin
+		       ? -EIO : disk_table->read(medium, buffer, len, offset);
 }
 
 static const void *view_of_bad(struct medium *medium, size_t len, uint64_t offset)
@@ -221,7 +222,7 @@ Test(damage, merge_of_a_log_that_cannot_be_read_is_an_error_and_no_signal)
 	}
 	cr_assert_eq(checkpoint_overlay(engine, region.id, pass, NULL), 0);
 	make_bad(log_file_place(&engine->log, 0), engine->log.segment_count * plan.segment_bytes);
-	cr_assert_eq(checkpoint_merge(engine), -EIO);
+	cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED);
 	disk.medium.table = disk_table;
 	cr_assert_eq(checkpoint_merge(engine), 0);
 	checkpoint_close(engine);
@@ -246,20 +247,44 @@ Test(damage, merge_of_a_log_at_the_end_of_the_file_is_no_error)
 	checkpoint_close(engine);
 }
 
-/* As often as it is started again. */
-Test(damage, checksums_that_cannot_be_read_fail_an_epoch_and_are_no_signal)
+/* What 512 pages were is not known, as often as it is started again; what they are is. Zeros, too. */
+Test(damage, pages_whose_checksums_cannot_be_read_are_logged_whole)
 {
-	uint64_t epoch;
+	struct checkpoint_info info;
 
 	put_to_rest();
 	checkpoint_close(engine);
 	open_engine(&disk.medium);
-	make_bad(space_place(&engine->anchor.sb, LAYOUT_USE_HEAP_SUMS, 0), PAGE);
+	const uint64_t sums = space_place(&engine->anchor.sb, LAYOUT_USE_HEAP_SUMS, 0);
+	make_bad(sums, PAGE);
 	memory[2][5] = 'b';
-	cr_assert_eq(checkpoint_commit_compared(engine, &epoch), -EIO);
+	commit();
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.damage_error, -EIO);
+	cr_assert(info.damage.file_offset >= sums && info.damage.file_offset < sums + PAGE);
+	assert_memory();
+	checkpoint_close(engine);
+	checkpoint_open(&engine, &disk.medium, &plan, &why);
+	assert_memory();
+	checkpoint_close(engine);
 	disk.medium.table = disk_table;
+}
+
+/* Of more than are remembered, those beyond would have been taken for what lies in home: zeros. */
+Test(damage, of_many_pages_that_cannot_be_read_those_that_become_zeros_do)
+{
+	static char zeros[PAGE];
+	static const struct home_fault fault;
+
+	put_to_rest();
+	for (unsigned i = 0; i < DAMAGE_MAX; i++)
+		damage_note(&engine->damage, region_key(region.id, 100 + i), ANNALS_NONE, -EIO, &fault);
+	make_bad(LAYOUT_HEAD_BYTES + 2 * PAGE, PAGE);
+	gone = NULL;
+	memcpy(memory[2], zeros, PAGE);
 	commit();
 	assert_memory();
+	disk.medium.table = disk_table;
 	checkpoint_close(engine);
 }
 
@@ -316,5 +341,54 @@ Test(damage, page_that_a_merge_cannot_read_is_told_and_logged_whole)
 	cr_assert_eq(info.damaged_pages, 0);
 	disk.medium.table = disk_table;
 	assert_memory();
+	checkpoint_close(engine);
+}
+
+static uint64_t place_of_newest(unsigned page)
+{
+	const uint64_t number =
+		annals_find(&engine->annals, region_key(region.id, page), ANNALS_NEWEST);
+
+	return log_file_place(&engine->log, annals_at(&engine->annals, number)->lines);
+}
+
+/* A block of the log: of one page alone a line is lost, and merges ended for all of them. */
+Test(damage, page_whose_entry_cannot_be_read_is_told_and_logged_whole)
+{
+	struct checkpoint_info info;
+
+	put_to_rest();
+	memory[2][5] = 'b';
+	commit();
+	make_bad(place_of_newest(2) & ~(uint64_t)(PAGE - 1), PAGE);
+	commit_some(8, 4);
+	cr_assert_eq(checkpoint_merge(engine), CHECKPOINT_E_DAMAGED);
+	checkpoint_info(engine, &info);
+	cr_assert(info.damaged_pages == 1 && info.damage_error == -EIO && info.tend_error == 0);
+	mended = 0;
+	checkpoint_mend(engine, found);
+	cr_assert_eq(mended, 1);
+	commit_some(12, 4);
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	checkpoint_info(engine, &info);
+	cr_assert_eq(info.damaged_pages, 0);
+	assert_memory();
+	disk.medium.table = disk_table;
+	checkpoint_close(engine);
+}
+
+/* What nobody wants any more of the log need not be read. */
+Test(damage, entry_that_cannot_be_read_is_passed_by_who_has_a_later_one)
+{
+	put_to_rest();
+	memory[2][5] = 'b';
+	commit();
+	make_bad(place_of_newest(2) & ~(uint64_t)(PAGE - 1), PAGE);
+	memory[2][5] = 'c';
+	commit();
+	commit_some(8, 4);
+	cr_assert_eq(checkpoint_merge(engine), 0);
+	assert_memory();
+	disk.medium.table = disk_table;
 	checkpoint_close(engine);
 }
