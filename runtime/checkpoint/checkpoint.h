@@ -85,6 +85,7 @@ struct checkpoint_info {
 	uint64_t mended_pages; /* home was damaged, and the page has been logged whole */
 	uint64_t carried_pages;  /* logged anew while home was held still */
 	uint64_t carried_rounds; /* how often the log was trimmed for it */
+	int tend_error;         /* -errno: the log cannot be emptied, and grows; 0 */
 	uint64_t damaged_pages; /* of home: as they are now, as far as is known */
 	int damage_error;       /* of the first of them: -errno, it cannot be read; 0: it is this */
 	struct home_fault damage;

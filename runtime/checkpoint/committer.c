@@ -101,10 +101,10 @@ static void tend(uint64_t until_ns, uint64_t epoch_ns)
 	while (status == CHECKPOINT_MORE && may_tend(until_ns, epoch_ns, begun_ns)) {
 		lock_acquire(&committer.lock);
 		status = checkpoint_tend(committer.plan.checkpoint);
-		if (status == CHECKPOINT_E_DAMAGED) {
+		if (status == CHECKPOINT_E_DAMAGED)
 			checkpoint_mend(committer.plan.checkpoint, dirty_mend);
+		if (status != 0 && status != CHECKPOINT_MORE)
 			report_publish(&committer.report, committer.plan.checkpoint);
-		}
 		lock_release(&committer.lock);
 	}
 }

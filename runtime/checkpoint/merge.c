@@ -99,7 +99,7 @@ static int finish(struct merge *merge, struct home *home, struct log *log)
 	/* The trim says that all of this is on media. */
 	error = medium_sync(home->medium);
 	if (!error && home->medium->failures != merge->failures)
-		error = -EIO;
+		error = -EAGAIN; /* whose it was has been told */
 	if (error)
 		return error;
 	next = home->anchor->sb;

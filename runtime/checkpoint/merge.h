@@ -39,7 +39,7 @@ void merge_begin(struct merge *merge, const struct home *home, const struct log_
 
 /* merge_step() - a piece of it. 0: idle again if all is done, durable, and the log trimmed in both
  * superblocks; else more is left. Otherwise idle: home may hold any part of it, the trim is where
- * it was, and the next merge does everything again. */
+ * it was, and the next merge does everything again. -EAGAIN: for another's sake */
 int merge_step(struct merge *merge, struct home *home, struct log *log, struct merge_limit limit);
 
 void merge_abandon(struct merge *merge);

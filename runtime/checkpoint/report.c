@@ -9,7 +9,6 @@
 #include "report.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "checkpoint.h"
 #include "committer.h"
@@ -323,23 +322,49 @@ static void tell_damage(struct report *report, const struct checkpoint_info *inf
 	report->told_damage = is_damaged;
 }
 
+/* ---- A log that only grows ---- */
+
+static void tell_tend(struct report *report, const struct checkpoint_info *info, const char *text)
+{
+	if (info->tend_error && !report->told_tend)
+		say_line_of(report, text, "; epochs go on as long as there is room; look at the disk");
+	else if (!info->tend_error && report->told_tend)
+		say_line_of(report, "the log is emptied again", "");
+	report->told_tend = info->tend_error != 0;
+}
+
+/* ---- All of it ---- */
+
+static void shown_as(struct control_status *shown, enum control_state state, const char *why)
+{
+	struct line line = line_in(shown->why, sizeof(shown->why));
+
+	shown->state = state;
+	line_add(&line, why);
+}
+
 /* What keeps epochs off now is shown first. */
 static void publish(struct report *report, const struct checkpoint_info *info)
 {
-	struct control_status *status = &report->status;
-	char text[sizeof(status->why)];
-	struct line line = line_in(text, sizeof(text));
+	struct control_status shown = report->status;
+	char damage[sizeof(shown.why)], tend[sizeof(shown.why)];
+	struct line line = line_in(damage, sizeof(damage));
 
 	if (info->damaged_pages)
 		add_damage(&line, info);
-	tell_damage(report, info, text);
-	if (!info->damaged_pages || status->state != CONTROL_OK) {
-		control_publish(report->control, status);
-		return;
+	tell_damage(report, info, damage);
+	line = line_in(tend, sizeof(tend));
+	if (info->tend_error) {
+		line_add(&line, "the log cannot be emptied, and grows: ");
+		line_add_error(&line, info->tend_error);
 	}
-	struct control_status shown = *status;
-	shown.state = CONTROL_CORRUPT;
-	memcpy(shown.why, text, sizeof(text));
+	tell_tend(report, info, tend);
+	if (shown.state == CONTROL_OK && info->damaged_pages) {
+		shown_as(&shown, CONTROL_CORRUPT, damage);
+	} else if (shown.state == CONTROL_OK && info->tend_error) {
+		shown_as(&shown, CONTROL_DEGRADED, tend);
+		shown.error = -info->tend_error;
+	}
 	control_publish(report->control, &shown);
 }
 

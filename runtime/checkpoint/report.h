@@ -31,7 +31,7 @@ struct report {
 	bool told_forced, told_given_up, told_veto;
 	bool is_given_up; /* VETOED because the last cut was given up */
 	uint64_t veto_since_ns; /* 0: there is none */
-	bool told_damage;
+	bool told_damage, told_tend;
 };
 
 void report_open(struct report *report, const struct committer_plan *plan);

@@ -96,6 +96,7 @@ static int merge_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	/* Home is about to pass it. */
 	if (!error && checkpoint->merge.harvest.target.epoch >= checkpoint->anchor.sb.attached)
 		error = anchor_attach(&checkpoint->anchor, 0);
+	checkpoint->home.fault_key = 0;
 	if (!error)
 		error = merge_step(&checkpoint->merge, &checkpoint->home, &checkpoint->log, limit);
 	if (!error && checkpoint->merge.phase == MERGE_IDLE) {
@@ -123,9 +124,11 @@ static int trim_carried(struct checkpoint *checkpoint)
 	int error = log_adopt(&checkpoint->log); /* as in a merge */
 	if (!error)
 		error = carry_trim(checkpoint);
-	if (!error) /* what it was about to write is carried */
-		merge_abandon(&checkpoint->merge);
-	return error;
+	if (error)
+		return error;
+	merge_abandon(&checkpoint->merge); /* what it was about to write is carried */
+	checkpoint->info.tend_error = 0;
+	return 0;
 }
 
 static int carry_goes_on(struct checkpoint *checkpoint, struct merge_limit limit)
@@ -133,6 +136,7 @@ static int carry_goes_on(struct checkpoint *checkpoint, struct merge_limit limit
 	if (checkpoint->info.error ||
 	    (checkpoint->carry.phase == CARRY_IDLE && !carry_begin(checkpoint)))
 		return 0;
+	checkpoint->home.fault_key = 0;
 	return note_damage(checkpoint, carry_step(checkpoint, limit));
 }
 
@@ -168,14 +172,13 @@ void checkpoint_finish(struct checkpoint *checkpoint)
 	bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs, 0);
 }
 
-int checkpoint_tend(struct checkpoint *checkpoint)
+static int tend(struct checkpoint *checkpoint)
 {
 	const struct merge_limit limit = {
 		.pages = checkpoint->plan.step_pages,
 		.until_ns = os_clock_ns(CLOCK_MONOTONIC) + STEP_NS,
 	};
 
-	CHECK(checkpoint->is_writer);
 	int error = bulk_calm(&checkpoint->bulk, &checkpoint->anchor, checkpoint->info.epochs,
 			      CALM_EPOCHS);
 	if (!error && is_still(checkpoint))
@@ -191,4 +194,23 @@ int checkpoint_tend(struct checkpoint *checkpoint)
 		return 0;
 	error = merge_goes_on(checkpoint, limit);
 	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;
+}
+
+/* That the disk is full is told by an epoch for which there is no room; of a page that is lost
+ * there is more to say (damage.c), or a later merge has no need of it. */
+static bool is_trouble(const struct checkpoint *checkpoint, int status)
+{
+	return status < 0 && status != -ENOSPC && status != -EAGAIN && !checkpoint->home.fault_key;
+}
+
+int checkpoint_tend(struct checkpoint *checkpoint)
+{
+	CHECK(checkpoint->is_writer);
+	checkpoint->home.fault_key = 0;
+	const int status = tend(checkpoint);
+	if (is_trouble(checkpoint, status))
+		checkpoint->info.tend_error = status;
+	else if (status == 0 && !is_still(checkpoint))
+		checkpoint->info.tend_error = 0;
+	return status;
 }
