@@ -141,7 +141,8 @@ void foreign_init(void)
 	dl_iterate_phdr(find_object, NULL);
 }
 
-bool foreign_is_libcs(const void *site)
+/* Code of libc or ld.so. */
+static bool is_libcs(const void *site)
 {
 	return (site >= libcs[0].start && site < libcs[0].end) ||
 	       (site >= libcs[1].start && site < libcs[1].end);
@@ -149,7 +150,7 @@ bool foreign_is_libcs(const void *site)
 
 void *foreign_keep_libcs(void *p, const void *site)
 {
-	if (foreign_is_libcs(site))
+	if (is_libcs(site))
 		heap_undo_keep_block(p);
 	return p;
 }

@@ -14,6 +14,7 @@
  */
 #include "libc-main.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static __attribute__((noreturn)) void (*next_exit)(int status);
 static __attribute__((noreturn)) void (*next_quick_exit)(int status);
 __attribute__((used)) static void *next_err, *next_errx, *next_verr, *next_verrx, *next_error,
 	*next_error_at_line;
+#define ERR_VERSION "GLIBC_2.2.5"
 static main_function *program_main;
 
 static struct {
@@ -51,17 +53,22 @@ static bool has_begun, has_ended;
 static struct lock ending; /* the second to exit waits for the first one's last epoch */
 static _Thread_local bool is_ending; /* this thread, which a signal's handler may have exit again */
 
+static void *libcs_symbol(const char *name)
+{
+	return dlvsym(RTLD_NEXT, name, ERR_VERSION);
+}
+
 void main_init(void)
 {
 	next_start = foreign_symbol("__libc_start_main");
 	next_exit = foreign_symbol("exit");
 	next_quick_exit = foreign_symbol("quick_exit");
-	next_err = foreign_symbol("err");
-	next_errx = foreign_symbol("errx");
-	next_verr = foreign_symbol("verr");
-	next_verrx = foreign_symbol("verrx");
-	next_error = foreign_symbol("error");
-	next_error_at_line = foreign_symbol("error_at_line");
+	next_err = libcs_symbol("err");
+	next_errx = libcs_symbol("errx");
+	next_verr = libcs_symbol("verr");
+	next_verrx = libcs_symbol("verrx");
+	next_error = libcs_symbol("error");
+	next_error_at_line = libcs_symbol("error_at_line");
 }
 
 void main_set_environment(char **libcs, char **stripped)
@@ -195,21 +202,20 @@ INTERPOSE void quick_exit(int status)
 	next_quick_exit(status);
 }
 
-/* A library may have an error() of its own, which ends nothing. */
-__attribute__((used)) static void before_exit(int status, const void *next)
+__attribute__((used)) static void before_exit(int status)
 {
-	if (!foreign_is_libcs(next))
-		return;
 	ends_note_status(status);
 	end_program();
 }
 
-/* All registers that carry arguments are kept; error() of status 0 comes back. */
+/* All registers that carry arguments are kept; error() of status 0 comes back. A library may have
+ * an error() of its own, which ends nothing, or a variable of that name: libheapsake.map. */
 __asm__(".text\n"
 	".macro end_and_jump name, may_return\n"
-	"	.globl \\name\n"
-	"	.type \\name, @function\n"
-	"\\name:\n"
+	"	.globl end_by_\\name\n"
+	"	.type end_by_\\name, @function\n"
+	"	.symver end_by_\\name, \\name@" ERR_VERSION ", remove\n"
+	"end_by_\\name:\n"
 	"	endbr64\n"
 	"	.if \\may_return\n"
 	"	testl %edi, %edi\n"
@@ -226,7 +232,6 @@ __asm__(".text\n"
 	"	movq %r8, 160(%rsp)\n"
 	"	movq %r9, 168(%rsp)\n"
 	"	movq %rax, 176(%rsp)\n"
-	"	movq next_\\name(%rip), %rsi\n"
 	"	call before_exit\n"
 	"	.irp n, 0, 1, 2, 3, 4, 5, 6, 7\n"
 	"	movaps 16 * \\n(%rsp), %xmm\\n\n"
@@ -240,7 +245,7 @@ __asm__(".text\n"
 	"	movq 176(%rsp), %rax\n"
 	"	addq $184, %rsp\n"
 	"1:	jmpq *next_\\name(%rip)\n"
-	"	.size \\name, . - \\name\n"
+	"	.size end_by_\\name, . - end_by_\\name\n"
 	".endm\n"
 	"	end_and_jump err, 0\n"
 	"	end_and_jump errx, 0\n"

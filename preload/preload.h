@@ -52,7 +52,6 @@ bool memory_forget(void *start, size_t len);
 
 /* foreign.c: pointers that are not in our heap. */
 void foreign_init(void);
-bool foreign_is_libcs(const void *site); /* code of libc or ld.so */
 /* foreign_allocated() - what glibc has given; NULL: the transaction has no memory to note it
  * foreign_keep_libcs() - a block is given inside of a transaction that may be aborted, to code that
  * goes on at `site`: what libc allocates for itself stays. Returns p */
