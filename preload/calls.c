@@ -12,6 +12,7 @@
  * see a part (undisturbed.h).
  */
 #undef _FILE_OFFSET_BITS /* pread and pread64 are two names, and we stand in for both */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/file.h>
@@ -260,14 +261,25 @@ INTERPOSE ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_off
 	return PARKED(REAL(splice)(from, from_offset, to, to_offset, len, flags));
 }
 
+/* An error of this file's may have been told to us alone. */
+static int but_for_owed(int result, int fd)
+{
+	const int error = result == 0 && unlikely(process_owes_errors) ? process_take_error(fd) : 0;
+
+	if (!error)
+		return result;
+	errno = -error;
+	return -1;
+}
+
 INTERPOSE int fsync(int fd)
 {
-	return PARKED(REAL(fsync)(fd));
+	return PARKED(but_for_owed(REAL(fsync)(fd), fd));
 }
 
 INTERPOSE int fdatasync(int fd)
 {
-	return PARKED(REAL(fdatasync)(fd));
+	return PARKED(but_for_owed(REAL(fdatasync)(fd), fd));
 }
 
 INTERPOSE int flock(int fd, int operation)

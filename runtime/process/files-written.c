@@ -5,11 +5,15 @@
  * trick: files that look other than when they were last synced are synced before the epoch is made
  * durable, while threads run. The guarantee: what a file that is open at an epoch held then, it
  * holds after the power cut. A file that was closed before is as the system has it.
+ *
+ * An error that the disk has had with a file is told once to each who has opened it. Where we can
+ * sync it by the program's own number alone, we hear in its place, and owe it to its next fsync().
  */
 #include "files-written.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 
 #include "descriptor.h"
 #include "files.h"
@@ -36,6 +40,19 @@ static struct due {
 } due[DUE_MAX] OURS;
 static unsigned due_count OURS;
 static int opened OURS;
+
+/* What we have heard of a file and its program has not. `error` is set last, and taken by who makes
+ * it 0. More of them at once is a disk that is gone: the program will hear. `asked` is the file we
+ * may hear of now: who has synced it meanwhile waits until we have. */
+#define OWED_MAX 8
+#define ASKED_WAIT_NS 100000000
+static struct owed {
+	uint64_t dev, ino;
+	int error;
+} owed[OWED_MAX] OURS;
+static uint64_t asked_dev OURS, asked_ino OURS;
+static uint32_t is_asking OURS;
+bool process_owes_errors OURS;
 
 static struct synced *slot_of(uint64_t ino)
 {
@@ -107,13 +124,71 @@ static int sync_through(int fd, const struct due *file)
 	return error == -EINVAL ? 0 : error; /* it has no media */
 }
 
+static void owe(const struct due *file, int error)
+{
+	for (unsigned i = 0; i < OWED_MAX; i++) {
+		if (__atomic_load_n(&owed[i].error, __ATOMIC_ACQUIRE))
+			continue;
+		owed[i].dev = file->looks.dev;
+		owed[i].ino = file->looks.ino;
+		__atomic_store_n(&owed[i].error, error, __ATOMIC_RELEASE);
+		return;
+	}
+}
+
+static void begin_asking(const struct due *file)
+{
+	asked_dev = file->looks.dev;
+	asked_ino = file->looks.ino;
+	__atomic_store_n(&process_owes_errors, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&is_asking, 1, __ATOMIC_SEQ_CST);
+}
+
+static void end_asking(void)
+{
+	__atomic_store_n(&is_asking, 0, __ATOMIC_RELEASE);
+	os_futex_wake(&is_asking, INT_MAX);
+}
+
+/* A thread that waits here and goes on in another life finds that nobody is asking. */
+static void wait_for_answer(const struct stat *st)
+{
+	const struct timespec patience = {.tv_nsec = ASKED_WAIT_NS};
+
+	while (__atomic_load_n(&is_asking, __ATOMIC_ACQUIRE) && asked_dev == st->st_dev &&
+	       asked_ino == st->st_ino)
+		os_futex_wait(&is_asking, 1, &patience);
+}
+
+int process_take_error(int fd)
+{
+	struct stat st;
+
+	if (os_fstat(fd, &st) != 0)
+		return 0;
+	wait_for_answer(&st);
+	for (unsigned i = 0; i < OWED_MAX; i++) {
+		int error = __atomic_load_n(&owed[i].error, __ATOMIC_ACQUIRE);
+		if (error && owed[i].dev == st.st_dev && owed[i].ino == st.st_ino &&
+		    __atomic_compare_exchange_n(&owed[i].error, &error, 0, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return error;
+	}
+	return 0;
+}
+
 /* Threads run: by the time it is synced the number may be another file's. */
 static int sync_by_number(const struct due *file)
 {
 	const int number = (int)file->record->fd;
-	const int error = is_that_file(number, &file->looks) ? sync_through(number, file) : 0;
 
-	if (is_that_file(number, &file->looks))
+	begin_asking(file);
+	const int error = is_that_file(number, &file->looks) ? sync_through(number, file) : 0;
+	const bool is_still_it = is_that_file(number, &file->looks);
+	if (is_still_it && error && error != -ECANCELED)
+		owe(file, error);
+	end_asking();
+	if (is_still_it)
 		return error;
 	os_sync(); /* closed since, and renamed: it is somewhere */
 	return 0;

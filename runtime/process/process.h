@@ -65,6 +65,11 @@ uint32_t process_wait_for_life(uint32_t life);
  * for. Likewise by who is about to say whom a file's signals are for. */
 extern bool process_may_hold_locks, process_may_own_files;
 
+/* process_take_error() - fsync() of this file has said that all is well, to the program: -errno, of
+ * what was said to us instead, once; 0. Only if process_owes_errors */
+extern bool process_owes_errors;
+int process_take_error(int fd);
+
 /* process_note_mapping() - what is mapped at [start, start + len), or what is in it, is something
  * else from now on; not of the heap. */
 void process_note_mapping(const void *start, size_t len);

@@ -1,5 +1,8 @@
 /* What of files is on media when an epoch is. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -103,4 +106,56 @@ static void writes_twice_in_a_tick(void)
 Test(synced, file_that_looks_like_it_did_a_tick_ago_is_synced_again)
 {
 	first_lives(writes_twice_in_a_tick);
+}
+
+/* From now on a disk that fails, for who asks it to be quick about it. */
+static void fail_syncs(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* SQLite's: where there are locks it is the program's own description that hears of the disk. */
+static void owes_what_it_has_heard(void)
+{
+	const int fd = written("locked"), other = written("other");
+
+	hear();
+	process_may_hold_locks = true;
+	fail_syncs();
+	save();
+	files_sync();
+	EXPECT(process_owes_errors);
+	EXPECT(process_take_error(fd) == -EIO && process_take_error(fd) == 0);
+	EXPECT(process_take_error(other) == -EIO && process_take_error(other) == 0);
+	EXPECT(is_told("cannot be synced"));
+}
+
+Test(synced, error_that_the_program_would_have_heard_is_owed_to_it)
+{
+	first_lives(owes_what_it_has_heard);
+}
+
+static void owes_nothing_of_its_own(void)
+{
+	const int fd = written("not locked");
+
+	hear();
+	fail_syncs();
+	save();
+	files_sync();
+	EXPECT(process_take_error(fd) == 0);
+}
+
+Test(synced, error_of_a_description_of_our_own_is_not_owed)
+{
+	first_lives(owes_nothing_of_its_own);
 }
