@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "keep.h"
 #include "os.h"
@@ -21,6 +22,11 @@ struct engine engine OURS;
 
 int engine_refuse_error(enum status status, const char *what, int error, struct refusal *ret_why)
 {
+	struct rlimit limit;
+
+	if (error == -ENOMEM && os_getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		return refuse(ret_why, status, preload.pool.path, "%s: no addresses are left of %llu KiB; "
+			      "raise ulimit -v", what, (unsigned long long)limit.rlim_cur >> 10);
 	return refuse(ret_why, status, preload.pool.path, "%s: error %d (%s); look at the disk and the "
 		      "limits", what, -error, strerrordesc_np(-error));
 }

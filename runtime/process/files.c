@@ -93,6 +93,12 @@ static uint32_t callers_of(const struct file_look *look, enum file_kind_number k
 	return 0;
 }
 
+static void give_back(void *memory, size_t bytes)
+{
+	if (!os_is_error(memory))
+		os_munmap(memory, bytes);
+}
+
 static bool memory_is_there(void)
 {
 	if (self.arena)
@@ -100,8 +106,12 @@ static bool memory_is_there(void)
 	void *table = os_reserve(TABLE_MAX * sizeof(*self.table));
 	void *numbers = os_reserve(2 * TABLE_MAX * sizeof(int));
 	void *arena = os_reserve(ARENA_BYTES);
-	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena))
+	if (os_is_error(table) || os_is_error(numbers) || os_is_error(arena)) {
+		give_back(table, TABLE_MAX * sizeof(*self.table));
+		give_back(numbers, 2 * TABLE_MAX * sizeof(int));
+		give_back(arena, ARENA_BYTES);
 		return false;
+	}
 	self.table = table;
 	self.present = numbers;
 	self.before = self.present + TABLE_MAX;
@@ -329,7 +339,11 @@ static bool refresh_all(void)
 void files_save(struct ledger_writer *writer)
 {
 	written_begin();
-	if (!memory_is_there() || (!are_all_known() && !enumerate())) {
+	if (!memory_is_there()) {
+		ledger_veto(writer, "too little address space to look at descriptors: raise ulimit -v", NULL);
+		return;
+	}
+	if (!are_all_known() && !enumerate()) {
 		ledger_veto(writer, "/proc/self/fd cannot be read", NULL);
 		return;
 	}

@@ -6,6 +6,7 @@ usage: refusals.py LIBRARY PRIVATE_LIBRARY ELSEWHERE_LIBRARY COMMAND
 import ctypes
 import hashlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -186,6 +187,20 @@ class Refusals(unittest.TestCase):
             env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
         self.assertEqual((status, out), (5, ""))
         self.assertRegex(err, r"\Aheapsake: refused: .*cannot reserve .*; raise ulimit -v\n\Z")
+
+    def test_the_limit_is_named_whatever_there_are_no_addresses_for(self):
+        """Where the heap's fit, an epoch's may not: the disk was to be looked at."""
+        env = self.environment(**self.pool_variables(SIZE="64G", KEEP="heap"))
+        told = set()
+        for limit in range(72 << 20, 200 << 20, 8 << 20):
+            status, _, err = self.run_program(env, preexec_fn=lambda limit=limit: resource.setrlimit(
+                resource.RLIMIT_AS, (limit, limit)))
+            if status:
+                self.assertRegex(err, r"\Aheapsake: refused: .*; raise ulimit -v\n\Z")
+                told.add(re.sub(r"\d+", "N", err.split(": ", 3)[3]))
+            if os.path.exists(self.pool):
+                os.unlink(self.pool)
+        self.assertTrue(any("epochs" in text for text in told), told)
 
     def test_too_small_a_file_limit(self):
         env = self.environment(**self.pool_variables())

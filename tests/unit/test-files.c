@@ -365,3 +365,32 @@ Test(files, locks_are_held_again)
 {
 	two_lives(locks, locks_hold);
 }
+
+static uint64_t address_space(void)
+{
+	unsigned long long pages = 0;
+	FILE *statm = fopen("/proc/self/statm", "r");
+
+	EXPECT(statm && fscanf(statm, "%llu", &pages) == 1);
+	fclose(statm);
+	return pages * 4096;
+}
+
+/* Each look took what there was, and gave none of it back. */
+static void has_little_address_space(void)
+{
+	struct rlimit limit;
+
+	EXPECT(getrlimit(RLIMIT_AS, &limit) == 0);
+	limit.rlim_cur = address_space() + (80 << 20);
+	EXPECT(setrlimit(RLIMIT_AS, &limit) == 0);
+	save();
+	const uint64_t before = address_space();
+	save();
+	EXPECT(address_space() == before);
+}
+
+Test(files, too_little_address_space_is_told_and_not_made_less)
+{
+	refused(has_little_address_space, "ulimit -v");
+}
