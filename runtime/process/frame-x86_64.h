@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,26 +16,58 @@ struct frame_clone {
 	uint64_t set_tid, set_tid_count;
 };
 
-/* A thread by clone3: fn(argument), which never returns, on clone->stack, with clone->tls. Returns
- * its tid, or -errno. Without CLONE_VM, stack 0: a process, where fn runs on a copy of this one. */
-static inline long frame_clone(const struct frame_clone *clone, void (*fn)(void *), void *argument)
+/* fn(argument), which never returns, is what a new thread does first. */
+#define FRAME_CLONE                                                                            \
+	"syscall\n\t"                                                                          \
+	"test %%rax, %%rax\n\t"                                                                \
+	"jnz 1f\n\t"                                                                           \
+	"xor %%ebp, %%ebp\n\t"                                                                 \
+	"mov %%r13, %%rdi\n\t"                                                                 \
+	"and $-16, %%rsp\n\t"                                                                  \
+	"call *%%r12\n\t"                                                                      \
+	"hlt\n"                                                                                \
+	"1:"
+
+static inline long frame_clone3(const struct frame_clone *clone, void (*fn)(void *), void *argument)
 {
 	register void (*r12)(void *) __asm__("r12") = fn;
 	register void *r13 __asm__("r13") = argument;
 	long result;
 
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t"
-			 "mov %%r13, %%rdi\n\t"
-			 "and $-16, %%rsp\n\t"
-			 "call *%%r12\n\t"
-			 "hlt\n"
-			 "1:"
+	__asm__ volatile(FRAME_CLONE
 			 : "=a"(result)
 			 : "a"(SYS_clone3), "D"(clone), "S"(sizeof(*clone)), "r"(r12), "r"(r13)
 			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static inline long frame_clone1(const struct frame_clone *clone, void (*fn)(void *), void *argument)
+{
+	register uint64_t r10 __asm__("r10") = clone->child_tid;
+	register uint64_t r8 __asm__("r8") = clone->tls;
+	register void (*r12)(void *) __asm__("r12") = fn;
+	register void *r13 __asm__("r13") = argument;
+	long result;
+
+	__asm__ volatile(FRAME_CLONE
+			 : "=a"(result)
+			 : "a"(SYS_clone), "D"(clone->flags | clone->exit_signal),
+			   "S"(clone->stack + clone->stack_bytes), "d"(clone->parent_tid), "r"(r10),
+			   "r"(r8), "r"(r12), "r"(r13)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* A thread: fn(argument), which never returns, on clone->stack, with clone->tls. Returns its tid,
+ * or -errno. Without CLONE_VM, stack 0: a process, where fn runs on a copy of this one. Who forbids
+ * namespaces by a filter often says that there is no clone3, whose flags a filter cannot see
+ * (systemd's RestrictNamespaces, containers); only who wants a number needs it. */
+static inline long frame_clone(const struct frame_clone *clone, void (*fn)(void *), void *argument)
+{
+	const long result = frame_clone3(clone, fn, argument);
+
+	if (result == -ENOSYS && !clone->set_tid_count)
+		return frame_clone1(clone, fn, argument);
 	return result;
 }
 

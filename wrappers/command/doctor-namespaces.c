@@ -24,6 +24,10 @@ static void try_inside(const struct life *life, int flags, int result_fd)
 	const char *what = "";
 
 	trial.error = namespaces_enter(life, flags, &what);
+	if (!trial.error) {
+		trial.error = namespaces_try_number();
+		what = "clone3";
+	}
 	snprintf(trial.what, sizeof(trial.what), "%s", what);
 	trial.clock_error = namespaces_put_clocks_forward(life);
 	if (write(result_fd, &trial, sizeof(trial)) < 0)
@@ -71,7 +75,8 @@ void doctor_look_at_namespaces(struct doctor *doctor)
 			    "processes come back with their own: a pid namespace can be had%s",
 			    flags[tried - 1] & CLONE_NEWUSER ? ", in a user namespace" : "");
 	else
-		doctor_tell(doctor, VERDICT_WARN, "pids", "allow user namespaces here",
+		doctor_tell(doctor, VERDICT_WARN, "pids", strcmp(trial.what, "clone3") == 0 ?
+			    "allow clone3(2) here" : "allow user namespaces here",
 			    "processes may come back with others (%s: %s): mutexes that know their owner "
 			    "fail then", trial.what, namespaces_error(-trial.error));
 	if (!trial.clock_error)

@@ -30,7 +30,6 @@
 #include "life.h"
 
 #include <errno.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -75,27 +74,6 @@ static bool init_is_first(const struct init *init)
 
 /* ---- The program ---- */
 
-/* A child under a number of our choice, where we may choose: 0 in the child. */
-static pid_t fork_as(pid_t wanted)
-{
-	struct clone_args args = {
-		.exit_signal = SIGCHLD,
-		.set_tid = (uint64_t)(uintptr_t)&wanted,
-		.set_tid_size = 1,
-	};
-
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-}
-
-/* Without a namespace of our own the right to choose is had by who is root outside, and the number
- * may be another's by now. */
-static bool can_choose_pids(void)
-{
-	pid_t probe = fork_as(getpid()); /* which is taken: -EEXIST, or -EPERM before */
-
-	return probe < 0 && errno == EEXIST;
-}
-
 static void init_become_program(struct init *init, bool has_exact_tids)
 {
 	struct life *life = init->life;
@@ -124,13 +102,25 @@ static void init_put_clocks_forward(struct init *init)
 		    (long long)(life->monotonic_ahead_ns / 1000000000));
 }
 
+/* Without a namespace of our own the keeper has told. */
+static bool init_can_choose(const struct init *init)
+{
+	const int error = namespaces_try_number();
+
+	if (error && init_is_first(init) && !init->life->is_quiet)
+		say(SAY_WARN, init->life->name, "thread ids cannot be chosen here (clone3: %s), so after a "
+		    "resume it may have other ones, and mutexes that know their owner fail; allow "
+		    "clone3(2) here", strerror(-error));
+	return error == 0;
+}
+
 static int init_start(struct init *init)
 {
-	bool has_exact_tids = init_is_first(init) || can_choose_pids();
+	bool has_exact_tids = init_can_choose(init);
 	pid_t pid = -1;
 
 	if (has_exact_tids && init->life->pid) {
-		pid = fork_as(init->life->pid);
+		pid = namespaces_fork_as(init->life->pid);
 		has_exact_tids = pid >= 0;
 	}
 	if (pid < 0)

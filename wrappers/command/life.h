@@ -95,6 +95,11 @@ _Noreturn void init_run(struct life *life, int socket, int flags);
 unsigned namespaces_flags(int ret_flags[NAMESPACES_MAX]);
 /* namespaces_fork() - fork(2), into these. libc is not told: the child uses nothing that minds */
 pid_t namespaces_fork(int flags);
+/* namespaces_fork_as() - fork(2), under a number of our choice, where we may choose */
+pid_t namespaces_fork_as(pid_t wanted);
+/* namespaces_try_number() - may we? 0, or -errno. In a namespace of our own: if there is clone3(2).
+ * In the caller's: who is root outside may, and the number may be another's by now */
+int namespaces_try_number(void);
 const char *namespaces_error(int error); /* an errno of these, for people */
 int namespaces_enter(const struct life *life, int flags, const char **ret_what);
 

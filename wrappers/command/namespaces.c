@@ -12,7 +12,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -36,6 +38,23 @@ unsigned namespaces_flags(int ret_flags[NAMESPACES_MAX])
 pid_t namespaces_fork(int flags)
 {
 	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
+pid_t namespaces_fork_as(pid_t wanted)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&wanted,
+		.set_tid_size = 1,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Our own number is taken, which is found out after everything else. */
+int namespaces_try_number(void)
+{
+	return namespaces_fork_as(getpid()) < 0 && errno == EEXIST ? 0 : -errno;
 }
 
 const char *namespaces_error(int error)
