@@ -29,7 +29,8 @@
 #define PF_EXITING 0x4u /* include/linux/sched.h; field 9 of /proc/PID/stat shows it */
 #define SIGKILL_BIT (UINT64_C(1) << (9 - 1))
 
-enum holder_state { HOLDER_UNKNOWN, HOLDER_ALIVE, HOLDER_DYING, HOLDER_DUMPING };
+/* UNSEEN: a keeper that is gone, or in another pid namespace */
+enum holder_state { HOLDER_UNKNOWN, HOLDER_ALIVE, HOLDER_DYING, HOLDER_DUMPING, HOLDER_UNSEEN };
 
 int pool_lock_range(int fd, short type, uint64_t offset, uint64_t len)
 {
@@ -139,7 +140,7 @@ static enum holder_state holder_state(const struct control_owner *owner, bool is
 	if (read_stat_fields(owner->pid, fields, STAT_FIELDS, &state) != STAT_FIELDS ||
 	    fields[STAT_START] != owner->start_ticks)
 		/* A keeper takes along whom it keeps, who may take longer to be gone. */
-		return is_keeper ? HOLDER_DYING : HOLDER_UNKNOWN;
+		return is_keeper ? HOLDER_UNSEEN : HOLDER_UNKNOWN;
 	snprintf(path, sizeof(path), "/proc/%d/status", owner->pid);
 	long len = os_read_file(path, status, sizeof(status) - 1);
 	status[len > 0 ? len : 0] = 0;
@@ -172,6 +173,11 @@ static int refuse_busy(const struct pool *pool, enum holder_state state,
 	if (state == HOLDER_UNKNOWN)
 		return refuse(ret_why, STATUS_BUSY, pool->path,
 			      "in use by another process; wait until it ends");
+	if (state == HOLDER_UNSEEN)
+		return refuse(ret_why, STATUS_BUSY, pool->path,
+			      "in use by %s, which pid %d keeps or kept, and which is not to be seen from here; "
+			      "look for it in other containers, and what keeps it from ending",
+			      owner->program, owner->pid);
 	return refuse(ret_why, STATUS_BUSY, pool->path, "in use by %s, pid %d%s; %s",
 		      owner->program, owner->pid,
 		      state == HOLDER_DYING ? ", which has been dying for 30 s" : "",
@@ -202,7 +208,8 @@ int pool_lock(struct pool *pool, struct refusal *ret_why)
 			state = holder_state(&owner, is_keeper);
 		uint64_t waited_ns = os_clock_ns(CLOCK_MONOTONIC) - start_ns;
 		bool is_patient = waited_ns < PATIENCE_ANY_NS || state == HOLDER_DUMPING ||
-				  (state == HOLDER_DYING && waited_ns < PATIENCE_DYING_NS);
+				  ((state == HOLDER_DYING || state == HOLDER_UNSEEN) &&
+				   waited_ns < PATIENCE_DYING_NS);
 		if (!is_patient)
 			return refuse_busy(pool, state, &owner, ret_why);
 		if (state == HOLDER_DUMPING && !has_told) {

@@ -197,6 +197,23 @@ Test(pool_lock, a_dead_owners_name_is_not_blamed_on_a_new_process_with_its_pid)
 	pool_close(&pool);
 }
 
+/* It may be alive in another pid namespace: that it was dying for 30 s was said of it. */
+Test(pool_lock, a_keeper_that_is_not_to_be_seen_is_not_called_dying)
+{
+	const char *path = crafted_pool("a");
+	struct control_owner elsewhere = {.pid = getpid(), .start_ticks = 1, .program = "elsewhere"};
+	struct pool second;
+
+	cr_assert_eq(pool_open(&pool, path, POOL_OWN, &why), 0, "%s", why.line);
+	control_enter_owner(pool.control, &elsewhere, KEEP_PROCESS);
+	control_set_flag(pool.control, CONTROL_KEPT);
+	cr_assert_eq(pool_open(&second, path, POOL_OWN, &why), STATUS_BUSY);
+	cr_assert(strstr(why.line, "in use by elsewhere") && strstr(why.line, "not to be seen from here"),
+		  "%s", why.line);
+	cr_assert_null(strstr(why.line, "dying"), "%s", why.line);
+	pool_close(&pool);
+}
+
 Test(pool_lock, our_descriptor_comes_back_after_the_program_closed_it)
 {
 	const char *path = crafted_pool("a");
