@@ -24,7 +24,8 @@
  *     `heapsake run` switches address randomisation off; a rebuilt program is another matter.
  *   - semaphores and barriers in the heap: they count what they counted. Mutexes, read-write and
  *     spin locks (POSIX and C11) and condition variables are usable: nobody holds them or waits.
- *   - a forked child: it works on a copy that nobody keeps.
+ *   - a forked child: it works on a copy that nobody keeps. Likewise what a library loaded by
+ *     dlmopen() allocates: it has a libc of its own.
  *
  * Atomic, not isolated: a transaction is never kept by half, but other threads see its stores as
  * they happen. Keep your locks; put the transaction outside and the lock inside. Where an
@@ -135,7 +136,9 @@ HSK_API int hsk_status(void);
  * From a transaction's first hsk_add() on, memory freed in it is given back at its end, memory
  * allocated in it is freed by an abort, roots set in it are taken back, and realloc() copies. What
  * libc allocates (a stream, its buffer, asprintf()'s strings; not strdup()'s) is not freed; what
- * other libraries do, is: have them make what they keep before the block. Without a pool the malloc
+ * other libraries do, is, also those that libc loads (by iconv_open(), to convert to any but the
+ * simplest character sets) and then calls again: have them make what they keep before the block, and
+ * load none in it. Without a pool the malloc
  * may be another's (a sanitizer's, valgrind's): its blocks are not noted, to free them is final. To
  * valgrind give --soname-synonyms=somalloc=nouserintercepts.
  *
@@ -230,7 +233,8 @@ HSK_API int hsk_exclude(void *ptr, size_t len);
 enum hsk_state {
 	HSK_STATE_NONE = 0,     /* no pool that keeps anything */
 	HSK_STATE_OK = 1,
-	HSK_STATE_DEGRADED = 2, /* the last epoch stands, new ones fail: see error */
+	HSK_STATE_DEGRADED = 2, /* the last epoch stands, new ones fail, or soon may, as the pool only
+				 * grows: see error */
 	HSK_STATE_VETOED = 3,   /* the last epoch stands, no new one can be taken: `heapsake info` */
 	HSK_STATE_CORRUPT = 4,  /* epochs go on, but a part of what is kept was found damaged on media */
 };
