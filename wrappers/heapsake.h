@@ -137,10 +137,10 @@ HSK_API int hsk_status(void);
  * allocated in it is freed by an abort, roots set in it are taken back, and realloc() copies. What
  * libc allocates (a stream, its buffer, asprintf()'s strings; not strdup()'s) is not freed; what
  * other libraries do, is, also those that libc loads (by iconv_open(), to convert to any but the
- * simplest character sets) and then calls again: have them make what they keep before the block, and
- * load none in it. Without a pool the malloc
- * may be another's (a sanitizer's, valgrind's): its blocks are not noted, to free them is final. To
- * valgrind give --soname-synonyms=somalloc=nouserintercepts.
+ * simplest character sets) and then calls again: have them make what they keep before the block,
+ * and load none in it. Without a pool the malloc may be another's (a sanitizer's, valgrind's): its
+ * blocks are not noted, to free them is final. To valgrind give
+ * --soname-synonyms=somalloc=nouserintercepts.
  *
  * Return: 0, or
  *   -EINVAL     not in a transaction
