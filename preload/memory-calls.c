@@ -29,6 +29,14 @@ static void note_gone(const void *start, size_t len)
 	process_note_unmapped(start, len);
 }
 
+static bool is_shared_to_read(int flags, int fd)
+{
+	const int type = flags & MAP_TYPE;
+
+	return (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && !(flags & MAP_ANONYMOUS) &&
+	       (os_fcntl(fd, F_GETFL, NULL) & O_ACCMODE) == O_RDONLY;
+}
+
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	if (likely(!process_is_kept))
@@ -39,6 +47,8 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offs
 	if (mapped != MAP_FAILED) { /* where libc may have unmapped a stack without a word */
 		process_note_mapping(mapped, len);
 		process_note_mapped(mapped, len, flags);
+		if (is_shared_to_read(flags, fd))
+			process_note_read_only(mapped, len);
 	}
 	ours_leave();
 	return mapped;

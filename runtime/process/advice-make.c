@@ -41,6 +41,11 @@ bool advice_is_synced(const struct mapping *mapping)
 	return bits_at(mapping->start) & ADVICE_SYNC;
 }
 
+bool advice_is_read_only(const struct mapping *mapping)
+{
+	return bits_at(mapping->start) & ADVICE_READ_ONLY;
+}
+
 /* Holes in the range are no error of ours, and what is only good for speed need not be had. */
 static int advise(const struct advice_range *range, int advice, uint64_t bit)
 {

@@ -24,8 +24,9 @@ enum advice_bits {
 	ADVICE_GROWS_DOWN = 2048,
 	ADVICE_SEALED = 4096,
 	ADVICE_SYNC = 8192, /* MAP_SYNC: stores to a file are on media without a call */
+	ADVICE_READ_ONLY = 16384, /* shared, of a file that was opened so */
 	ADVICE_POLICY = 0xff0000, /* its number; 0: none of its own */
-	ADVICE_ALL = 0xff3fff,
+	ADVICE_ALL = 0xff7fff,
 };
 #define ADVICE_POLICY_SHIFT 16
 #define ADVICE_LOCKS (ADVICE_LOCKED | ADVICE_LOCKED_ON_FAULT)

@@ -192,6 +192,13 @@ void process_note_sealed(const void *start, size_t len)
 	change_locked(start, len, 0, ADVICE_SEALED);
 }
 
+/* Left out where there are very many of them, whose room others need more. */
+void process_note_read_only(const void *start, size_t len)
+{
+	if (self.now->count < ADVICE_RANGES_MAX / 2)
+		change_locked(start, len, 0, ADVICE_READ_ONLY);
+}
+
 void process_note_policy(const void *start, size_t len, int mode, const void *nodes, uint64_t count)
 {
 	const struct policy policy = policy_of(mode, nodes, count);

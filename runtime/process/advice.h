@@ -25,6 +25,7 @@ bool advice_is_undumped(const struct mapping *mapping);
 bool advice_load(const struct ledger_reader *state); /* false: it makes no sense */
 bool advice_grows_down(const struct mapping *mapping);
 bool advice_is_synced(const struct mapping *mapping); /* was mapped with MAP_SYNC */
+bool advice_is_read_only(const struct mapping *mapping); /* nobody may make it writable */
 int advice_make(const struct mappings *image, const struct window *heap); /* 0 or -errno */
 /* Memory that may not be locked here as it was there is not. */
 void advice_lock(const struct mappings *image, const struct window *heap);

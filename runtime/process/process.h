@@ -79,6 +79,7 @@ void process_note_advice(const void *start, size_t len, int advice);
 void process_note_locked(const void *start, size_t len, enum process_lock lock);
 void process_note_locked_all(int flags);
 void process_note_sealed(const void *start, size_t len);
+void process_note_read_only(const void *start, size_t len); /* the file was opened so */
 /* what mbind() was told; count as it counts them */
 void process_note_policy(const void *start, size_t len, int mode, const void *nodes,
 			 uint64_t count);

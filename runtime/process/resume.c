@@ -171,10 +171,12 @@ static void name_mapping(const struct mapping *mapping)
 }
 
 /* Shared memory that cannot be written now may have been, or may be yet: the program decides by
- * mprotect(), and how it has opened the file nobody tells. */
+ * mprotect(). If it has not opened the file so, it must not be: nobody could run it. How libc has
+ * opened those it maps for itself nobody tells. */
 static int open_file(const struct mapping *mapping)
 {
-	const int fd = mapping->is_shared ? os_open(mapping->path, O_RDWR | O_CLOEXEC, 0) : -EACCES;
+	const bool may_write = mapping->is_shared && !advice_is_read_only(mapping);
+	const int fd = may_write ? os_open(mapping->path, O_RDWR | O_CLOEXEC, 0) : -EACCES;
 
 	return fd >= 0 || (mapping->is_shared && mapping->protection & MAPPING_WRITE)
 		? fd : os_open(mapping->path, O_RDONLY | O_CLOEXEC, 0);

@@ -1,5 +1,6 @@
 /*
  * Files that are mapped, and change while the program lives: it comes back with them as they are.
+ * What was opened to be read only is so in the next life: or else nobody could run it meanwhile.
  *
  * usage: mapped-files [FILE]
  * With FILE: that is mapped as shared memory, and not open otherwise; see replaced-file.
@@ -21,6 +22,21 @@ static char *map(int fd, size_t pages, int flags)
 	if (memory == MAP_FAILED)
 		_exit(3);
 	return memory;
+}
+
+static char *map_to_read(const char *path, int how)
+{
+	const int fd = open(path, how);
+	char *const memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	MUST(memory != MAP_FAILED && close(fd) == 0);
+	return memory;
+}
+
+static int can_be_written(const char *memory)
+{
+	return mprotect((void *)memory, PAGE, PROT_READ | PROT_WRITE) == 0 &&
+	       mprotect((void *)memory, PAGE, PROT_READ) == 0;
 }
 
 static int stay_with_shared(const char *path)
@@ -47,11 +63,14 @@ int main(int argc, char **argv)
 	grown[0] = cut[0] = cut[3 * PAGE] = 1;
 	usleep(100000); /* it is kept so */
 	MUST(close(cut_fd) == 0 && truncate(cut_name, PAGE) == 0);
+	const char *const read_only = map_to_read(grown_name, O_RDONLY);
+	const char *const not_written = map_to_read(grown_name, O_RDWR);
 	for (int life = 1; life < LIVES; life++) {
 		MUST(pwrite(grown_fd, "x", 1, (life + 2) * PAGE) == 1);
 		usleep(LONG_US);
 		die();
 		MUST(grown[0] == 1 && grown[PAGE] == 0 && cut[0] == 1);
+		MUST(!can_be_written(read_only) && can_be_written(not_written));
 	}
 	unlink(grown_name);
 	unlink(cut_name);
