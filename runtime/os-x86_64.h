@@ -93,6 +93,11 @@ static inline __attribute__((noreturn)) void os_jump_to_stack(void *top, void (*
 	__builtin_unreachable();
 }
 
+static inline void os_copy_string(void *to, const void *from, size_t bytes)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+
 /* Where the kernel lets a signal handler return to. */
 static __attribute__((naked, unused)) void os_signal_return(void)
 {

@@ -167,6 +167,11 @@ _Noreturn void os_on_stack(void *top, void (*fn)(void))
 	os_jump_to_stack(top, fn);
 }
 
+void os_copy(void *to, const void *from, size_t bytes)
+{
+	os_copy_string(to, from, bytes);
+}
+
 long os_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout)
 {
 	return os_syscall4(SYS_futex, (long)word, FUTEX_WAIT, expected, (long)timeout);

@@ -104,6 +104,10 @@ long os_getdents(int fd, void *buffer, size_t len);
  * aligned) */
 _Noreturn void os_on_stack(void *top, void (*fn)(void));
 
+/* os_copy() - memcpy() that needs nothing: libc's goes by sizes of caches that it keeps among its
+ * own data, and where those are zeros it does not end */
+void os_copy(void *to, const void *from, size_t bytes);
+
 int os_getpid(void);
 int os_gettid(void);
 /* Capabilities of the calling thread, two structs of version 3. */

@@ -5,8 +5,9 @@
  * trick: what may be refused is looked at first, with libc; then it steps onto a stack of the zone,
  * and from there on calls nothing that is not ours or a system call. A file that is mapped where it
  * was in the old process stays as it is, its own pages are put over it: so there is no instant
- * without libc's code, and mem* can be called throughout. The guarantee: until the last epoch's
- * threads go on nothing in the pool has changed; whatever fails, it can be tried again.
+ * without libc's code. Its data is, until its own pages are in: mem* can be called for a few bytes
+ * throughout, and for more with os_copy(). The guarantee: until the last epoch's threads go on
+ * nothing in the pool has changed; whatever fails, it can be tried again.
  */
 #include "process.h"
 
@@ -42,7 +43,7 @@ static struct {
 	char page[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64)));
 } self OURS;
 
-/* No libc from here on, but mem*. */
+/* No libc from here on, but mem* of a few bytes. */
 static _Noreturn void fail(const char *what, const struct line *why, int error)
 {
 	char text[512];
@@ -224,19 +225,19 @@ static void make_all(void)
 	}
 }
 
-/* But for what is ours. */
+/* But for what is ours. Libc's own pages may come after these: where it is mapped above us. */
 static void put_in(char *at, const char *page)
 {
 	const char *const end = at + LAYOUT_BLOCK_BYTES;
 
 	if (!ours_touches(at, LAYOUT_BLOCK_BYTES)) {
-		memcpy(at, page, LAYOUT_BLOCK_BYTES);
+		os_copy(at, page, LAYOUT_BLOCK_BYTES);
 		return;
 	}
 	if (at < __start_ours)
-		memcpy(at, page, (size_t)(__start_ours - at));
+		os_copy(at, page, (size_t)(__start_ours - at));
 	if (end > __stop_ours)
-		memcpy(__stop_ours, page + (__stop_ours - at), (size_t)(end - __stop_ours));
+		os_copy(__stop_ours, page + (__stop_ours - at), (size_t)(end - __stop_ours));
 }
 
 static const struct mapping *kept_mapping(uint64_t address)
