@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "checkpoint/committer.h"
+#include "os.h"
+#include "ours.h"
 #include "park.h"
 #include "process/process.h"
 #include "undisturbed.h"
@@ -31,6 +33,10 @@
 /* As glibc declares them: unions of pointers to all kinds of addresses. */
 #define SA __SOCKADDR_ARG
 #define CONST_SA __CONST_SOCKADDR_ARG
+
+/* What O_DIRECT asks for at least, of files and disks. */
+#define DIRECT_BYTES 512u
+#define DIRECT_ALIGNMENT 4u
 
 #define RECEIVING(fd, call) PARKED(UNDISTURBED_SOCKET(fd, SO_RCVTIMEO, call))
 #define SENDING(fd, call) PARKED(UNDISTURBED_SOCKET(fd, SO_SNDTIMEO, call))
@@ -50,21 +56,39 @@
 		whole_count;                                                                       \
 	})
 
-#define READING(fd, buffer, call)                                                                  \
+#define READING_TO(fd, buffer, len, call, note)                                                    \
 	({                                                                                         \
+		const bool is_direct = unlikely(process_is_kept) && is_direct_read(fd, buffer, len); \
+		if (is_direct)                                                                     \
+			ours_enter();                                                              \
 		const uint32_t scans = committer_scans();                                          \
 		const ssize_t read_count = RECEIVING(fd, call);                                    \
-		if (read_count > 0)                                                                \
-			committer_note_stored(scans, buffer, (size_t)read_count);                  \
+		note;                                                                              \
+		if (is_direct)                                                                     \
+			ours_leave();                                                              \
 		read_count;                                                                        \
 	})
+#define READING(fd, buffer, len, call)                                                             \
+	READING_TO(fd, buffer, len, call,                                                          \
+		   read_count > 0 ? committer_note_stored(scans, buffer, (size_t)read_count)       \
+				  : (void)0)
 #define READING_VECTOR(fd, vector, vector_count, call)                                             \
-	({                                                                                         \
-		const uint32_t scans = committer_scans();                                          \
-		const ssize_t read_count = RECEIVING(fd, call);                                    \
-		note_vector(scans, vector, vector_count, read_count);                              \
-		read_count;                                                                        \
-	})
+	READING_TO(fd, vector_count > 0 ? (vector)->iov_base : NULL,                               \
+		   vector_count > 0 ? (vector)->iov_len : 0, call,                                 \
+		   note_vector(scans, vector, vector_count, read_count))
+
+/* Under keep=process a cut must not fall between what the device has stored and that being noted:
+ * so the two are one section of ours. While it waits for a disk no signal would stop it, either. */
+static bool is_direct_read(int fd, const void *buffer, size_t len)
+{
+	struct stat st;
+
+	if (len == 0 || len % DIRECT_BYTES != 0 || (uintptr_t)buffer % DIRECT_ALIGNMENT != 0)
+		return false;
+	const int flags = os_fcntl(fd, F_GETFL, NULL);
+	return flags >= 0 && flags & O_DIRECT && os_fstat(fd, &st) == 0 &&
+	       (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+}
 
 static void note_vector(uint32_t scans, const struct iovec *vector, int count, ssize_t left)
 {
@@ -77,7 +101,7 @@ static void note_vector(uint32_t scans, const struct iovec *vector, int count, s
 
 INTERPOSE ssize_t read(int fd, void *buffer, size_t len)
 {
-	return READING(fd, buffer, REAL(read)(fd, buffer, len));
+	return READING(fd, buffer, len, REAL(read)(fd, buffer, len));
 }
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *vector, int count)
@@ -87,12 +111,12 @@ INTERPOSE ssize_t readv(int fd, const struct iovec *vector, int count)
 
 INTERPOSE ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
-	return READING(fd, buffer, REAL(pread)(fd, buffer, len, offset));
+	return READING(fd, buffer, len, REAL(pread)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t pread64(int fd, void *buffer, size_t len, off64_t offset)
 {
-	return READING(fd, buffer, REAL(pread64)(fd, buffer, len, offset));
+	return READING(fd, buffer, len, REAL(pread64)(fd, buffer, len, offset));
 }
 
 INTERPOSE ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset)
@@ -426,17 +450,17 @@ ssize_t __recvfrom_chk(int fd, void *buffer, size_t len, size_t size, int flags,
 
 INTERPOSE ssize_t __read_chk(int fd, void *buffer, size_t len, size_t size)
 {
-	return READING(fd, buffer, REAL(__read_chk)(fd, buffer, len, size));
+	return READING(fd, buffer, len, REAL(__read_chk)(fd, buffer, len, size));
 }
 
 INTERPOSE ssize_t __pread_chk(int fd, void *buffer, size_t len, off_t offset, size_t size)
 {
-	return READING(fd, buffer, REAL(__pread_chk)(fd, buffer, len, offset, size));
+	return READING(fd, buffer, len, REAL(__pread_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __pread64_chk(int fd, void *buffer, size_t len, off64_t offset, size_t size)
 {
-	return READING(fd, buffer, REAL(__pread64_chk)(fd, buffer, len, offset, size));
+	return READING(fd, buffer, len, REAL(__pread64_chk)(fd, buffer, len, offset, size));
 }
 
 INTERPOSE ssize_t __recv_chk(int fd, void *buffer, size_t len, size_t size, int flags)

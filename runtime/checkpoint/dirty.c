@@ -248,12 +248,14 @@ uint32_t dirty_scans(void)
 	return dirty.scans;
 }
 
-/* A byte of each page is exchanged for itself. */
+/* A byte of each page is exchanged for itself. Of a process all memory is kept, or is a file's,
+ * which that does not harm. */
 void dirty_note_stored(uint32_t scans, void *start, size_t len)
 {
 	char *const end = (char *)start + len;
 
-	if ((scans == dirty.scans && scans % 2 == 0) || !is_kept(start, len))
+	if ((scans == dirty.scans && scans % 2 == 0) ||
+	    !(dirty.plan.memory || is_kept(start, len)))
 		return;
 	for (char *at = start; at < end;
 	     at += LAYOUT_BLOCK_BYTES - (uintptr_t)at % LAYOUT_BLOCK_BYTES)
