@@ -31,9 +31,11 @@ static bool is_forgetful(int advice)
 	       advice == 102 /* MADV_GUARD_INSTALL */;
 }
 
+/* What may be emptied at any time is at once: of that nobody would be told. */
 static bool is_forgotten(void *addr, size_t len, int advice)
 {
-	return (advice == MADV_DONTNEED || advice == 24) && memory_forget(addr, len);
+	return (advice == MADV_DONTNEED || advice == MADV_FREE || advice == 24) &&
+	       memory_forget(addr, len);
 }
 
 INTERPOSE int madvise(void *addr, size_t len, int advice)

@@ -54,6 +54,11 @@ int os_populate(void *addr, size_t len)
 	return os_madvise(addr, len, 23); /* MADV_POPULATE_WRITE, of which older headers know nothing */
 }
 
+int os_mincore(void *addr, size_t len, unsigned char *ret_is_there)
+{
+	return (int)os_syscall3(SYS_mincore, (long)addr, (long)len, (long)ret_is_there);
+}
+
 int os_mlock(const void *addr, size_t len, unsigned flags)
 {
 	return (int)os_syscall3(SYS_mlock2, (long)addr, (long)len, flags);

@@ -58,6 +58,7 @@ int os_munmap(void *addr, size_t len);
 int os_mprotect(void *addr, size_t len, int prot);
 void *os_mremap(void *from, size_t len, void *to); /* moves, replacing what is there */
 int os_madvise(void *addr, size_t len, int advice);
+int os_mincore(void *addr, size_t len, unsigned char *ret_is_there); /* a byte a page */
 int os_populate(void *addr, size_t len); /* all faults of stores, now; -EINVAL: Linux < 5.14 */
 int os_mlock(const void *addr, size_t len, unsigned flags);
 int os_mlockall(int flags);

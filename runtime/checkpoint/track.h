@@ -114,6 +114,11 @@ int track_renew(struct track *track, void *start, size_t len);
 typedef void track_visit(void *context, char *start, size_t len);
 int track_collect(struct track *track, track_visit *visit, void *context);
 
+/* track_absent() - what of the mappings in [start, end), followed or not, is not there; threads
+ * stand. WP only. 0; -errno: something may have been passed over */
+int track_absent(struct track *track, uint64_t start, uint64_t end,
+		 void (*hear)(uint64_t start, uint64_t end));
+
 /* track_survey() - now and then, while threads run: makes later collects quicker */
 void track_survey(struct track *track);
 

@@ -15,13 +15,16 @@
 #include "checkpoint/track.h"
 #include "line.h"
 #include "lock.h"
+#include "mapped.h"
 #include "mappings.h"
 #include "os.h"
 #include "ours.h"
+#include "shared.h"
 #include "space.h"
 
 #define NOTES 1024 /* more of them: one grows to what is next to it, over whatever is between */
 #define CHUNK_BYTES ((uint64_t)SPACE_CHUNK_PAGES * OS_PAGE_BYTES)
+#define ADDRESS_END ((UINT64_C(1) << 47) - OS_PAGE_BYTES) /* of what a process can map */
 
 struct span {
 	uint64_t start;
@@ -39,6 +42,7 @@ static struct {
 	bool is_full;     /* there was no slot for a page */
 	struct span lost; /* the first that cannot be followed; nothing: empty */
 	bool has_room;    /* something that was followed has gone since */
+	_Atomic bool has_forked;
 } self OURS;
 
 int follow_open(struct track *track)
@@ -91,6 +95,11 @@ void follow_note_opened(uint64_t start, uint64_t end)
 	if (end > self.opened.end)
 		self.opened.end = end;
 	lock_release(&self.lock);
+}
+
+void follow_note_fork(void)
+{
+	self.has_forked = true;
 }
 
 /* ---- Coming and going ---- */
@@ -213,6 +222,47 @@ static int note_again(const struct span *notes, unsigned count, const struct spa
 	return error;
 }
 
+/* ---- Given back ---- */
+
+/* Nothing of it is there. What is shared may lie where no page table of ours shows it. */
+void follow_gone(uint64_t start, uint64_t end)
+{
+	if (!space_has(start, end))
+		return;
+	const struct mapping *mapping = mappings_find(now(), start);
+	const struct mapping *const last = now()->list + now()->count;
+	for (; mapping && mapping < last && mapping->start < end; mapping++)
+		if (!mapping->is_shared)
+			space_forget(mapping->start > start ? mapping->start : start,
+				     mapping->end < end ? mapping->end : end, committer_look_again);
+}
+
+/* Not all that gives pages back says so: libc does not (stacks of threads), nor does a system call
+ * instruction of the program's own, another process, or the kernel (MADV_FREE). All threads stand,
+ * so what is kept and not there is zeros again, or what its file has: not kept any more. The other
+ * ways of following tell it themselves. */
+static int forget_given_back(void)
+{
+	int error = 0;
+
+	for (uint64_t at = 0, end; at < ADDRESS_END && !error; at = end) {
+		end = mapped_end_of_ours(at);
+		if (end)
+			continue;
+		end = mapped_end_of_side(at, ADDRESS_END);
+		error = track_absent(self.track, at, end, follow_gone);
+	}
+	return error;
+}
+
+/* What is in memory, or is no more, and nobody notes or tells. */
+static int meet_unnoted(void)
+{
+	const int error = self.has_forked ? shared_look(now()) : 0;
+
+	return !error && track_can_run(self.track) ? forget_given_back() : error;
+}
+
 static int take_in(bool is_still)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
@@ -236,7 +286,7 @@ static int take_in(bool is_still)
 	if (!is_still && self.lost.end && self.has_room)
 		follow_all_again();
 	track_join(self.track);
-	return 0;
+	return is_still ? meet_unnoted() : 0;
 }
 
 int follow_meet(void)
@@ -247,7 +297,7 @@ int follow_meet(void)
 void follow_look(void)
 {
 	take_in(false);
-	mappings_look_at_files(&self.lists[self.newest]);
+	mappings_look_at_files(&self.lists[self.newest], follow_note_opened);
 }
 
 /* Else the first epoch finds out by itself, page by page. */
@@ -287,12 +337,6 @@ size_t follow_place(char *start, size_t len, uint64_t *ret_page, bool *ret_is_re
 char *follow_address(uint64_t page)
 {
 	return (char *)(uintptr_t)space_address(page); /* NOLINT(performance-no-int-to-ptr) */
-}
-
-/* Given back by libc, or replaced by its like. It stays followed: what is stored there is told. */
-void follow_gone(uint64_t start, uint64_t end)
-{
-	space_forget(start, end, committer_look_again);
 }
 
 static void veto_lost(struct ledger_writer *writer)

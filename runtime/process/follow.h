@@ -21,6 +21,9 @@ void follow_note(uint64_t start, uint64_t end);
  * own. Likewise */
 void follow_note_opened(uint64_t start, uint64_t end);
 
+/* follow_note_fork() - from now on there are children who may store to what is shared. Likewise */
+void follow_note_fork(void);
+
 /* follow_meet() - take in what is mapped now, and nobody maps anything meanwhile. 0 or -errno: try
  * again. follow_look() - threads run: what it misses the next meet finds */
 int follow_meet(void);

@@ -196,9 +196,16 @@ void mapping_note_file(struct mapping *mapping, const struct stat *st)
 	mapping->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
 }
 
+/* Who may not store there, stores all the same through /proc/self/mem, as debuggers do. */
+static bool has_been_patched(const struct mapping *mapping)
+{
+	return !mapping->is_kept && has_own_pages(mapping);
+}
+
 /* As rarely as names are looked at. Another file of that name is none of ours: the mapping's own is
  * about to be called deleted. */
-void mappings_look_at_files(struct mappings *mappings)
+void mappings_look_at_files(struct mappings *mappings,
+			    void (*hear_opened)(uint64_t start, uint64_t end))
 {
 	static uint64_t looked_ns OURS;
 	const uint64_t now_ns = os_clock_ns(CLOCK_MONOTONIC);
@@ -209,9 +216,12 @@ void mappings_look_at_files(struct mappings *mappings)
 	looked_ns = now_ns;
 	for (size_t i = 0; i < mappings->count; i++) {
 		struct mapping *mapping = &mappings->list[i];
-		if (mapping->kind == MAPPING_FILE && !mapping->is_shared && !mapping->is_ours &&
-		    os_stat(mapping->path, &st) == 0 && st.st_ino == mapping->file)
+		if (mapping->kind != MAPPING_FILE || mapping->is_shared || mapping->is_ours)
+			continue;
+		if (os_stat(mapping->path, &st) == 0 && st.st_ino == mapping->file)
 			mapping_note_file(mapping, &st);
+		if (has_been_patched(mapping))
+			hear_opened(mapping->start, mapping->end);
 	}
 }
 

@@ -70,10 +70,12 @@ const struct mapping *mappings_find(const struct mappings *mappings, uint64_t ad
 void mappings_look_again(struct mapping *mapping);
 
 /* mapping_note_file() - what stat() says of its file; of a device nothing
- * mappings_look_at_files() - which ones have changed: what is private shows it as well */
+ * mappings_look_at_files() - which ones have changed: what is private shows it as well; heard of:
+ * those that are not kept and have pages of their own by now */
 struct stat;
 void mapping_note_file(struct mapping *mapping, const struct stat *st);
-void mappings_look_at_files(struct mappings *mappings);
+void mappings_look_at_files(struct mappings *mappings,
+			    void (*hear_opened)(uint64_t start, uint64_t end));
 
 /* mapping_is_same() - of the same bytes, where both are */
 bool mapping_is_same(const struct mapping *one, const struct mapping *other);

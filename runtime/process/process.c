@@ -139,10 +139,13 @@ void process_fork_begin(void)
 {
 	for (;; os_sleep_ns(FORK_AGAIN_NS)) {
 		ours_enter();
-		if (!process_is_kept || lock_try(&looks))
+		if (!process_is_kept)
 			return;
+		if (lock_try(&looks))
+			break;
 		ours_leave();
 	}
+	follow_note_fork();
 }
 
 /* A child forgets instead. */

@@ -1,21 +1,27 @@
 /*
  * libheapsake-verified.so, of the build tree only: while all threads stand, each epoch is read back
  * page by page as soon as it is durable, and compared with the memory it was taken of: the heap,
- * and with keep=process all that is kept besides. A store that nobody was told of ends the process,
- * in one line that says where.
+ * and with keep=process all that is kept besides, be it there or given back; and no page of the
+ * process's own that is not kept may have anything in it. A store that nobody was told of ends the
+ * process, in one line that says where.
  *
  * It costs 2 us a page, so after each it rests four times as long as it took.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "checkpoint/attempt.h"
 #include "checkpoint/dirty-parts.h"
 #include "checkpoint/exclude.h"
 #include "checkpoint/track.h"
 #include "line.h"
+#include "maps.h"
 #include "os.h"
 #include "ours.h"
 #include "../../preload/preload.h"
+#include "process/mapped.h"
 #include "process/space.h"
 #include "process/threads-parts.h"
 
@@ -31,6 +37,7 @@ const enum window_kind choice_window_kind = WINDOW_SHARED;
 void (*const choice_verify)(void) = verify;
 
 static uint64_t rested_ns OURS;
+static const char zeros[LAYOUT_BLOCK_BYTES];
 
 /* What changes while they stand: zeros in the copy. */
 static void blot(const char *at, char *copy, uint64_t start, uint64_t end)
@@ -62,7 +69,7 @@ static void blot_all(const char *at, char *copy)
 	blot_threads(at, copy);
 }
 
-static _Noreturn void fail(const char *at, bool is_heap, int error, const char *memory,
+static _Noreturn void fail(const char *at, const char *what, int error, const char *memory,
 			   const char *image)
 {
 	char text[256];
@@ -76,7 +83,7 @@ static _Noreturn void fail(const char *at, bool is_heap, int error, const char *
 		}
 	line_add(&line, "heapsake: verify: epoch ");
 	line_add_number(&line, committer.epoch, 10);
-	line_add(&line, is_heap ? ": heap, page 0x" : ": memory, page 0x");
+	line_add(&line, what);
 	line_add_number(&line, (uintptr_t)at, 16);
 	line_add(&line, ": ");
 	line_add_number(&line, differ, 10);
@@ -89,29 +96,65 @@ static _Noreturn void fail(const char *at, bool is_heap, int error, const char *
 	os_exit_group(STATUS_WRONG);
 }
 
-/* libc gives the stack of a thread that has ended back without a word; nobody reads it again. */
-static bool is_given_back(const char *at)
+/* What is shared is a file's, or is in no page of the process's own; vvar is the kernel's. */
+static bool is_own(const struct map *map)
+{
+	const char *const blank = strchr(map->line, ' ');
+
+	return blank && blank[4] == 'p' && !strstr(map->line, "[v");
+}
+
+static bool is_in_own_map(uint64_t at)
+{
+	struct maps maps;
+	struct map map = {0};
+
+	if (maps_open(&maps) != 0)
+		return false;
+	while (map.end <= at && maps_next(&maps, &map))
+		;
+	maps_close(&maps);
+	return map.start <= at && at < map.end && is_own(&map);
+}
+
+static bool is_files(uint64_t at)
 {
 	uint64_t entry = 0;
 
-	return os_pread_all(committer.plan.track->pagemap.number, &entry, sizeof(entry),
-			    (uintptr_t)at / LAYOUT_BLOCK_BYTES * sizeof(entry)) == 0 &&
-	       !(entry >> 62); /* neither there nor swapped */
+	os_pread_all(committer.plan.track->pagemap.number, &entry, sizeof(entry),
+		     at / LAYOUT_BLOCK_BYTES * sizeof(entry));
+	return entry >> 61 & 1;
+}
+
+static bool has_children(void)
+{
+	siginfo_t info;
+
+	return os_call(SYS_waitid, P_ALL, 0, (long)&info, WEXITED | WNOHANG | WNOWAIT, 0, 0) != -ECHILD;
+}
+
+/* A private mapping shows its file's page as long as it has none of its own, and whether it shows
+ * what is written to the file meanwhile nobody promises. And children, who do not stand, store to
+ * what is shared with them. */
+static bool may_differ(const char *at)
+{
+	return is_in_own_map((uintptr_t)at) ? is_files((uintptr_t)at) : has_children();
 }
 
 static void compare(uint32_t region, uint64_t page, const char *at)
 {
 	static char memory[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64))) OURS;
 	static char image[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64))) OURS;
-	const bool is_heap = region == CHECKPOINT_REGION_HEAP;
 
-	if ((!is_heap && is_given_back(at)) || os_read_memory(memory, at, LAYOUT_BLOCK_BYTES) != 0)
-		return; /* or of a file that was cut off, say */
+	if (os_read_memory(memory, at, LAYOUT_BLOCK_BYTES) != 0)
+		return; /* of a file that was cut off, say */
 	const int error = checkpoint_page(committer.plan.checkpoint, region, page, image);
 	blot_all(at, memory);
 	blot_all(at, image);
-	if (error || memcmp(memory, image, LAYOUT_BLOCK_BYTES) != 0)
-		fail(at, is_heap, error, memory, image);
+	if ((error || memcmp(memory, image, LAYOUT_BLOCK_BYTES) != 0) &&
+	    (error || region == CHECKPOINT_REGION_HEAP || !may_differ(at)))
+		fail(at, region == CHECKPOINT_REGION_HEAP ? ": heap, page 0x" : ": memory, page 0x", error,
+		     memory, image);
 }
 
 static void verify_heap(void)
@@ -135,6 +178,58 @@ static void verify_slot(void *context, uint64_t slot, const struct space_slot *f
 	}
 }
 
+/* What the process has a page of its own for, other than a file's, or none. */
+static void verify_unkept(uint64_t start, uint64_t end)
+{
+	static char memory[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64))) OURS;
+
+	for (uint64_t at = start; at < end; at += LAYOUT_BLOCK_BYTES) {
+		const char *const page = (const char *)at; /* NOLINT(performance-no-int-to-ptr) */
+		if (space_has(at, at + LAYOUT_BLOCK_BYTES) ||
+		    os_read_memory(memory, page, LAYOUT_BLOCK_BYTES) != 0)
+			continue;
+		blot_all(page, memory);
+		if (memcmp(memory, zeros, LAYOUT_BLOCK_BYTES) != 0)
+			fail(page, ": not kept, page 0x", 0, memory, zeros);
+	}
+}
+
+static void verify_map(uint64_t start, uint64_t end)
+{
+	const struct track *track = committer.plan.track;
+	const struct pagemap_query query = {
+		.inverted = PAGES_FILE | track->guard,
+		.all = PAGES_FILE | track->guard,
+		.any = PAGES_THERE,
+		.returned = PAGES_PRESENT,
+	};
+	static struct pagemap_run runs[64] OURS;
+	long count;
+
+	do {
+		count = pagemap_scan(track->pagemap.number, &query, start, end, runs, 64);
+		for (long i = 0; i < count; i++)
+			verify_unkept(runs[i].start, start = runs[i].end);
+	} while (count == 64);
+}
+
+static void verify_all_maps(void)
+{
+	struct maps maps;
+	struct map map;
+
+	if (maps_open(&maps) != 0)
+		return;
+	while (maps_next(&maps, &map)) {
+		for (uint64_t at = map.start, end; is_own(&map) && at < map.end; at = end) {
+			end = mapped_end_of_side(at, map.end);
+			if (!mapped_end_of_ours(at))
+				verify_map(at, end);
+		}
+	}
+	maps_close(&maps);
+}
+
 static void verify(void)
 {
 	const uint64_t began_ns = os_clock_ns(CLOCK_MONOTONIC);
@@ -142,8 +237,10 @@ static void verify(void)
 	if (began_ns < rested_ns)
 		return;
 	verify_heap();
-	if (committer.plan.memory)
+	if (committer.plan.memory) {
 		space_visit(verify_slot, NULL);
+		verify_all_maps();
+	}
 	const uint64_t ended_ns = os_clock_ns(CLOCK_MONOTONIC);
 	rested_ns = ended_ns + RESTS * (ended_ns - began_ns);
 }

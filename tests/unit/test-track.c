@@ -433,3 +433,30 @@ Test(soft_dirty, what_is_added_later_counts_as_written)
 	cr_assert_eq(collect(), 1);
 	close_range_tracked();
 }
+
+static bool is_absent[2048];
+
+static void hear_absent(uint64_t start, uint64_t end)
+{
+	for (uint64_t at = start; at < end; at += PAGE)
+		is_absent[(at - (uintptr_t)range) / PAGE] = true;
+}
+
+Test(wp, what_is_not_there_is_told_where_one_asks)
+{
+	kind = TRACK_WP;
+	open_range(2048);
+	if (track.kind != TRACK_WP)
+		cr_skip_test("userfaultfd does not follow stores here");
+	for (unsigned i = 0; i < 2048; i += 2)
+		range[i * PAGE] = 1;
+	collect();
+	cr_assert_eq(madvise(range + 100 * PAGE, 10 * PAGE, MADV_DONTNEED), 0);
+	cr_assert_eq(track_absent(&track, (uintptr_t)range, (uintptr_t)range + 2048 * PAGE,
+				  hear_absent), 0, "in more than one call to the kernel");
+	for (unsigned i = 0; i < 2048; i++)
+		cr_assert_eq(is_absent[i], i % 2 == 1 || (i >= 100 && i < 110), "page %u", i);
+	range[102 * PAGE] = 1;
+	cr_assert_eq(collect(), 1, "and is told once it is stored to");
+	close_range_tracked();
+}
