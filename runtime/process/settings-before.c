@@ -14,7 +14,7 @@
 #include "ours.h"
 #include "process.h"
 
-struct settings_before settings_before OURS;
+struct settings_before settings_before OURS = {.core_filter = SETTINGS_NOT_KNOWN};
 
 static struct {
 	char veto[96];
@@ -77,15 +77,23 @@ uint64_t settings_brk_start(void)
 	return read_text("/proc/thread-self/stat", text, sizeof(text)) ? (uint64_t)field(text, 47) : 0;
 }
 
+/* A program that closes all it finds closes this, too, and may have the number be another file's:
+ * what was known before stands then. */
+static bool read_status(char *text, size_t len)
+{
+	return read_text("/proc/self/status", text, len) && strncmp(text, "Name:", 5) == 0;
+}
+
 static void look_at_status(void)
 {
 	char text[4096];
 
-	if (!read_text("/proc/self/status", text, sizeof(text)))
+	if (!read_status(text, sizeof(text)))
 		return;
 	const uint64_t filters = (uint64_t)number_named(text, "Seccomp_filters:");
 	if (!before.is_known)
 		before.filters = filters;
+	before.is_known = true;
 	struct line line = line_in(before.veto, sizeof(before.veto));
 	before.is_filtered = filters != before.filters;
 	const int64_t tracer = number_named(text, "TracerPid:");
@@ -113,16 +121,14 @@ void settings_prepare(void)
 	look_at_status();
 	if (!before.veto[0])
 		look_at_root();
-	settings_before.core_filter = SETTINGS_NOT_KNOWN;
 	if (read_text("/proc/self/coredump_filter", text, sizeof(text)))
 		settings_before.core_filter = (uint32_t)hex_at(text);
 	if (read_text("/proc/self/oom_score_adj", text, sizeof(text)))
 		settings_before.oom_score_adj = (int32_t)number_at(text);
-	if (read_text("/proc/thread-self/stat", text, sizeof(text))) {
+	if (read_text("/proc/thread-self/stat", text, sizeof(text)) && field(text, 47)) {
 		settings_before.brk_start = (uint64_t)field(text, 47);
 		settings_before.is_foreground = field(text, 5) > 0 && field(text, 5) == field(text, 8);
 	}
-	before.is_known = true;
 }
 
 void process_note_unkept(const char *what)

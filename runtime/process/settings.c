@@ -131,6 +131,15 @@ const uint32_t *settings_groups(const struct ledger_reader *state, unsigned *ret
 	return record ? (const uint32_t *)(record + 1) : NULL;
 }
 
+/* As long as the program closes nothing: else an epoch of the new life might have none of this. */
+static void know_before(const struct settings_record *record)
+{
+	settings_prepare();
+	settings_before.brk_start = record->brk_start;
+	settings_before.oom_score_adj = record->oom_score_adj;
+	settings_before.core_filter = record->core_filter;
+}
+
 int settings_check(const struct ledger_reader *state, struct refusal *ret_why)
 {
 	const char *cwd;
@@ -156,6 +165,7 @@ int settings_check(const struct ledger_reader *state, struct refusal *ret_why)
 				      (unsigned long long)record->limits[i].rlim_cur,
 				      (unsigned long long)now.rlim_max);
 	}
+	know_before(record);
 	return 0;
 }
 
