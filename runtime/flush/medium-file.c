@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "os.h"
+#include "ours.h"
 #include "pool.h"
 
 #define FD_UNKNOWN (-1)
@@ -41,7 +42,7 @@ static bool is_the_pool(const struct medium_file *file, int fd)
  * read a block, which harms nobody. */
 static bool accepts_direct(int fd)
 {
-	static char block[4096] __attribute__((aligned(4096)));
+	static char block[4096] __attribute__((aligned(4096))) OURS;
 
 	return os_fcntl(fd, F_SETFL, (void *)(intptr_t)O_DIRECT) >= 0 &&
 	       os_pread_all(fd, block, sizeof(block), 0) == 0;
