@@ -53,6 +53,14 @@ int os_compare_descriptions(int a, int b)
 	return (int)os_syscall6(SYS_kcmp, pid, pid, KCMP_FILE, a, b, 0);
 }
 
+int os_compare_entered(int fd, int epoll, unsigned number, unsigned nth)
+{
+	struct kcmp_epoll_slot slot = {(uint32_t)epoll, number, nth};
+	const int pid = os_getpid();
+
+	return (int)os_syscall6(SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, fd, (intptr_t)&slot, 0);
+}
+
 int os_flock(int fd, int operation)
 {
 	return (int)os_syscall3(SYS_flock, fd, operation, 0);

@@ -21,6 +21,9 @@ int os_dup3(int from, int to, int flags);
 /* os_compare_descriptions() - 0: both numbers mean one description; else 1 or 2: some order of
  * all descriptions, or -errno */
 int os_compare_descriptions(int a, int b);
+/* os_compare_entered() - 0: the nth of the entries that an epoll has under this number is of what
+ * fd means; else likewise */
+int os_compare_entered(int fd, int epoll, unsigned number, unsigned nth);
 int os_flock(int fd, int operation);
 int os_kill(int pid, int signal);
 /* os_sync_piece() - what of a file's pages there waits for the disk is written, but nothing says

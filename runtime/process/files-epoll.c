@@ -2,6 +2,7 @@
  * An epoll descriptor's entries hang on a description and the number it was entered by. They are
  * entered again when all descriptors are there; an entry whose number means something else by now
  * is entered through a description of the same file, put under that number for the moment.
+ * Counters, timers and the like are all one file: of which of them an entry is the kernel is asked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,10 @@ struct epoll_record {
 	uint64_t data;
 	uint64_t ino; /* of what was entered */
 	uint32_t events;
-	uint32_t reserved;
+	uint32_t now; /* 1 + a number of what was entered; NOWHERE; 0: it is known by ino */
 };
+#define NOWHERE UINT32_MAX
+#define ASKED_MAX 64 /* of one epoll: the kernel goes through its entries each time */
 
 static bool claims(const struct file_look *look)
 {
@@ -32,9 +35,51 @@ static size_t describe(const struct file_look *look, struct file_record *record)
 	return 0;
 }
 
+/* How many of the records put since `start` have the number of this one, the last. */
+static unsigned nth_of(const struct epoll_record *entry, const struct ledger_writer *writer,
+		       size_t start)
+{
+	struct ledger_reader reader = {.bytes = writer->bytes + start, .len = writer->len - start};
+	const struct epoll_record *other;
+	unsigned nth = 0;
+	size_t len;
+
+	while ((other = ledger_next(&reader, LEDGER_EPOLL, &len)) && other != entry)
+		nth += other->fd == entry->fd;
+	return nth;
+}
+
+struct question {
+	const struct epoll_record *entry;
+	unsigned nth;
+};
+
+static bool is_entered(int fd, const void *context)
+{
+	const struct question *question = context;
+	const struct epoll_record *entry = question->entry;
+
+	return os_compare_entered(fd, (int)entry->epoll, entry->fd, question->nth) == 0;
+}
+
+static uint32_t number_of(const struct epoll_record *entry, unsigned nth)
+{
+	const struct question question = {entry, nth};
+	const int answer = os_compare_entered((int)entry->fd, (int)entry->epoll, entry->fd, nth);
+
+	if (answer == 0)
+		return entry->fd + 1;
+	if (answer < 0 && answer != -EBADF) /* the kernel does not tell */
+		return 0;
+	const int fd = file_find(entry->ino, is_entered, &question);
+	return fd < 0 ? NOWHERE : (uint32_t)fd + 1;
+}
+
 static void save(const struct file_record *record, struct ledger_writer *writer)
 {
+	const size_t start = writer->len;
 	struct file_info info;
+	unsigned asked = 0;
 	const char *at;
 
 	if (!file_info_open(&info, (int)record->fd)) {
@@ -53,6 +98,8 @@ static void save(const struct file_record *record, struct ledger_writer *writer)
 			entry->data = file_number(&at, 16);
 		if ((at = file_info_word(&info, "ino:")))
 			entry->ino = file_number(&at, 16);
+		if (entry->ino == record->ino && asked++ < ASKED_MAX)
+			entry->now = number_of(entry, nth_of(entry, writer, start));
 	}
 	file_info_close(&info);
 }
@@ -83,6 +130,8 @@ static int target_of(const struct epoll_record *entry, const struct ledger_reade
 	int other = -1;
 	size_t len;
 
+	if (entry->now)
+		return entry->now == NOWHERE ? -1 : (int)(entry->now - 1);
 	while ((file = ledger_next(&reader, LEDGER_FILE, &len))) {
 		if (file->fd == entry->fd && file->ino == entry->ino)
 			return (int)file->fd;

@@ -123,6 +123,8 @@ uint64_t file_number(const char **at, unsigned base); /* blanks before it are sk
  * file systems may give two files one number */
 const struct file_record *file_first(const struct ledger_reader *state, uint32_t kind, uint64_t dev,
 				     uint64_t ino);
+/* file_find() - in the pause: a descriptor of this file of which is_it(); -1 */
+int file_find(uint64_t ino, bool (*is_it)(int fd, const void *context), const void *context);
 /* file_place() - `made` is moved to `fd`. 0 or -errno */
 int file_place(int made, int fd, bool is_cloexec);
 /* file_reopen() - another description of what an open descriptor stands for */

@@ -303,6 +303,14 @@ static bool has_inode(uint64_t ino)
 	return false;
 }
 
+int file_find(uint64_t ino, bool (*is_it)(int fd, const void *context), const void *context)
+{
+	for (int i = 0; i < self.count; i++)
+		if (self.table[self.present[i]].record->ino == ino && is_it(self.present[i], context))
+			return self.present[i];
+	return -1;
+}
+
 void files_prepare(void)
 {
 	said_begin_look();

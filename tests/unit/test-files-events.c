@@ -76,6 +76,49 @@ Test(events, counters_timers_and_entries_of_an_epoll_come_back)
 	two_lives(has_events, events_come);
 }
 
+/* All counters are one file to who asks for its inode. */
+static void has_entries_of_a_number_that_is_another_counter(void)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = 11}};
+
+	both->fd[0] = epoll_create1(0);
+	both->fd[1] = eventfd(1, 0);
+	EXPECT(epoll_ctl(both->fd[0], EPOLL_CTL_ADD, both->fd[1], &event) == 0);
+	both->fd[2] = dup(both->fd[1]);
+	const int other = eventfd(0, 0);
+	EXPECT(dup2(other, both->fd[1]) == both->fd[1] && close(other) == 0);
+	event.data.u64 = 22;
+	EXPECT(epoll_ctl(both->fd[0], EPOLL_CTL_ADD, both->fd[1], &event) == 0);
+	const int gone = eventfd(1, 0), child_has = dup(gone);
+	event.data.u64 = 33;
+	EXPECT(epoll_ctl(both->fd[0], EPOLL_CTL_ADD, gone, &event) == 0);
+	const pid_t child = fork(); /* who has it still */
+	if (child == 0) {
+		alarm(60);
+		pause();
+	}
+	close(gone);
+	close(child_has);
+	save();
+	kill(child, SIGKILL);
+}
+
+static void each_entry_is_of_its_own(void)
+{
+	struct epoll_event events[4];
+	uint64_t value = 1;
+
+	EXPECT(epoll_wait(both->fd[0], events, 4, 0) == 1 && events[0].data.u64 == 11);
+	EXPECT(read(both->fd[2], &value, 8) == 8 && epoll_wait(both->fd[0], events, 4, 0) == 0);
+	EXPECT(write(both->fd[1], &value, 8) == 8);
+	EXPECT(epoll_wait(both->fd[0], events, 4, 0) == 1 && events[0].data.u64 == 22);
+}
+
+Test(events, entry_of_a_number_that_is_another_counter_now_is_of_the_one_it_was)
+{
+	two_lives(has_entries_of_a_number_that_is_another_counter, each_entry_is_of_its_own);
+}
+
 static const uint64_t a_year_ns = 365 * 24 * UINT64_C(3600) * 1000000000;
 
 static void has_timers_by_the_time_of_day(void)
