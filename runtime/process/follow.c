@@ -166,16 +166,21 @@ static void follow_new(const struct mappings *before, const struct mappings *aft
 	}
 }
 
-/* Forgotten and followed anew, as far as it is there. */
+/* Forgotten and followed anew, as far as it is there. Most often nothing is: it came and went since
+ * the last list, or has been forgotten as gone. */
 static void renew(const struct span *span)
 {
+	struct mappings *list = &self.lists[self.newest];
+	const struct mapping *const found = mappings_find(list, span->start);
+
+	if (!found || found->start >= span->end)
+		return;
 	forget(span->start, span->end);
-	for (size_t i = 0; i < now()->count; i++) {
-		struct mapping *mapping = &self.lists[self.newest].list[i];
+	for (size_t i = (size_t)(found - list->list);
+	     i < list->count && list->list[i].start < span->end; i++) {
+		struct mapping *mapping = &list->list[i];
 		const uint64_t start = mapping->start > span->start ? mapping->start : span->start;
 		const uint64_t end = mapping->end < span->end ? mapping->end : span->end;
-		if (start >= end)
-			continue;
 		mappings_look_again(mapping);
 		if (mapping->is_kept)
 			follow(start, end);
