@@ -265,6 +265,14 @@ static int begin(void *argument)
 	return beginning->fn(beginning->argument);
 }
 
+/* Another process with the same memory does not stand when all threads do. Not so what waits for an
+ * exec or an end (vfork): there the cut is tried again. */
+void fork_note_sharing(uint64_t flags)
+{
+	if ((flags & (CLONE_VM | CLONE_THREAD | CLONE_VFORK)) == CLONE_VM)
+		process_note_unkept("memory that another process has as well (clone with CLONE_VM)");
+}
+
 INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
 	va_list rest;
@@ -280,6 +288,7 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	}
 	if (flags & CLONE_VM)
 		have_record();
+	fork_note_sharing((uint64_t)(unsigned)flags);
 	if (flags & (CLONE_VM | CLONE_FILES) || !fn)
 		return __clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
 	struct beginning beginning = {fn, arg};

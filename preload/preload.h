@@ -78,6 +78,7 @@ int exec_save(char *const *envp);
 int fork_init(void);
 int fork_freeze(void);       /* before a fork that only we see: 0, or -errno and do not fork */
 void fork_forget_pool(void); /* in a child: nothing of the owner's stays open */
+void fork_note_sharing(uint64_t flags); /* of a clone that is to come */
 void dlopen_init(bool strips_deepbind);
 void syscall_init(void);
 void random_init(void);

@@ -45,6 +45,13 @@ static bool is_fork(long number, long a, long b)
 	}
 }
 
+static uint64_t clone_flags(long number, long a, long b)
+{
+	if (number == SYS_clone3 && a != 0 && b >= CLONE_ARGS_SIZE_VER0)
+		return ((const struct clone_args *)a)->flags;
+	return number == SYS_clone ? (uint64_t)a : 0;
+}
+
 /* It comes by here, and has descriptors of its own. */
 static bool can_forget(long number, long a, long b)
 {
@@ -87,6 +94,8 @@ INTERPOSE long preload_syscall(long number, long a, long b, long c, long d, long
 		if (can_forget(number, a, b))
 			return fork_here(number, a, b, c, d, e, f);
 	}
+	if (unlikely(process_is_kept))
+		fork_note_sharing(clone_flags(number, a, b));
 	if (unlikely(process_is_kept) && advice_is_call(number))
 		return advice_call(number, a, b, c, d, e, f);
 	if (unlikely(process_is_kept) && number == SYS_setsockopt)

@@ -70,6 +70,18 @@ UNDER_TEST(directories)
 	return unshare(CLONE_FS) == 0;
 }
 
+static int end_at_once(void *unused)
+{
+	return 0;
+}
+
+UNDER_TEST(sharing)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+
+	return clone(end_at_once, stack + sizeof(stack), CLONE_VM, NULL) > 0;
+}
+
 UNDER_TEST(keyring)
 {
 	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0;
@@ -188,7 +200,7 @@ static const struct {
 	{"directories", directories}, {"keyring", keyring}, {"key", key}, {"ports", ports},
 	{"segments", segments}, {"sequences", sequences}, {"dispatch", dispatch}, {"directory", directory}, {"queue", queue},
 	{"undo", undo}, {"aio", aio}, {"filter", filter}, {"root", root}, {"protected", protected},
-	 {"secret", secret}, {"device", device}, {"huge", huge},
+	{"secret", secret}, {"device", device}, {"huge", huge}, {"sharing", sharing},
 };
 
 int main(int argc, char **argv)
