@@ -52,7 +52,7 @@ static _Noreturn void fail(const char *what, const struct line *why, int error)
 	line_add(&line, "heapsake: ");
 	line_add(&line, process_self.plan.pool);
 	line_add(&line, ": cannot be resumed: ");
-	line_add(&line, why && why->len ? why->text : what);
+	line_add(&line, why && why->len ? why->text : what[0] ? what : "memory without a name");
 	line_add(&line, ": error ");
 	line_add_number(&line, (uint64_t)(error < 0 ? -error : error), 10);
 	line_add(&line, "; nothing in the pool has changed\n");
