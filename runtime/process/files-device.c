@@ -91,7 +91,7 @@ const struct file_kind file_node = {
 /* ---- terminals ---- */
 
 struct tty_part {
-	struct termios termios;
+	struct termios2 termios; /* with speeds of any number */
 	uint32_t has_termios;
 	char path[];
 };
@@ -115,7 +115,7 @@ static bool tty_refresh(struct file_record *record, const struct stat *st)
 	struct tty_part *part = tty_of(record);
 
 	(void)st;
-	part->has_termios = os_ioctl((int)record->fd, TCGETS, &part->termios) >= 0;
+	part->has_termios = os_ioctl((int)record->fd, TCGETS2, &part->termios) >= 0;
 	return true;
 }
 
@@ -134,10 +134,10 @@ static size_t tty_describe(const struct file_look *look, struct file_record *rec
  * until the program's own handlers are there. */
 static void apply(const struct tty_part *part, int fd)
 {
-	struct termios now;
+	struct termios2 now;
 
-	if (part->has_termios && os_ioctl(fd, TCGETS, &now) >= 0 &&
-	    os_ioctl(fd, TCSETS, (void *)(uintptr_t)&part->termios) >= 0)
+	if (part->has_termios && os_ioctl(fd, TCGETS2, &now) >= 0 &&
+	    os_ioctl(fd, TCSETS2, (void *)(uintptr_t)&part->termios) >= 0)
 		os_kill(os_getpid(), SIGWINCH);
 }
 

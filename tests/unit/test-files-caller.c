@@ -156,6 +156,31 @@ static void terminal(void)
 	dup2(master, 2); /* it would hang up */
 }
 
+/* As the kernel has it, whose header and libc's do not go together. */
+struct termios2 {
+	unsigned input, output, control, local;
+	unsigned char line, characters[19];
+	unsigned input_speed, output_speed;
+};
+#define SPEED_OF_ANY_NUMBER 0010000u
+
+static void set_speed(int tty, unsigned speed)
+{
+	struct termios2 terminal;
+
+	EXPECT(ioctl(tty, TCGETS2, &terminal) == 0);
+	terminal.control = (terminal.control & ~(unsigned)CBAUD) | SPEED_OF_ANY_NUMBER;
+	terminal.input_speed = terminal.output_speed = speed;
+	EXPECT(ioctl(tty, TCSETS2, &terminal) == 0);
+}
+
+static unsigned speed_of(int tty)
+{
+	struct termios2 terminal;
+
+	return ioctl(tty, TCGETS2, &terminal) == 0 ? terminal.output_speed : 0;
+}
+
 static void goes_raw(void)
 {
 	struct termios raw;
@@ -163,6 +188,7 @@ static void goes_raw(void)
 	EXPECT(isatty(0) && tcgetattr(0, &raw) == 0);
 	cfmakeraw(&raw);
 	EXPECT(tcsetattr(0, TCSANOW, &raw) == 0);
+	set_speed(0, 12345);
 	both->fd[0] = dup(0);
 	save();
 }
@@ -180,6 +206,7 @@ static void is_raw(void)
 
 	EXPECT(tcgetattr(0, &now) == 0 && !(now.c_lflag & (ICANON | ECHO)));
 	EXPECT(tcgetattr(both->fd[0], &now) == 0 && !(now.c_lflag & ICANON));
+	EXPECT(speed_of(0) == 12345);
 	EXPECT(has_winched == SIGWINCH);
 }
 
