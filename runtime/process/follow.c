@@ -42,6 +42,7 @@ static struct {
 	bool is_full;     /* there was no slot for a page */
 	struct span lost; /* the first that cannot be followed; nothing: empty */
 	bool has_room;    /* something that was followed has gone since */
+	bool is_still;    /* nobody maps anything meanwhile */
 	_Atomic bool has_forked;
 } self OURS;
 
@@ -112,10 +113,15 @@ static void forget(uint64_t start, uint64_t end)
 }
 
 /* What the kernel does not tell of (memory of a device, say), or there is no room for, is a veto
- * until all that is there can be followed. */
+ * until all that is there can be followed. While threads run it may just have gone (a thread's
+ * stack): whether it is there is looked at when they stand. */
 static void follow(uint64_t start, uint64_t end)
 {
-	if (track_add(self.track, (void *)(uintptr_t)start, end - start) != 0 && !self.lost.end)
+	const int error = track_add(self.track, (void *)(uintptr_t)start, end - start);
+
+	if (error && error != -ENOSPC && !self.is_still)
+		follow_note(start, end);
+	else if (error && !self.lost.end)
 		self.lost = (struct span){start, end};
 }
 
@@ -272,6 +278,8 @@ static int take_in(bool is_still)
 {
 	struct mappings *next = &self.lists[1 - self.newest];
 	struct span notes[NOTES], opened;
+
+	self.is_still = is_still;
 	/* First: what a note tells of is then in the list, and a note that comes later is kept for
 	 * the next time. */
 	const unsigned count = take_notes(notes, &opened);
