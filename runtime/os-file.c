@@ -109,6 +109,14 @@ int os_fd_move(int fd)
 	return moved;
 }
 
+int os_open_aside(const char *path, int flags)
+{
+	const int fd = os_open(path, flags | O_RDONLY | O_CLOEXEC, 0);
+	const int moved = fd < 0 ? fd : os_fd_move(fd);
+
+	return moved < 0 ? fd : moved;
+}
+
 int os_link(const char *from, const char *to, int flags)
 {
 	return (int)os_syscall6(SYS_linkat, AT_FDCWD, (long)from, AT_FDCWD, (long)to, flags, 0);
@@ -192,7 +200,7 @@ long os_read(int fd, void *buffer, size_t len)
 
 long os_read_file(const char *path, char *buffer, size_t len)
 {
-	int fd = os_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	int fd = os_open_aside(path, O_NOCTTY);
 	size_t have = 0;
 
 	if (fd < 0)

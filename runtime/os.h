@@ -36,6 +36,9 @@ int os_userfaultfd(int flags);
 /* os_fd_move() - the same description under a number programs do not count on; closes fd,
  * unless there is none (-errno) */
 int os_fd_move(int fd);
+/* os_open_aside() - for ourselves, to be read, under such a number at once: a program that closes
+ * all it finds, or counts on the lowest number, meets it there as briefly as can be */
+int os_open_aside(const char *path, int flags);
 int os_link(const char *from, const char *to, int flags); /* flags of linkat(2) */
 int os_unlink(const char *path);
 int os_renameat2(const char *from, const char *to, unsigned flags);

@@ -114,7 +114,7 @@ static uint32_t visit_unknown(void (*visit)(uint32_t tid))
 	struct { uint64_t ino; int64_t next; uint16_t len; uint8_t type; char name[]; } *entry;
 	char buffer[2048] __attribute__((aligned(8)));
 	uint32_t count = 0;
-	const int fd = os_open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	const int fd = os_open_aside("/proc/self/task", O_DIRECTORY);
 	long len;
 
 	while (fd >= 0 && (len = os_getdents(fd, buffer, sizeof(buffer))) > 0)

@@ -75,7 +75,7 @@ uint64_t mapped_end_of_side(uint64_t start, uint64_t end)
 /* Goes through all mappings until hear() has enough; false: that, or the kernel does not say. */
 static bool visit(bool (*hear)(unsigned i, const struct fact *fact), unsigned *ret_count)
 {
-	const int fd = os_open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
+	const int fd = os_open_aside("/proc/thread-self/maps", 0);
 	int error = fd < 0 ? fd : 0;
 	uint64_t at = 0;
 	unsigned count = 0;

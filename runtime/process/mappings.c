@@ -56,7 +56,7 @@ static int grow(void **memory, size_t *bytes, size_t wanted, size_t used)
 /* Not /proc/self: a main thread that has ended has no memory, whatever others have. */
 static int read_text(struct mappings *now)
 {
-	const int fd = os_open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
+	const int fd = os_open_aside("/proc/thread-self/maps", 0);
 	int error = fd < 0 ? fd : 0;
 	long count = 1;
 

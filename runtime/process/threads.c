@@ -199,7 +199,7 @@ static int send_to_new(void)
 	const uint32_t self = (uint32_t)os_gettid();
 	uint32_t cursor = 0;
 	bool is_refused = false;
-	const int fd = os_open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	const int fd = os_open_aside("/proc/self/task", O_DIRECTORY);
 	long len = fd;
 
 	while (fd >= 0 && !is_refused && (len = os_getdents(fd, buffer, sizeof(buffer))) > 0)

@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,4 +54,21 @@ Test(os, what_cannot_be_mapped_leaves_no_hole_in_the_zone)
 		munmap(got, PAGE);
 	}
 	close(fd);
+}
+
+Test(os, what_is_opened_aside_leaves_the_low_numbers_free_where_others_can_be_had)
+{
+	const struct rlimit few = {20, 20};
+	const int low = open("/dev/null", O_RDONLY);
+
+	cr_assert(low >= 0 && close(low) == 0);
+	const int aside = os_open_aside("/proc/self/status", 0);
+	cr_assert(aside >= 100 && fcntl(aside, F_GETFD) == FD_CLOEXEC);
+	cr_assert_eq(open("/dev/null", O_RDONLY), low);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while (open("/dev/null", O_RDONLY) >= 0)
+		;
+	cr_assert_eq(os_open_aside("/proc/self/status", 0), -EMFILE);
+	close(low);
+	cr_assert_eq(os_open_aside("/proc/self/status", 0), low, "the only one there is");
 }
