@@ -156,6 +156,13 @@ bool ours_fd_has(int fd)
 	return slot_of_number(fd) != NULL;
 }
 
+bool ours_fd_stands(const int *holder)
+{
+	struct ours_fd *slot = slot_of(holder);
+
+	return slot && *holder >= 0 && is_the_file(slot, *holder);
+}
+
 int ours_fd_clear(int fd, int lowest)
 {
 	const struct ours_fd *slot;

@@ -53,6 +53,8 @@ void ours_fd_add(int *holder);
 /* ours_fd_renew() - the holder has another file now; nothing if it was never noted */
 void ours_fd_renew(int *holder);
 bool ours_fd_has(int fd);
+/* ours_fd_stands() - the holder's number still is its file, and no other's of ours */
+bool ours_fd_stands(const int *holder);
 /* ours_fd_clear() - this number is free of ours: moved to `lowest` or above. 0 or -errno */
 int ours_fd_clear(int fd, int lowest);
 /* ours_forget() - in a forked child: none of ours stays open, and the calling thread is in no

@@ -11,7 +11,7 @@
  * a terabyte costs nothing until it is used.
  *
  * A mapping put into a range from outside is not registered, and the scan stops there with EPERM.
- * Then the range is registered once more and the scan goes on. What cannot be registered (a
+ * Then it is registered and the scan goes on. What cannot be registered (a
  * mapping that can never be written, another's userfaultfd) is found by the opposite question,
  * and told every time.
  */
@@ -70,6 +70,24 @@ static int wp_register(struct track *track, char *start, size_t len)
 	return os_ioctl(track->uffd.number, UFFDIO_REGISTER, &registration);
 }
 
+/*
+ * Of memory that was not, or not all along. A page may come with a protection that protects
+ * nothing: where mremap() moves a mapping beside another, the kernel may make one of the two and
+ * end the registration of both; stores then find no hindrance and leave the mark as it is. So all
+ * marks are taken away, and what is there counts as written. Nothing is registered if that fails.
+ */
+static int wp_register_anew(struct track *track, char *start, size_t len)
+{
+	struct uffdio_writeprotect none = {.range = {(uintptr_t)start, len}, .mode = 0};
+	int error = wp_register(track, start, len);
+
+	if (!error)
+		error = os_ioctl(track->uffd.number, UFFDIO_WRITEPROTECT, &none);
+	if (error && error != -ENOENT) /* nothing is there */
+		os_ioctl(track->uffd.number, UFFDIO_UNREGISTER, &none.range);
+	return error == -ENOENT ? 0 : error;
+}
+
 /* A userfaultfd that the program closed took all registrations with it, unless a forked child
  * still has it: then they stand, and cannot be made again (EBUSY). The scan tells them apart. */
 static int wp_ready(struct track *track)
@@ -86,7 +104,7 @@ static int wp_watch(struct track *track, char *start, size_t len)
 {
 	int error = wp_ready(track);
 
-	return error ? error : wp_register(track, start, len);
+	return error ? error : wp_register_anew(track, start, len);
 }
 
 static void wp_unwatch(struct track *track, char *start, size_t len)
@@ -123,28 +141,47 @@ static int collect_foreign(struct track *track, uint64_t at, uint64_t end, bool 
 	return track_scan(track, &query, &again, end, visit, context);
 }
 
-/* Which they are, before they are registered: then nobody can tell any more. */
-static void tell_replaced(const struct track *track, const struct track_range *range)
+/* A mapping's registration is asked for at its first page. */
+static bool is_registered(const struct track *track, uint64_t start)
 {
 	struct pagemap_query query = query_written(track, true);
-	const uint64_t range_start = (uintptr_t)range->start, range_end = range_start + range->len;
 	struct pagemap_run run;
-	struct maps maps;
-	struct map map;
 
 	query.flags = PAGES_CHECK;
-	if (maps_open(&maps) != 0) {
-		track->replaced(range->start, range->len);
-		return;
-	}
-	while (maps_next(&maps, &map)) {
+	return pagemap_scan(track->pagemap.number, &query, start, start + OS_PAGE_BYTES, &run, 1) !=
+	       -EPERM;
+}
+
+static int heal_span(struct track *track, uint64_t start, uint64_t end)
+{
+	char *const memory = (char *)(uintptr_t)start;
+
+	if (track->replaced)
+		track->replaced(memory, end - start);
+	return wp_register_anew(track, memory, end - start);
+}
+
+/* Mappings in a range that have come from outside, or lost their registration. Each is asked for
+ * before it is registered: then nobody can tell any more. */
+static int heal(struct track *track, const struct track_range *range)
+{
+	const uint64_t range_start = (uintptr_t)range->start, range_end = range_start + range->len;
+	struct maps maps;
+	struct map map;
+	int error = wp_ready(track);
+
+	if (error)
+		return error;
+	if (maps_open(&maps) != 0)
+		return heal_span(track, range_start, range_end);
+	while (!error && maps_next(&maps, &map)) {
 		const uint64_t start = map.start > range_start ? map.start : range_start;
 		const uint64_t end = map.end < range_end ? map.end : range_end;
-		if (start < end && pagemap_scan(track->pagemap.number, &query, start,
-						start + OS_PAGE_BYTES, &run, 1) == -EPERM)
-			track->replaced((char *)(uintptr_t)start, end - start);
+		if (start < end && !is_registered(track, start))
+			error = heal_span(track, start, end);
 	}
 	maps_close(&maps);
+	return error;
 }
 
 /* See track-dense.c. */
@@ -176,11 +213,7 @@ static int collect_range(struct track *track, const struct track_range *range, t
 		int error = scan_range(track, range, &at, visit, context);
 		if (error != -EPERM)
 			return error;
-		if (track->replaced)
-			tell_replaced(track, range);
-		/* From the mapping's start: a range of addresses nobody has is not accepted. */
-		if (heals == HEAL_MAX || wp_ready(track) != 0 ||
-		    wp_register(track, range->start, range->len) != 0)
+		if (heals == HEAL_MAX || heal(track, range) != 0)
 			return collect_foreign(track, at, end, range->is_new, visit, context);
 	}
 }

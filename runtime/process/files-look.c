@@ -28,7 +28,7 @@ static int links OURS, infos OURS;
 
 static int directory(int *holder, const char *path)
 {
-	if (*holder > 0 && ours_fd_has(*holder))
+	if (*holder > 0 && ours_fd_stands(holder))
 		return *holder;
 	const int fd = os_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	const int moved = fd < 0 ? fd : os_fd_move(fd);

@@ -72,3 +72,21 @@ Test(os, what_is_opened_aside_leaves_the_low_numbers_free_where_others_can_be_ha
 	close(low);
 	cr_assert_eq(os_open_aside("/proc/self/status", 0), low, "the only one there is");
 }
+
+Test(os, a_number_of_ours_that_another_file_of_ours_has_got_is_lost_to_its_holder)
+{
+	static int first, second;
+
+	first = open("/proc/self/status", O_RDONLY);
+	ours_fd_add(&first);
+	cr_assert(ours_fd_stands(&first));
+	close(first); /* by a program that closes all it finds */
+	second = open("/proc/self/stat", O_RDONLY);
+	cr_assert_eq(second, first);
+	ours_fd_add(&second);
+	cr_assert(ours_fd_has(first));
+	cr_assert(ours_fd_stands(&second));
+	cr_assert_not(ours_fd_stands(&first));
+	ours_forget();
+	cr_assert_not(ours_fd_stands(&second));
+}

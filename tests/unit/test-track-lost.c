@@ -136,3 +136,32 @@ TestBoth(what_could_not_be_taken_is_told_again)
 	cr_assert_eq(collect(), 0);
 	close_range_tracked();
 }
+
+/* The kernel makes one mapping of the two, which then is followed no more; but its pages look as if
+ * they were. */
+Test(wp, a_mapping_that_is_moved_beside_one_takes_no_store_from_it)
+{
+	kind = TRACK_WP;
+	char *place = map(64);
+	char *other = place + 32 * PAGE;
+	cr_assert_eq(munmap(place + 8 * PAGE, 24 * PAGE), 0);
+	cr_assert_eq(munmap(place + 36 * PAGE, 28 * PAGE), 0);
+	track_open(&track, kind);
+	range = place;
+	range_pages = 8;
+	cr_assert_eq(track_add(&track, range, 8 * PAGE), 0);
+	cr_assert_eq(track_add(&track, other, 4 * PAGE), 0);
+	memset(range, 1, 8 * PAGE);
+	collect();
+	cr_assert_eq(collect(), 0);
+	cr_assert_eq(mremap(other, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, range + 8 * PAGE),
+		     range + 8 * PAGE);
+	track_cut(&track, other, 4 * PAGE);
+	range[3 * PAGE] = 2;
+	collect();
+	cr_assert(told[3]);
+	range[5 * PAGE] = 2;
+	collect();
+	cr_assert(told[5]);
+	close_range_tracked();
+}
