@@ -59,13 +59,16 @@
 #define READING_TO(fd, buffer, len, call, note)                                                    \
 	({                                                                                         \
 		const bool is_direct = unlikely(process_is_kept) && is_direct_read(fd, buffer, len); \
-		if (is_direct)                                                                     \
+		struct _pthread_cleanup_buffer section;                                            \
+		if (is_direct) {                                                                   \
 			ours_enter();                                                              \
+			_pthread_cleanup_push(&section, leave_section, NULL);                      \
+		}                                                                                  \
 		const uint32_t scans = committer_scans();                                          \
 		const ssize_t read_count = RECEIVING(fd, call);                                    \
 		note;                                                                              \
 		if (is_direct)                                                                     \
-			ours_leave();                                                              \
+			_pthread_cleanup_pop(&section, 1);                                         \
 		read_count;                                                                        \
 	})
 #define READING(fd, buffer, len, call)                                                             \
@@ -79,6 +82,11 @@
 
 /* Under keep=process a cut must not fall between what the device has stored and that being noted:
  * so the two are one section of ours. While it waits for a disk no signal would stop it, either. */
+static void leave_section(void *unused)
+{
+	ours_leave();
+}
+
 static bool is_direct_read(int fd, const void *buffer, size_t len)
 {
 	struct stat st;

@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <setjmp.h>
 
+#include "ours.h"
 #include "tx.h"
 
 #ifndef __x86_64__
@@ -93,6 +94,10 @@ static uintptr_t stack_pointer_of(const struct __jmp_buf_tag *env)
 /* The short buffer of pthread_cleanup_push() is never jumped to by these functions. */
 static void leave_blocks(const struct __jmp_buf_tag *env)
 {
+	if (unlikely(ours_self.depth != 0)) { /* a handler leaves a call of ours, never to return */
+		ours_self.depth = 1;
+		ours_leave();
+	}
 	struct hsk_block *block;
 
 	if (likely(!tx_is_open()))

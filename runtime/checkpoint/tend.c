@@ -196,11 +196,19 @@ static int tend(struct checkpoint *checkpoint)
 	return error ? error : is_merging(checkpoint) ? CHECKPOINT_MORE : 0;
 }
 
+/* A program that takes our descriptors, or all there are, is no trouble of the disk: epochs fail,
+ * or find them again. */
+static bool is_for_descriptors(int status)
+{
+	return status == -EMFILE || status == -ENFILE || status == -ENOENT || status == -EBADF;
+}
+
 /* That the disk is full is told by an epoch for which there is no room; of a page that is lost
  * there is more to say (damage.c), or a later merge has no need of it. */
 static bool is_trouble(const struct checkpoint *checkpoint, int status)
 {
-	return status < 0 && status != -ENOSPC && status != -EAGAIN && !checkpoint->home.fault_key;
+	return status < 0 && status != -ENOSPC && status != -EAGAIN && !is_for_descriptors(status) &&
+	       !checkpoint->home.fault_key;
 }
 
 int checkpoint_tend(struct checkpoint *checkpoint)

@@ -174,11 +174,13 @@ static int heal(struct track *track, const struct track_range *range)
 		return error;
 	if (maps_open(&maps) != 0)
 		return heal_span(track, range_start, range_end);
-	while (!error && maps_next(&maps, &map)) {
+	while (maps_next(&maps, &map)) {
 		const uint64_t start = map.start > range_start ? map.start : range_start;
 		const uint64_t end = map.end < range_end ? map.end : range_end;
-		if (start < end && !is_registered(track, start))
-			error = heal_span(track, start, end);
+		if (start >= end || is_registered(track, start))
+			continue;
+		const int failed = heal_span(track, start, end);
+		error = error ? error : failed;
 	}
 	maps_close(&maps);
 	return error;

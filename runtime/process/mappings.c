@@ -161,16 +161,22 @@ static bool is_kernels(const struct mapping *mapping)
 
 /* ---- What costs time ---- */
 
-/* Does the process have pages of its own in a mapping it cannot write? */
-static bool has_own_pages(const struct mapping *mapping)
+/* Has the process pages of its own in a mapping it cannot write? 0, 1, -errno: not known */
+static int find_own_pages(const struct mapping *mapping)
 {
 	static int fd OURS;
 
-	if (fd == 0) {
-		fd = os_fd_move(os_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0));
-		ours_fd_add(&fd);
+	if (fd <= 0 || !ours_fd_stands(&fd)) {
+		fd = os_open_aside("/proc/self/pagemap", 0);
+		if (fd >= 0)
+			ours_fd_add(&fd);
 	}
-	return pagemap_has_own(fd, mapping->start, mapping->end) != 0; /* not known: as if */
+	return fd < 0 ? fd : pagemap_has_own(fd, mapping->start, mapping->end);
+}
+
+static bool has_own_pages(const struct mapping *mapping)
+{
+	return find_own_pages(mapping) != 0; /* not known: as if */
 }
 
 /* Memory the kernel may empty at any time (MAP_DROPPABLE, Linux 6.11), where glibc draws random
@@ -199,7 +205,7 @@ void mapping_note_file(struct mapping *mapping, const struct stat *st)
 /* Who may not store there, stores all the same through /proc/self/mem, as debuggers do. */
 static bool has_been_patched(const struct mapping *mapping)
 {
-	return !mapping->is_kept && has_own_pages(mapping);
+	return !mapping->is_kept && find_own_pages(mapping) > 0;
 }
 
 /* As rarely as names are looked at. Another file of that name is none of ours: the mapping's own is

@@ -223,6 +223,7 @@ int process_open(const struct process_plan *plan, int argc, char *const *argv, c
 void process_forget(void)
 {
 	ours_self.depth = 0; /* process_fork_begin() */
+	process_owes_errors = false; /* the parent's: nobody asks here */
 	if (!process_is_kept)
 		return;
 	process_is_kept = false;

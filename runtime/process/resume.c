@@ -176,7 +176,8 @@ static void name_mapping(const struct mapping *mapping)
  * opened those it maps for itself nobody tells. */
 static int open_file(const struct mapping *mapping)
 {
-	const bool may_write = mapping->is_shared && !advice_is_read_only(mapping);
+	const bool may_write = mapping->is_shared && (mapping->protection & MAPPING_WRITE ||
+						      !advice_is_read_only(mapping));
 	const int fd = may_write ? os_open(mapping->path, O_RDWR | O_CLOEXEC, 0) : -EACCES;
 
 	return fd >= 0 || (mapping->is_shared && mapping->protection & MAPPING_WRITE)

@@ -9,6 +9,7 @@
  * there a thread may be in read(2) at an epoch, and the kernel stores for it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,7 +39,6 @@ const enum window_kind choice_window_kind = WINDOW_SHARED;
 void (*const choice_verify)(void) = verify;
 
 static uint64_t rested_ns OURS;
-static const char zeros[LAYOUT_BLOCK_BYTES];
 
 /* What changes while they stand: zeros in the copy. */
 static void blot(const char *at, char *copy, uint64_t start, uint64_t end)
@@ -179,23 +179,45 @@ static void verify_slot(void *context, uint64_t slot, const struct space_slot *f
 	}
 }
 
-/* What the process has a page of its own for, other than a file's, or none. */
-static void verify_unkept(uint64_t start, uint64_t end)
+/* What memory shows at `at` before anybody has stored to it; zeros where no file is, or the name does
+ * not fit into the line. */
+static void read_shown(const struct map *map, uint64_t at, char *ret_page)
+{
+	const char *const path = strchr(map->line, '/'), *c = strchr(map->line, ' ');
+	uint64_t offset = 0;
+
+	memset(ret_page, 0, LAYOUT_BLOCK_BYTES);
+	if (!path || !c)
+		return;
+	for (c += 6; *c && *c != ' '; c++)
+		offset = offset * 16 + (uint64_t)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+	const int fd = os_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		os_pread_all(fd, ret_page, LAYOUT_BLOCK_BYTES, offset + at - map->start);
+		os_close(fd);
+	}
+}
+
+/* What the process has a page of its own for, which is not what it would be without. */
+static void verify_unkept(const struct map *map, uint64_t start, uint64_t end)
 {
 	static char memory[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64))) OURS;
+	static char shown[LAYOUT_BLOCK_BYTES] __attribute__((aligned(64))) OURS;
 
 	for (uint64_t at = start; at < end; at += LAYOUT_BLOCK_BYTES) {
 		const char *const page = (const char *)at; /* NOLINT(performance-no-int-to-ptr) */
 		if (space_has(at, at + LAYOUT_BLOCK_BYTES) ||
 		    os_read_memory(memory, page, LAYOUT_BLOCK_BYTES) != 0)
 			continue;
+		read_shown(map, at, shown);
 		blot_all(page, memory);
-		if (memcmp(memory, zeros, LAYOUT_BLOCK_BYTES) != 0)
-			fail(page, ": not kept, page 0x", 0, memory, zeros);
+		blot_all(page, shown);
+		if (memcmp(memory, shown, LAYOUT_BLOCK_BYTES) != 0)
+			fail(page, ": not kept, page 0x", 0, memory, shown);
 	}
 }
 
-static void verify_map(uint64_t start, uint64_t end)
+static void verify_map(const struct map *map, uint64_t start, uint64_t end)
 {
 	const struct track *track = committer.plan.track;
 	const struct pagemap_query query = {
@@ -210,7 +232,7 @@ static void verify_map(uint64_t start, uint64_t end)
 	do {
 		count = pagemap_scan(track->pagemap.number, &query, start, end, runs, 64);
 		for (long i = 0; i < count; i++)
-			verify_unkept(runs[i].start, start = runs[i].end);
+			verify_unkept(map, runs[i].start, start = runs[i].end);
 	} while (count == 64);
 }
 
@@ -225,7 +247,7 @@ static void verify_all_maps(void)
 		for (uint64_t at = map.start, end; is_own(&map) && at < map.end; at = end) {
 			end = mapped_end_of_side(at, map.end);
 			if (!mapped_end_of_ours(at))
-				verify_map(at, end);
+				verify_map(&map, at, end);
 		}
 	}
 	maps_close(&maps);
