@@ -125,6 +125,7 @@ static void after_fork(void)
  * with the next one, and merging waits so long. */
 int fork_freeze(void)
 {
+	process_note_fork();
 	if (!is_shared() && !is_home_shown())
 		return 0;
 	ours_enter();

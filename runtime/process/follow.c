@@ -43,6 +43,8 @@ static struct {
 	struct span lost; /* the first that cannot be followed; nothing: empty */
 	bool has_room;    /* something that was followed has gone since */
 	bool is_still;    /* nobody maps anything meanwhile */
+	bool is_all_again; /* what cannot be followed now was tried with room for it */
+	bool is_blind;    /* what nobody tells of could not be looked at */
 	_Atomic bool has_forked;
 } self OURS;
 
@@ -119,7 +121,7 @@ static void follow(uint64_t start, uint64_t end)
 {
 	const int error = track_add(self.track, (void *)(uintptr_t)start, end - start);
 
-	if (error && error != -ENOSPC && !self.is_still)
+	if (error && error != -ENOSPC && !self.is_still && !self.is_all_again)
 		follow_note(start, end);
 	else if (error && !self.lost.end)
 		self.lost = (struct span){start, end};
@@ -205,9 +207,11 @@ static void follow_all_again(void)
 			forget(list[i].start, list[i].end);
 	self.has_room = false;
 	track_join(self.track); /* what is left of them needs no room any more */
+	self.is_all_again = true;
 	for (size_t i = 0; i < now()->count; i++)
 		if (list[i].is_kept)
 			follow(list[i].start, list[i].end);
+	self.is_all_again = false;
 }
 
 static unsigned take_notes(struct span notes[NOTES], struct span *ret_opened)
@@ -267,11 +271,13 @@ static int forget_given_back(void)
 }
 
 /* What is in memory, or is no more, and nobody notes or tells. */
-static int meet_unnoted(void)
+static void meet_unnoted(void)
 {
-	const int error = self.has_forked ? shared_look(now()) : 0;
+	int error = self.has_forked ? shared_look(now()) : 0;
 
-	return !error && track_can_run(self.track) ? forget_given_back() : error;
+	if (!error && track_can_run(self.track))
+		error = forget_given_back();
+	self.is_blind = error != 0;
 }
 
 static int take_in(bool is_still)
@@ -299,7 +305,9 @@ static int take_in(bool is_still)
 	if (!is_still && self.lost.end && self.has_room)
 		follow_all_again();
 	track_join(self.track);
-	return is_still ? meet_unnoted() : 0;
+	if (is_still)
+		meet_unnoted();
+	return 0;
 }
 
 int follow_meet(void)
@@ -343,6 +351,8 @@ size_t follow_place(char *start, size_t len, uint64_t *ret_page, bool *ret_is_re
 	len = up_to(((uintptr_t)start / CHUNK_BYTES + 1) * CHUNK_BYTES, start, len);
 	*ret_is_readable = mapping->protection & MAPPING_READ;
 	*ret_page = space_keep((uintptr_t)start, len);
+	if (mapping->is_shared && *ret_page != SPACE_FULL)
+		shared_told(*ret_page, len / OS_PAGE_BYTES);
 	self.is_full |= *ret_page == SPACE_FULL;
 	return len;
 }
@@ -368,6 +378,8 @@ void follow_save(struct ledger_writer *writer)
 	mappings_save(now(), writer);
 	if (self.lost.end)
 		veto_lost(writer);
+	if (self.is_blind)
+		ledger_veto(writer, "memory that cannot be looked at; raise ulimit -v and ulimit -n", NULL);
 	if (self.is_full)
 		ledger_veto(writer, "more than 16 GiB of memory outside the heap", NULL);
 }

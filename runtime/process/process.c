@@ -148,6 +148,12 @@ void process_fork_begin(void)
 	follow_note_fork();
 }
 
+void process_note_fork(void)
+{
+	if (process_is_kept)
+		follow_note_fork();
+}
+
 /* A child forgets instead. */
 void process_fork_end(void)
 {

@@ -120,6 +120,8 @@ void process_sem_undo_end(int set, const struct sembuf *operations, size_t count
 void process_sem_undo_forget(int set, int number);
 /* process_fork_begin(), process_fork_end() - around a fork: a section of ours */
 void process_fork_begin(void);
+/* process_note_fork() - there will be a child that shares memory with us, however it is made */
+void process_note_fork(void);
 void process_fork_end(void);
 /* process_find_child() - a child of the main thread's that has not ended; 0: there is none */
 int process_find_child(void);

@@ -26,16 +26,25 @@ struct look {
 };
 
 static struct look *looks OURS; /* by the number that keeps the page */
+static bool is_looking OURS;
 
-/* A number may have been another page's: its address says so. And what was forgotten, and comes
- * again at the same place, is another mapping's, which the tracker tells whole. */
+void shared_told(uint64_t page, uint64_t count)
+{
+	for (uint64_t i = page; looks && !is_looking && i < page + count; i++)
+		looks[i].address = 0;
+}
+
+/* A number may have been another page's: its address says so. What was forgotten, and comes again
+ * at the same place, is told anew by being forgotten. */
 static void look_at(char *address)
 {
 	static char copy[OS_PAGE_BYTES] __attribute__((aligned(64))) OURS;
 	uint64_t page;
 	bool is_readable;
 
+	is_looking = true;
 	follow_place(address, OS_PAGE_BYTES, &page, &is_readable);
+	is_looking = false;
 	if (page >= CHECKPOINT_MEMORY_PAGES || os_read_memory(copy, address, OS_PAGE_BYTES) != 0)
 		return;
 	struct look *look = &looks[page];

@@ -8,3 +8,5 @@
 
 /* shared_look() - pages that are not what they were are told to the epoch. 0 or -ENOMEM */
 int shared_look(const struct mappings *now);
+/* shared_told() - these are staged as they are now, whatever was found the last time */
+void shared_told(uint64_t page, uint64_t count);
